@@ -1,0 +1,57 @@
+# make demo   the whole road on a live guest, ends by itself
+# make test   everything, installing what is missing
+# make check  format, vet, staticcheck, floors, race tests, short fuzzing
+# make bench  side by side with gdb; writes docs/performance.md
+# make guest  rebuilds the guest unikernel's images
+
+GO ?= go
+FUZZTIME ?= 5s
+export CGO_ENABLED ?= 1
+
+.PHONY: all build demo test check fmt vet lint race fuzz bench guest guest-check tools clean
+
+all: build
+
+build:
+	$(GO) build -o bin/ukdbg ./cmd/ukdbg
+
+demo:
+	@scripts/install.sh qemu
+	@$(GO) build -o bin/ukdbg ./cmd/ukdbg
+	@bin/ukdbg demo
+
+tools:
+	@scripts/install.sh qemu gdb cross clang
+
+test: tools check guest-check demo
+
+check: fmt vet lint race fuzz
+
+fmt:
+	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "not gofmt'ed:"; echo "$$bad"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+lint:
+	$(GO) tool staticcheck ./...
+
+race: tools
+	$(GO) test -race -timeout 40m ./...
+
+fuzz:
+	GO="$(GO)" scripts/fuzz.sh $(FUZZTIME)
+
+bench: tools build
+	$(GO) run ./internal/bench -ukdbg bin/ukdbg -o docs/performance.md
+
+guest: 
+	@scripts/install.sh cross clang
+	$(MAKE) -C guest install
+
+# Byte for byte under the recorded toolchain; elsewhere it builds and boots.
+guest-check: tools
+	$(MAKE) -C guest check
+
+clean:
+	rm -rf bin guest/obj

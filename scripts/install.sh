@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs the programs named on the command line where they are missing, by
+# Debian's or Ubuntu's package manager: scripts/install.sh qemu gdb cross …
+# Says nothing when all are there.
+set -euo pipefail
+
+declare -A packages=(
+	[qemu]="qemu-system-x86 qemu-system-arm"
+	[gdb]="gdb-multiarch"
+	[cross]="gcc libc6-dev gcc-aarch64-linux-gnu binutils binutils-aarch64-linux-gnu"
+	[clang]="clang-16 lld-16 llvm-16"
+)
+declare -A programs=(
+	[qemu]="qemu-system-x86_64 qemu-system-aarch64"
+	[gdb]="gdb-multiarch"
+	[cross]="gcc aarch64-linux-gnu-gcc addr2line"
+	[clang]="clang-16 ld.lld-16 llvm-symbolizer-16"
+)
+
+missing=()
+for group in "$@"; do
+	[ -n "${packages[$group]:-}" ] || { echo "install.sh: unknown group '$group' (have: ${!packages[*]})" >&2; exit 2; }
+	for program in ${programs[$group]}; do
+		if ! command -v "$program" >/dev/null 2>&1; then
+			missing+=(${packages[$group]})
+			break
+		fi
+	done
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "install.sh: missing ${missing[*]}, and there is no apt-get here: install them by hand, then run make again" >&2
+	exit 1
+fi
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null 2>&1 || { echo "install.sh: missing ${missing[*]}: run 'apt-get install ${missing[*]}' as root, then make again" >&2; exit 1; }
+	sudo=sudo
+fi
+echo "installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq >&2
+$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
