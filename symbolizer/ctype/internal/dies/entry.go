@@ -1,0 +1,234 @@
+package dies
+
+import "debug/dwarf"
+
+// Attributes debug/dwarf has no exported name for, or that are used here only.
+const (
+	attrLowPC          = dwarf.AttrLowpc
+	attrStrOffsetsBase = dwarf.AttrStrOffsetsBase
+	attrAddrBase       = dwarf.AttrAddrBase
+	attrRnglistsBase   = dwarf.AttrRnglistsBase
+	attrLoclistsBase   = dwarf.AttrLoclistsBase
+	attrGNUAddrBase    = dwarf.Attr(0x2133)
+)
+
+// Attr is one attribute of an entry. Numbers, offsets, flags and indices are in
+// U (signed ones in two's complement), blocks, expressions and inline strings in
+// B, which points into the image and must not be changed.
+type Attr struct {
+	Attr dwarf.Attr
+	U    uint64
+	B    []byte
+	form form
+}
+
+// IsBlock reports whether the value is a block or an expression.
+func (a *Attr) IsBlock() bool {
+	switch a.form {
+	case formBlock, formBlock1, formBlock2, formBlock4, formExprloc:
+		return true
+	}
+	return false
+}
+
+// IsReference reports whether the value is the offset of an entry, which
+// Data.Ref returns.
+func (a *Attr) IsReference() bool {
+	switch a.form {
+	case formRef1, formRef2, formRef4, formRef8, formRefUdata, formRefAddr, formRefSig8:
+		return true
+	}
+	return false
+}
+
+// IsString reports whether the value is a string, which Data.String returns.
+func (a *Attr) IsString() bool {
+	switch a.form {
+	case formString, formStrp, formLineStrp, formStrx, formStrx1, formStrx2, formStrx3, formStrx4, formGNUStrIndex:
+		return true
+	}
+	return false
+}
+
+// IsConstant reports whether U is a number in itself.
+func (a *Attr) IsConstant() bool {
+	switch a.form {
+	case formData1, formData2, formData4, formData8, formSdata, formUdata, formImplicitConst:
+		return true
+	}
+	return false
+}
+
+// Signed returns a constant as a signed number, given that fixed-size data
+// forms say nothing of their sign and are taken as the type of the entry wants.
+func (a *Attr) Signed() int64 {
+	switch a.form {
+	case formData1:
+		return int64(int8(a.U))
+	case formData2:
+		return int64(int16(a.U))
+	case formData4:
+		return int64(int32(a.U))
+	}
+	return int64(a.U)
+}
+
+// Entry is one debugging information entry.
+type Entry struct {
+	Unit     *Unit
+	Off      uint64
+	Tag      dwarf.Tag
+	Children bool
+	Attrs    []Attr
+	next     uint64 // offset of the first child or of the next entry
+}
+
+// Attr returns the attribute, or nil.
+func (e *Entry) Attr(a dwarf.Attr) *Attr {
+	for i := range e.Attrs {
+		if e.Attrs[i].Attr == a {
+			return &e.Attrs[i]
+		}
+	}
+	return nil
+}
+
+// Flag reports whether a flag attribute is present and set.
+func (e *Entry) Flag(a dwarf.Attr) bool {
+	v := e.Attr(a)
+	return v != nil && v.U != 0
+}
+
+// Entry reads the entry at an offset.
+func (d *Data) Entry(off uint64) (*Entry, error) {
+	u, err := d.UnitAt(off)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Root(u); err != nil {
+		return nil, err
+	}
+	e, err := d.read(u, off)
+	if err == nil && e.Tag == 0 {
+		return nil, infoError(off, "a null entry where one is referred to")
+	}
+	return &e, err
+}
+
+// read decodes the entry at off; a null entry has Tag 0.
+func (d *Data) read(u *Unit, off uint64) (Entry, error) {
+	c := cursor{b: d.info[:u.End], off: off}
+	code := c.uleb()
+	e := Entry{Unit: u, Off: off}
+	if code == 0 {
+		e.next = c.off
+		if c.bad {
+			return e, infoError(off, "entry is cut off")
+		}
+		return e, nil
+	}
+	ab := u.tab.get(code)
+	if ab == nil {
+		return e, infoError(off, "abbreviation %d is not declared", code)
+	}
+	e.Tag, e.Children = ab.tag, ab.children
+	e.Attrs = make([]Attr, 0, len(ab.fields))
+	for _, f := range ab.fields {
+		a, ok := u.value(&c, f)
+		if !ok {
+			return e, infoError(off, "unknown form %#x", uint32(a.form))
+		}
+		if c.bad {
+			return e, infoError(off, "entry is cut off")
+		}
+		e.Attrs = append(e.Attrs, a)
+	}
+	e.next = c.off
+	return e, nil
+}
+
+// Iter walks the direct children of an entry.
+type Iter struct {
+	d    *Data
+	u    *Unit
+	off  uint64
+	e    Entry
+	err  error
+	done bool
+}
+
+// Children returns an iterator over the direct children of e.
+func (d *Data) Children(e *Entry) *Iter {
+	return &Iter{d: d, u: e.Unit, off: e.next, done: !e.Children}
+}
+
+// Next steps to the next child; it reports false at the end or on an error.
+func (it *Iter) Next() bool {
+	if it.done {
+		return false
+	}
+	if it.e.Tag != 0 {
+		it.off, it.err = it.d.after(&it.e)
+	}
+	if it.err == nil && it.off < it.u.End {
+		it.e, it.err = it.d.read(it.u, it.off)
+	}
+	if it.err != nil || it.off >= it.u.End || it.e.Tag == 0 {
+		it.done = true
+		return false
+	}
+	return true
+}
+
+// Entry returns the current child. It is overwritten by Next.
+func (it *Iter) Entry() *Entry { return &it.e }
+
+// Err returns the error that ended the walk, or nil.
+func (it *Iter) Err() error { return it.err }
+
+// after returns the offset of what follows e and all its descendants.
+func (d *Data) after(e *Entry) (uint64, error) {
+	if !e.Children {
+		return e.next, nil
+	}
+	if a := e.Attr(dwarf.AttrSibling); a != nil && a.IsReference() && a.U > e.Off && a.U <= e.Unit.End {
+		return a.U, nil
+	}
+	return d.skipTree(e.Unit, e.next)
+}
+
+// skipTree returns the offset after the list of children that starts at off.
+func (d *Data) skipTree(u *Unit, off uint64) (uint64, error) {
+	c := cursor{b: d.info[:u.End], off: off}
+	for depth := 1; depth > 0; {
+		start := c.off
+		// Some producers drop the trailing null entries of a unit.
+		if start == u.End {
+			return start, nil
+		}
+		code := c.uleb()
+		if code == 0 {
+			depth--
+			if c.bad {
+				return 0, infoError(start, "entry is cut off")
+			}
+			continue
+		}
+		ab := u.tab.get(code)
+		if ab == nil {
+			return 0, infoError(start, "abbreviation %d is not declared", code)
+		}
+		for _, f := range ab.fields {
+			if !u.skip(&c, f.form) {
+				return 0, infoError(start, "unknown form %#x", uint32(f.form))
+			}
+		}
+		if c.bad {
+			return 0, infoError(start, "entry is cut off")
+		}
+		if ab.children {
+			depth++
+		}
+	}
+	return c.off, nil
+}

@@ -1,0 +1,121 @@
+package symbolizer
+
+import (
+	"bytes"
+	"compress/zlib"
+	"debug/elf"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
+)
+
+// maxSection bounds the size of one decompressed section, in bytes.
+const maxSection = 4 << 30
+
+// Section returns the content of the first section called name, decompressed,
+// or nil when there is none, it is empty in the file, or it is damaged;
+// SectionData tells which. The bytes must not be changed.
+func (im *Image) Section(name string) []byte {
+	b, _ := im.SectionData(name)
+	return b
+}
+
+// SectionData is Section with the error of a section that cannot be
+// decompressed. A section that is not there is nil without error. For a name
+// .debug_X the old compressed form .zdebug_X is found too.
+func (im *Image) SectionData(name string) ([]byte, error) {
+	if v, ok := im.contents.Load(name); ok {
+		return v.([]byte), nil
+	}
+	s := im.sectionNamed(name)
+	if s == nil {
+		return nil, nil
+	}
+	b, err := s.decompress()
+	if err != nil {
+		return nil, &FormatError{im.Path, fmt.Sprintf("section %s: %v", name, err)}
+	}
+	v, _ := im.contents.LoadOrStore(name, b)
+	return v.([]byte), nil
+}
+
+func (im *Image) sectionNamed(name string) *Section {
+	for i := range im.sections {
+		if im.sections[i].Name == name {
+			return &im.sections[i]
+		}
+	}
+	if rest, ok := strings.CutPrefix(name, ".debug_"); ok {
+		for i := range im.sections {
+			if im.sections[i].Name == ".zdebug_"+rest {
+				return &im.sections[i]
+			}
+		}
+	}
+	return nil
+}
+
+// decompress returns the content: as it is, or inflated by its compression
+// header (System V ABI, "Section Compression"), or the GNU .zdebug form, "ZLIB"
+// and a big-endian size.
+func (s *Section) decompress() ([]byte, error) {
+	if s.Flags&elf.SHF_COMPRESSED != 0 {
+		r := dwbuf.New(s.raw, 0)
+		kind := elf.CompressionType(r.U32())
+		r.Skip(4)
+		size := r.U64()
+		r.Skip(8)
+		if r.Failed() {
+			return nil, fmt.Errorf("compression header is cut off")
+		}
+		return inflate(kind, s.raw[24:], size)
+	}
+	if strings.HasPrefix(s.Name, ".zdebug_") && len(s.raw) >= 12 && string(s.raw[:4]) == "ZLIB" {
+		var size uint64
+		for _, c := range s.raw[4:12] {
+			size = size<<8 | uint64(c)
+		}
+		return inflate(elf.COMPRESS_ZLIB, s.raw[12:], size)
+	}
+	return s.raw, nil
+}
+
+// inflate decompresses src to exactly size bytes. It allocates as data comes,
+// so a false size costs nothing.
+func inflate(kind elf.CompressionType, src []byte, size uint64) ([]byte, error) {
+	if size > maxSection {
+		return nil, fmt.Errorf("claims %d bytes decompressed, more than the limit of %d", size, int64(maxSection))
+	}
+	var in io.Reader
+	switch kind {
+	case elf.COMPRESS_ZLIB:
+		z, err := zlib.NewReader(bytes.NewReader(src))
+		if err != nil {
+			return nil, err
+		}
+		in = z
+	case elf.COMPRESS_ZSTD:
+		z, err := zstd.NewReader(bytes.NewReader(src), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxSection), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		in = z
+	default:
+		return nil, fmt.Errorf("compressed with unknown method %d", uint32(kind))
+	}
+	var out bytes.Buffer
+	out.Grow(int(min(size, 64*uint64(len(src))+1<<16)))
+	n, err := io.Copy(&out, io.LimitReader(in, int64(size)))
+	if err != nil {
+		return nil, fmt.Errorf("decompressing: %w", err)
+	}
+	if uint64(n) != size {
+		return nil, fmt.Errorf("decompresses to %d bytes, its header says %d", n, size)
+	}
+	return out.Bytes(), nil
+}
