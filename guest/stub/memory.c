@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory that may not be there, page by page: the arch asks the page tables
- * before it touches one, so no fault is taken inside the stub.
+ * Memory that may not be there, page by page: the page table is asked before
+ * a page is touched, so no fault is taken inside the stub.
  */
-#include "stub.h"
+#include <guest/arch.h>
 
-#define PAGE 4096u
+#include "stub.h"
 
 static size_t to_page_end(uint64_t addr, size_t len)
 {
-	size_t room = PAGE - (size_t)(addr & (PAGE - 1));
+	size_t room = PAGE_SIZE - (size_t)(addr & (PAGE_SIZE - 1));
 
-	return len < room ? len : room;
+	return MIN(len, room);
 }
 
 /* How many bytes were read before the first hole. */
@@ -20,30 +20,32 @@ size_t stub_read_memory(void *to, uint64_t from, size_t len)
 	size_t done = 0;
 
 	while (done < len) {
-		size_t n = to_page_end(from + done, len - done);
+		uint64_t at = from + done;
+		size_t n = to_page_end(at, len - done);
 
-		if (!stub_page_read((char *)to + done, from + done, n))
+		if (at < from) /* behind the top page */
+			break;
+		if (!arch_mapped(at, n, false) || !stub_page_read((char *)to + done, at, n))
 			break;
 		done += n;
-		if (from + done < from) /* behind the top page */
-			break;
 	}
 	return done;
 }
 
-/* How many bytes were written before the first hole. */
+/* How many bytes were written before the first hole. Text is written too. */
 size_t stub_write_memory(uint64_t to, const void *from, size_t len)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		size_t n = to_page_end(to + done, len - done);
+		uint64_t at = to + done;
+		size_t n = to_page_end(at, len - done);
 
-		if (!stub_page_write(to + done, (const char *)from + done, n))
+		if (at < to || !arch_mapped(at, n, false))
 			break;
+		stub_page_write(at, (const char *)from + done, n);
+		arch_sync_icache(at, n);
 		done += n;
-		if (to + done < to)
-			break;
 	}
 	return done;
 }

@@ -24,7 +24,7 @@ static const char digits[] = "0123456789abcdef";
 void stub_start_session(void)
 {
 	if (!acks)
-		stub_uart_put('+');
+		stub_put('+');
 	session = 1;
 	acks = 1;
 }
@@ -111,20 +111,20 @@ static void put_packet(const char *data, size_t len)
 {
 	unsigned char s = sum(data, len);
 
-	stub_uart_put('$');
+	stub_put('$');
 	for (size_t i = 0; i < len; i++)
-		stub_uart_put(data[i]);
-	stub_uart_put('#');
-	stub_uart_put(digits[s >> 4]);
-	stub_uart_put(digits[s & 15]);
+		stub_put(data[i]);
+	stub_put('#');
+	stub_put(digits[s >> 4]);
+	stub_put(digits[s & 15]);
 }
 
 static int acknowledged(void)
 {
-	int c;
+	char c;
 
 	do
-		c = stub_uart_get();
+		c = stub_get();
 	while (ignore_break_in && c == BREAK_IN);
 	return c == '+';
 }
@@ -178,31 +178,32 @@ void stub_send_console(const char *text, size_t len)
 int stub_receive(char *buf, size_t size)
 {
 	size_t n = 0;
-	int c, restarts = 0;
+	int restarts = 0;
 
-	while (stub_uart_get() != '$')
+	while (stub_get() != '$')
 		;
 	while (n < size) {
-		c = stub_uart_get();
+		char c = stub_get();
+
 		if (c == '$') {
 			/* The rest of the last packet was lost on the line. */
 			if (restarts++ > RETRIES)
 				return -1;
 			n = 0;
 		} else if (c == '#') {
-			int high = digit((char)stub_uart_get());
-			int low = digit((char)stub_uart_get());
+			int high = digit(stub_get());
+			int low = digit(stub_get());
 
 			if (!acks)
 				return (int)n;
 			if (high < 0 || low < 0 || (high << 4 | low) != sum(buf, n)) {
-				stub_uart_put('-');
+				stub_put('-');
 				continue; /* until the next $ starts it again */
 			}
-			stub_uart_put('+');
+			stub_put('+');
 			return (int)n;
 		} else {
-			buf[n++] = (char)c;
+			buf[n++] = c;
 		}
 	}
 	return -1;

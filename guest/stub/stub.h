@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the parts of the in-image GDB stub share. The rest of the guest sees
- * only guest/include/gdbstub.h.
+ * only include/guest/stub.h.
  *
  * packet.c    framing: $data#sum, acknowledgements, hexadecimal
  * commands.c  one function per packet, the same set as Unikraft's stub
  * stub.c      entry from the trap handler, boot options, break-in, console
  * memory.c    reading and writing memory that may not be there
- * x86_64.c, arm64.c   registers, single step, page tables
- * uart_x86_64.c, uart_arm64.c   the second serial port
+ * x86_64.c, arm64.c   registers, target.xml, single step, protected pages
  */
 #ifndef GUEST_STUB_STUB_H
 #define GUEST_STUB_STUB_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-struct __regs;
+#include <guest/regs.h>
 
 /* A packet, either way, and what PacketSize tells. */
 #define STUB_BUFFER 2048
@@ -67,18 +63,17 @@ size_t stub_registers_read(const struct __regs *r, unsigned char *out);
 int stub_registers_write(struct __regs *r, const unsigned char *in, size_t len);
 void stub_set_pc(struct __regs *r, uint64_t pc);
 void stub_set_step(struct __regs *r, int on);
-int stub_trap_is_stale(struct __regs *r);
-void stub_skip_breakpoint(struct __regs *r);
-unsigned long stub_irq_save(void);
-void stub_irq_restore(unsigned long flags);
-/* Copies inside one page; 0 is a hole, len is done. */
-size_t stub_page_read(void *to, uint64_t from, size_t len);
-size_t stub_page_write(uint64_t to, const void *from, size_t len);
+int stub_is_debug_trap(int trapnr);
+/* The breakpoint that trapped was taken out before its turn came. */
+int stub_breakpoint_gone(struct __regs *r, int trapnr);
+/* Moves behind a breakpoint instruction that is compiled in. */
+void stub_leave_breakpoint(struct __regs *r, int trapnr);
+/* Copy inside one mapped page. */
+int stub_page_read(void *to, uint64_t from, size_t len); /* 0: not for reading */
+void stub_page_write(uint64_t to, const void *from, size_t len);
 
-/* uart_x86_64.c, uart_arm64.c */
-int stub_uart_init(void);      /* -1: there is no second serial port */
-void stub_uart_put(char c);
-int stub_uart_get(void);       /* waits for ever */
-int stub_uart_poll(void);      /* -1: nothing has come */
+/* stub.c: the second serial port */
+void stub_put(char c);
+char stub_get(void); /* waits for ever */
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * The in-image GDB stub (guest/stub/). The kernel calls these; kern/stub_absent.c has weak fallbacks.
  *
- * Boot options: debug.gdb=1 enables the stub on uart_debug; debug.gdbwait breaks at boot and waits for a
- * debugger; debug.gdbbreak=1 adds what Unikraft lacks, a stop on a received 0x03.
+ * Boot options, each of which enables the stub on uart_debug: debug.gdb=1 alone; debug.gdbwait breaks at boot and
+ * waits for a debugger; debug.gdbint=1 adds what Unikraft lacks, a stop on a received 0x03; debug.gdbconsole=1 sends
+ * the console as O packets, too.
  */
 #ifndef GUEST_STUB_H
 #define GUEST_STUB_H
@@ -29,5 +30,8 @@ void gdb_stub_poll(struct __regs *regs);
  * int3 (x86) or brk #0 (arm64); the stub steps over its own instruction on resume.
  */
 void gdb_stub_breakpoint(void);
+
+/* Called by console_write() with what it writes; does nothing without debug.gdbconsole=1. */
+void gdb_stub_console(const char *text, size_t len);
 
 #endif
