@@ -7,6 +7,12 @@
 
 #include <guest/regs.h>
 
+/*
+ * Called with paging and traps up, just before the heap is made of [base, end): returns where the heap may begin. KASAN keeps
+ * its shadow below that (16 MiB, as Unikraft's does); the other images return base.
+ */
+__uptr san_reserve(__uptr base, __uptr end);
+
 /* Called once, with paging, traps and the heap up, before other threads exist. */
 void san_init(const char *cmdline);
 
@@ -22,7 +28,10 @@ void fault_san(const char *kind);
  */
 void san_trap(const struct __regs *regs, int trapnr, unsigned long error_code, __vaddr_t addr);
 
-/* Heap hooks: size bytes at p are usable out of room bytes; then freed. No-ops without KASAN. */
+/*
+ * Heap hooks: size bytes at p are usable out of room bytes; then freed. No-ops without KASAN. p and room are multiples of 8;
+ * where CONFIG_KASAN is defined the allocator asks for at least 16 bytes more than size, so that there is a redzone.
+ */
 void san_heap_alloc(const void *p, size_t size, size_t room);
 void san_heap_free(const void *p, size_t room);
 
