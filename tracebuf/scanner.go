@@ -1,0 +1,198 @@
+package tracebuf
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// Stats counts what a Scanner met.
+type Stats struct {
+	// Records is the number of good ones, Bad of stretches that are none.
+	Records, Bad int
+	// Skipped is the bytes in bad stretches.
+	Skipped int
+	// Half is set if the last record was half-written; it is counted in Bad.
+	Half bool
+	// Backwards counts records older than the one before them: two CPUs, or a
+	// clock that jumped.
+	Backwards int
+	// First and Last are the times of the first and the last good record, in
+	// nanoseconds since boot.
+	First, Last uint64
+}
+
+// Scanner walks the records in the bytes of a trace buffer. There is no Err:
+// the bytes are in memory, so nothing but the data can be at fault, and that is
+// told by records whose Problem is set. Scan allocates nothing.
+type Scanner struct {
+	data  []byte
+	defs  *Definitions
+	slide uint64
+	pos   int
+	rec   Record
+	stats Stats
+}
+
+// NewScanner reads the records of data, which is [buffer, writep) and is not
+// copied. Slide is run-time minus link-time address, 0 for images that run
+// where they were linked.
+func NewScanner(data []byte, defs *Definitions, slide uint64) *Scanner {
+	return &Scanner{data: data, defs: defs, slide: slide}
+}
+
+// Scan moves to the next record, good or bad, and reports whether there is one.
+func (s *Scanner) Scan() bool {
+	if s.pos >= len(s.data) {
+		return false
+	}
+	problem := s.parse(s.pos, &s.rec)
+	if problem == Good {
+		s.pos += s.rec.Size
+		s.count()
+		return true
+	}
+	s.skip(problem)
+	return true
+}
+
+// Record returns the current record. It and its arguments are valid until the
+// next Scan; the arguments alias the data.
+func (s *Scanner) Record() *Record { return &s.rec }
+
+// Stats returns the counts so far.
+func (s *Scanner) Stats() Stats { return s.stats }
+
+func (s *Scanner) count() {
+	t := s.rec.Time
+	switch {
+	case s.stats.Records == 0:
+		s.stats.First = t
+	case t < s.stats.Last:
+		s.stats.Backwards++
+	}
+	s.stats.Last = t
+	s.stats.Records++
+}
+
+// parse reads the record at pos into r.
+func (s *Scanner) parse(pos int, r *Record) Problem {
+	b := s.data[pos:]
+	*r = Record{Offset: pos}
+	if len(b) < recordHeader {
+		if magic := b[:min(4, len(b))]; !bytes.HasPrefix([]byte("TRhd"), magic) {
+			return BadMagic
+		}
+		return CutOff
+	}
+	if magic := binary.LittleEndian.Uint32(b); magic != recordMagic {
+		return BadMagic
+	}
+	size := binary.LittleEndian.Uint32(b[4:])
+	r.Time = binary.LittleEndian.Uint64(b[8:])
+	r.Cookie = binary.LittleEndian.Uint64(b[16:])
+	def := s.defs.Lookup(r.Cookie - s.slide)
+	if def == nil {
+		return UnknownCookie
+	}
+	args := b[recordHeader:]
+	cut := uint64(size) > uint64(len(args))
+	if !cut {
+		args = args[:size:size]
+	}
+	if !def.hasStrings {
+		if int64(size) != int64(def.fixed) {
+			return BadSize
+		}
+		if cut {
+			return CutOff
+		}
+	} else if cut || !def.fits(args) {
+		if cut && def.mayTake(uint64(size)) {
+			return CutOff
+		}
+		return BadSize
+	}
+	r.Def, r.Args, r.Size = def, args, recordHeader+int(size)
+	return Good
+}
+
+// fits tells whether args are exactly the definition's arguments.
+func (d *Definition) fits(args []byte) bool {
+	off := 0
+	for _, a := range d.Args {
+		n := int(a.Size)
+		if a.Type == ArgString {
+			if off >= len(args) {
+				return false
+			}
+			n = 1 + int(args[off])
+		}
+		off += n
+		if off > len(args) {
+			return false
+		}
+	}
+	return off == len(args)
+}
+
+// mayTake tells whether the arguments can have this size with some strings.
+func (d *Definition) mayTake(size uint64) bool {
+	var least, most uint64
+	for _, a := range d.Args {
+		if a.Type == ArgString {
+			least, most = least+1, most+256
+		} else {
+			least, most = least+uint64(a.Size), most+uint64(a.Size)
+		}
+	}
+	return least <= size && size <= most
+}
+
+// skip makes the current record a bad stretch that reaches to the next header
+// that can be proved good, or to the end.
+func (s *Scanner) skip(problem Problem) {
+	start, r := s.pos, s.rec
+	next := start + 1
+	for {
+		i := bytes.Index(s.data[min(next, len(s.data)):], []byte("TRhd"))
+		if i < 0 {
+			next = len(s.data)
+			break
+		}
+		next += i
+		if s.proved(next) {
+			break
+		}
+		next++
+	}
+	// A zero magic with nothing good behind it is the write position of a
+	// guest that stopped inside a tracepoint.
+	if problem == BadMagic && next == len(s.data) && isZeroMagic(s.data[start:]) {
+		problem = HalfWritten
+		s.stats.Half = true
+	}
+	s.rec = Record{Problem: problem, Offset: start, Size: next - start}
+	if problem == UnknownCookie {
+		s.rec.Cookie, s.rec.Time = r.Cookie, r.Time
+	}
+	s.pos = next
+	s.stats.Bad++
+	s.stats.Skipped += next - start
+}
+
+// proved tells whether a good record starts at pos, seen from inside a bad
+// stretch. A string argument may hold the bytes of a record, so a good shape is
+// not enough: what follows must be a record or the end, or the time must not be
+// before the last good one's.
+func (s *Scanner) proved(pos int) bool {
+	var r, after Record
+	if s.parse(pos, &r) != Good {
+		return false
+	}
+	end := pos + r.Size
+	return end == len(s.data) || s.parse(end, &after) == Good || r.Time >= s.stats.Last
+}
+
+func isZeroMagic(b []byte) bool {
+	return len(b) >= 4 && binary.LittleEndian.Uint32(b) == 0
+}
