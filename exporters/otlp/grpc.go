@@ -1,0 +1,176 @@
+package otlp
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// exportMethod is the gRPC method's path.
+const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+// The gRPC status codes that matter here (google.golang.org/grpc/codes has
+// them all).
+const (
+	codeOK                = 0
+	codeCancelled         = 1
+	codeUnknown           = 2
+	codeDeadlineExceeded  = 4
+	codePermissionDenied  = 7
+	codeResourceExhausted = 8
+	codeAborted           = 10
+	codeOutOfRange        = 11
+	codeUnimplemented     = 12
+	codeInternal          = 13
+	codeUnavailable       = 14
+	codeDataLoss          = 15
+	codeUnauthenticated   = 16
+)
+
+var codeNames = [...]string{"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+	"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+	"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"}
+
+// StatusError is a gRPC call that ended with a status other than OK.
+type StatusError struct {
+	// Code is the gRPC status code, Message the receiver's words.
+	Code    int
+	Message string
+}
+
+func (e *StatusError) Error() string {
+	name := strconv.Itoa(e.Code)
+	if e.Code >= 0 && e.Code < len(codeNames) {
+		name = codeNames[e.Code]
+	}
+	return "gRPC " + name + because(e.Message)
+}
+
+// grpcTransport speaks one unary gRPC method over net/http's HTTP/2.
+type grpcTransport struct{ httpTransport }
+
+func (g *grpcTransport) export(ctx context.Context, request []byte) (reply, error) {
+	// A message is a compressed flag and a big-endian length, then its bytes.
+	body := make([]byte, 5, 5+len(request))
+	binary.BigEndian.PutUint32(body[1:], uint32(len(request)))
+	body = append(body, request...)
+
+	req, err := g.request(ctx, body, "application/grpc+proto")
+	if err != nil {
+		return reply{}, err
+	}
+	req.Header.Set("TE", "trailers")
+	if deadline, ok := ctx.Deadline(); ok {
+		// At most 8 digits and a unit; a minute is 60000 ms.
+		ms := min(max(time.Until(deadline).Milliseconds(), 1), 99_999_999)
+		req.Header.Set("Grpc-Timeout", strconv.FormatInt(ms, 10)+"m")
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return reply{}, linkError(err)
+	}
+	defer resp.Body.Close()
+	// One byte more than allowed tells a longer answer from one that just fits.
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 5+maxReply+1))
+	if err != nil {
+		return reply{}, linkError(err)
+	}
+	if len(data) > 5+maxReply {
+		return reply{}, fmt.Errorf("the answer is longer than %d bytes", maxReply)
+	}
+	if err := grpcStatus(resp); err != nil {
+		return reply{}, err
+	}
+	message, err := unframe(data)
+	if err != nil {
+		return reply{}, err
+	}
+	return parseReply(message)
+}
+
+// unframe returns the one message of a unary answer.
+func unframe(data []byte) ([]byte, error) {
+	if len(data) < 5 {
+		return nil, fmt.Errorf("gRPC answer of %d bytes has no message", len(data))
+	}
+	if data[0] != 0 {
+		return nil, errors.New("gRPC answer is compressed, which was not offered")
+	}
+	n := binary.BigEndian.Uint32(data[1:5])
+	if uint64(n) != uint64(len(data)-5) {
+		return nil, fmt.Errorf("gRPC message of %d bytes in an answer of %d", n, len(data)-5)
+	}
+	return data[5:], nil
+}
+
+// grpcStatus reads the status of a call whose body was read to its end: in the
+// trailers, or in the headers when there is no body.
+func grpcStatus(resp *http.Response) error {
+	meta := resp.Trailer
+	text := meta.Get("Grpc-Status")
+	if text == "" {
+		meta = resp.Header
+		text = meta.Get("Grpc-Status")
+	}
+	if text == "" {
+		return noStatus(resp)
+	}
+	code, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("gRPC status %q is not a number", text)
+	}
+	if code == codeOK {
+		return nil
+	}
+	message := meta.Get("Grpc-Message")
+	if m, err := url.PathUnescape(message); err == nil {
+		message = m
+	}
+	failure := &StatusError{Code: code, Message: oneLine([]byte(message))}
+	details, _ := base64.RawStdEncoding.DecodeString(strings.TrimRight(meta.Get("Grpc-Status-Details-Bin"), "="))
+	after, told := retryInfo(details)
+	switch code {
+	case codeCancelled, codeDeadlineExceeded, codeAborted, codeOutOfRange, codeUnavailable, codeDataLoss:
+		return &passing{err: failure, after: after}
+	case codeResourceExhausted:
+		// Only a receiver that says when to come back can recover (OTLP,
+		// "OTLP/gRPC Throttling").
+		if told {
+			return &passing{err: failure, after: after}
+		}
+	}
+	return failure
+}
+
+// noStatus makes an error of an answer that is not gRPC's, by the mapping of
+// HTTP codes in gRPC's http-grpc-status-mapping.md.
+func noStatus(resp *http.Response) error {
+	code := codeUnknown
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return fmt.Errorf("the answer (%s) has no gRPC status; is it a gRPC receiver?", resp.Header.Get("Content-Type"))
+	case http.StatusBadRequest:
+		code = codeInternal
+	case http.StatusUnauthorized:
+		code = codeUnauthenticated
+	case http.StatusForbidden:
+		code = codePermissionDenied
+	case http.StatusNotFound:
+		code = codeUnimplemented
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		code = codeUnavailable
+	}
+	err := &StatusError{Code: code, Message: "HTTP " + resp.Status}
+	if code == codeUnavailable {
+		return &passing{err: err, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package otlp
+
+import (
+	"fmt"
+	"io"
+	"iter"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/ukdbg/ukdbg/exporters"
+)
+
+// Form is a file format.
+type Form int
+
+const (
+	// Protobuf is one TracesData message. It is written batch by batch: in
+	// protobuf, messages one after another are their union.
+	Protobuf Form = iota
+	// JSONLines is OTLP's file format: one TracesData in JSON on each line.
+	JSONLines
+)
+
+// Stats counts what became of the spans.
+type Stats struct {
+	// Spans is how many were encoded, in how many Batches of how many Bytes.
+	Spans, Batches int
+	Bytes          int64
+	// Accepted, Rejected (by a partial success) and Failed (in a batch that
+	// could not be delivered) add up to Spans. A file accepts all.
+	Accepted, Rejected, Failed int
+	// Retries counts attempts beyond the first.
+	Retries int
+	// Notes are what the receiver said about rejected spans and in warnings,
+	// each once, at most maxNotes of them.
+	Notes []string
+}
+
+const maxNotes = 16
+
+func (s *Stats) note(text string) {
+	if text == "" || len(s.Notes) == maxNotes {
+		return
+	}
+	for _, n := range s.Notes {
+		if n == text {
+			return
+		}
+	}
+	s.Notes = append(s.Notes, text)
+}
+
+// Write writes the spans to w.
+func Write(w io.Writer, form Form, spans iter.Seq2[exporters.Span, error], opt Options) (Stats, error) {
+	var stats Stats
+	err := batches(spans, opt, func(td ptrace.Traces, n int) error {
+		data, err := encode(td, form)
+		if err != nil {
+			return err
+		}
+		stats.Spans += n
+		stats.Batches++
+		wrote, err := w.Write(data)
+		stats.Bytes += int64(wrote)
+		if err != nil {
+			stats.Failed += n
+			return fmt.Errorf("writing OTLP: %w", err)
+		}
+		stats.Accepted += n
+		return nil
+	})
+	return stats, err
+}
+
+func encode(td ptrace.Traces, form Form) ([]byte, error) {
+	if form == Protobuf {
+		var m ptrace.ProtoMarshaler
+		return m.MarshalTraces(td)
+	}
+	var m ptrace.JSONMarshaler
+	data, err := m.MarshalTraces(td)
+	return append(data, '\n'), err
+}
