@@ -59,20 +59,6 @@ func (a *Attr) IsConstant() bool {
 	return false
 }
 
-// Signed returns a constant as a signed number, given that fixed-size data
-// forms say nothing of their sign and are taken as the type of the entry wants.
-func (a *Attr) Signed() int64 {
-	switch a.form {
-	case formData1:
-		return int64(int8(a.U))
-	case formData2:
-		return int64(int16(a.U))
-	case formData4:
-		return int64(int32(a.U))
-	}
-	return int64(a.U)
-}
-
 // Entry is one debugging information entry.
 type Entry struct {
 	Unit     *Unit
@@ -108,43 +94,49 @@ func (d *Data) Entry(off uint64) (*Entry, error) {
 	if _, err := d.Root(u); err != nil {
 		return nil, err
 	}
-	e, err := d.read(u, off)
-	if err == nil && e.Tag == 0 {
+	e := &Entry{}
+	if err := d.read(e, u, off); err != nil {
+		return nil, err
+	}
+	if e.Tag == 0 {
 		return nil, infoError(off, "a null entry where one is referred to")
 	}
-	return &e, err
+	return e, nil
 }
 
-// read decodes the entry at off; a null entry has Tag 0.
-func (d *Data) read(u *Unit, off uint64) (Entry, error) {
+// read decodes the entry at off into e, reusing its attributes' storage; a null
+// entry has Tag 0.
+func (d *Data) read(e *Entry, u *Unit, off uint64) error {
 	c := cursor{b: d.info[:u.End], off: off}
 	code := c.uleb()
-	e := Entry{Unit: u, Off: off}
+	*e = Entry{Unit: u, Off: off, Attrs: e.Attrs[:0]}
 	if code == 0 {
 		e.next = c.off
 		if c.bad {
-			return e, infoError(off, "entry is cut off")
+			return infoError(off, "entry is cut off")
 		}
-		return e, nil
+		return nil
 	}
 	ab := u.tab.get(code)
 	if ab == nil {
-		return e, infoError(off, "abbreviation %d is not declared", code)
+		return infoError(off, "abbreviation %d is not declared", code)
 	}
 	e.Tag, e.Children = ab.tag, ab.children
-	e.Attrs = make([]Attr, 0, len(ab.fields))
+	if cap(e.Attrs) < len(ab.fields) {
+		e.Attrs = make([]Attr, 0, len(ab.fields))
+	}
 	for _, f := range ab.fields {
 		a, ok := u.value(&c, f)
 		if !ok {
-			return e, infoError(off, "unknown form %#x", uint32(a.form))
+			return infoError(off, "unknown form %#x", uint32(a.form))
 		}
 		if c.bad {
-			return e, infoError(off, "entry is cut off")
+			return infoError(off, "entry is cut off")
 		}
 		e.Attrs = append(e.Attrs, a)
 	}
 	e.next = c.off
-	return e, nil
+	return nil
 }
 
 // Iter walks the direct children of an entry.
@@ -171,7 +163,7 @@ func (it *Iter) Next() bool {
 		it.off, it.err = it.d.after(&it.e)
 	}
 	if it.err == nil && it.off < it.u.End {
-		it.e, it.err = it.d.read(it.u, it.off)
+		it.err = it.d.read(&it.e, it.u, it.off)
 	}
 	if it.err != nil || it.off >= it.u.End || it.e.Tag == 0 {
 		it.done = true
@@ -180,7 +172,7 @@ func (it *Iter) Next() bool {
 	return true
 }
 
-// Entry returns the current child. It is overwritten by Next.
+// Entry returns the current child. Next overwrites it and its attributes.
 func (it *Iter) Entry() *Entry { return &it.e }
 
 // Err returns the error that ended the walk, or nil.

@@ -10,6 +10,16 @@ func (d *Data) String(u *Unit, a *Attr) string {
 	return string(d.bytes(u, a))
 }
 
+// NameBytes returns the entry's own DW_AT_name as bytes of the image, which must
+// not be changed.
+func (d *Data) NameBytes(e *Entry) []byte {
+	a := e.Attr(dwarf.AttrName)
+	if a == nil {
+		return nil
+	}
+	return d.bytes(e.Unit, a)
+}
+
 func (d *Data) bytes(u *Unit, a *Attr) []byte {
 	at := func(section []byte, off uint64) []byte {
 		c := cursor{b: section, off: off}

@@ -172,8 +172,8 @@ func (d *Data) load(u *Unit) error {
 	if u.offsetSize == 8 {
 		u.base = bases{strOffsets: 16, addr: 16, rnglists: 20, loclists: 20}
 	}
-	root, err := d.read(u, u.First)
-	if err != nil {
+	var root Entry
+	if err := d.read(&root, u, u.First); err != nil {
 		return err
 	}
 	for _, a := range root.Attrs {
