@@ -33,6 +33,9 @@ type Image struct {
 	hashOnce   sync.Once
 	hash       string
 	debug      debugData
+	info       debugInfo
+	demangled  sync.Map // linkage name → string
+	cfi        cfiData
 }
 
 // mapAbove is the file size from which a file is mapped and not read. A small

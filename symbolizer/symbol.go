@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 	"github.com/ukdbg/ukdbg/target/arch"
@@ -24,9 +25,11 @@ type Symbol struct {
 
 // symbolTable holds the symbols by address and by name.
 type symbolTable struct {
-	strs   []byte
-	syms   []symEntry // by address, the preferred of equal ones last
-	byName []int32    // indices into syms, by name
+	strs []byte
+	syms []symEntry // by address, the preferred of equal ones last
+
+	nameOnce sync.Once
+	byName   []int32 // indices into syms, by name
 }
 
 // symEntry is a symbol without its name, which is cut out of the string table
@@ -65,15 +68,14 @@ func (im *Image) hasSymbols() bool {
 
 // symbols reads the symbol table, once.
 func (im *Image) symbols() *symbolTable {
-	im.symbolOnce.Do(func() { im.symtab = im.readSymbols() })
+	im.symbolOnce.Do(func() { im.readSymbols(&im.symtab) })
 	return &im.symtab
 }
 
-func (im *Image) readSymbols() symbolTable {
-	var t symbolTable
+func (im *Image) readSymbols(t *symbolTable) {
 	sec := im.symbolSection()
 	if sec == nil || uint64(sec.link) >= uint64(len(im.sections)) {
-		return t
+		return
 	}
 	t.strs = im.sections[sec.link].raw
 	t.syms = make([]symEntry, 0, len(sec.raw)/symSize)
@@ -110,6 +112,10 @@ func (im *Image) readSymbols() symbolTable {
 		}
 		return cmp.Compare(b.name, a.name)
 	})
+}
+
+// sortNames makes the index by name, once; lookups by address do without.
+func (t *symbolTable) sortNames() {
 	t.byName = make([]int32, len(t.syms))
 	for i := range t.byName {
 		t.byName[i] = int32(i)
@@ -120,7 +126,6 @@ func (im *Image) readSymbols() symbolTable {
 		}
 		return cmp.Compare(a, b)
 	})
-	return t
 }
 
 // wanted tells symbols that name something in memory: no files and sections, no
@@ -260,5 +265,6 @@ func (im *Image) SymbolsByPrefix(prefix string) []Symbol {
 }
 
 func (t *symbolTable) lowerBound(name string) int {
+	t.nameOnce.Do(t.sortNames)
 	return sort.Search(len(t.byName), func(k int) bool { return t.name(int(t.byName[k])) >= name })
 }

@@ -1,0 +1,5 @@
+package symbolizer
+
+import "sync"
+
+type cfiData struct{ once sync.Once }

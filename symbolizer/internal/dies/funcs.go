@@ -1,0 +1,235 @@
+package dies
+
+import (
+	"cmp"
+	"debug/dwarf"
+	"errors"
+	"slices"
+
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
+)
+
+// Func is a function with code of its own, or one inlined call.
+type Func struct {
+	// DIE is the offset of its entry in .debug_info.
+	DIE uint64
+	// Origin is the entry that carries its name: the abstract origin or the
+	// specification, or DIE itself.
+	Origin uint64
+	// Parent is the index of the function or inlined call it is inlined into,
+	// -1 for a function.
+	Parent int32
+	// Inline tells an inlined call.
+	Inline bool
+	// Entry is where it starts.
+	Entry uint64
+	// CallFile, CallLine and CallColumn tell where an inlined call stands;
+	// CallFile indexes the unit's file table.
+	CallFile, CallLine, CallColumn uint32
+	// Ranges is its code, as FuncTable.Ranges[First:First+N].
+	First, N int32
+}
+
+// Span says that the innermost function of the code from Start to End is
+// Funcs[Func].
+type Span struct {
+	Start, End uint64
+	Func       int32
+}
+
+// FuncTable holds the functions of a unit.
+type FuncTable struct {
+	Funcs  []Func
+	Ranges []Range
+	// Spans do not overlap and are ordered by address.
+	Spans []Span
+	// Err is the damage that ended the reading early, nil if none.
+	Err error
+}
+
+// Find returns the index of the innermost function at addr, -1 if none.
+func (t *FuncTable) Find(addr uint64) int {
+	i, _ := slices.BinarySearchFunc(t.Spans, addr, func(s Span, a uint64) int {
+		if s.Start <= a {
+			return -1
+		}
+		return 1
+	})
+	if i == 0 || addr >= t.Spans[i-1].End {
+		return -1
+	}
+	return int(t.Spans[i-1].Func)
+}
+
+// RangesOf returns the code of a function, the part with its entry first.
+func (t *FuncTable) RangesOf(i int) []Range {
+	f := &t.Funcs[i]
+	return t.Ranges[f.First : f.First+f.N]
+}
+
+// Functions returns the unit's functions and inlined calls; they are read the
+// first time.
+func (u *Unit) Functions() *FuncTable {
+	u.funcsOnce.Do(func() {
+		t := &u.funcs
+		t.Err = u.scan(t)
+		t.flatten()
+	})
+	return &u.funcs
+}
+
+var errEntries = errors.New("entries are damaged")
+
+// scan reads all entries of the unit once, in order.
+func (u *Unit) scan(t *FuncTable) error {
+	r := dwbuf.New(u.d.sec.Info, u.root)
+	r.Limit(u.End - u.root)
+	var open []int32 // for each open entry, the function it belongs to
+	owner := int32(-1)
+	limit := 1<<16 + int(u.End-u.Offset)
+	for r.Len() > 0 {
+		die := r.Offset()
+		code := r.Uleb()
+		if code == 0 {
+			if len(open) == 0 {
+				break // padding
+			}
+			owner = open[len(open)-1]
+			open = open[:len(open)-1]
+			continue
+		}
+		a := u.abbrevs.find(code)
+		if a == nil {
+			return errEntries
+		}
+		inside := owner
+		switch a.tag {
+		case dwarf.TagSubprogram:
+			inside = u.function(&r, a, die, t, -1, limit)
+		case dwarf.TagInlinedSubroutine:
+			if i := u.function(&r, a, die, t, owner, limit); i >= 0 {
+				inside = i
+			}
+		default:
+			for _, s := range a.skip {
+				r.Skip(s.fixed)
+				if s.form != 0 {
+					s.form.read(&r, u.format, 0)
+				}
+			}
+		}
+		if r.Failed() {
+			return errEntries
+		}
+		if a.children {
+			open = append(open, owner)
+			owner = inside
+		}
+	}
+	return nil
+}
+
+// function reads a function or inlined call and returns its index, or -1 if it
+// has no code.
+func (u *Unit) function(r *dwbuf.Reader, a *abbrev, die uint64, t *FuncTable, parent int32, limit int) int32 {
+	f := Func{DIE: die, Origin: die, Parent: parent, Inline: a.tag == dwarf.TagInlinedSubroutine}
+	var p pcs
+	for _, s := range a.attrs {
+		v := s.form.read(r, u.format, s.implicit)
+		switch s.attr {
+		case dwarf.AttrAbstractOrigin, dwarf.AttrSpecification:
+			if o, ok := u.ref(v); ok {
+				f.Origin = o
+			}
+		case dwarf.AttrCallFile:
+			f.CallFile = uint32(v.num)
+		case dwarf.AttrCallLine:
+			f.CallLine = uint32(v.num)
+		case dwarf.AttrCallColumn:
+			f.CallColumn = uint32(v.num)
+		default:
+			p.take(u, s.attr, v)
+		}
+	}
+	if r.Failed() || f.Inline && parent < 0 {
+		return -1
+	}
+	f.First = int32(len(t.Ranges))
+	t.Ranges = u.ranges(p, t.Ranges, limit)
+	f.N = int32(len(t.Ranges)) - f.First
+	if f.N == 0 {
+		return -1
+	}
+	f.Entry = t.Ranges[f.First].Start
+	switch {
+	case p.hasEntry && p.entryIsOffset:
+		f.Entry += p.entry
+	case p.hasEntry:
+		f.Entry = p.entry
+	case p.hasLow && !p.hasHigh && !p.hasList:
+		f.Entry = p.low
+	}
+	t.Funcs = append(t.Funcs, f)
+	return int32(len(t.Funcs) - 1)
+}
+
+// maxNest bounds how many functions may cover one address at once; compilers
+// stay far below.
+const maxNest = 256
+
+// flatten makes Spans: at each address the function that was opened last, which
+// is the innermost, for entries come before those inside them.
+func (t *FuncTable) flatten() {
+	type piece struct {
+		Range
+		fn int32
+	}
+	pieces := make([]piece, 0, len(t.Ranges))
+	for i := range t.Funcs {
+		for _, r := range t.RangesOf(i) {
+			pieces = append(pieces, piece{r, int32(i)})
+		}
+	}
+	slices.SortFunc(pieces, func(a, b piece) int {
+		if c := cmp.Compare(a.Start, b.Start); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.fn, b.fn)
+	})
+	t.Spans = make([]Span, 0, len(pieces))
+	var active []piece // ordered by fn
+	at := uint64(0)
+	// emit gives the code from at to end to the innermost open function,
+	// closing those that end before.
+	emit := func(end uint64) {
+		for len(active) > 0 && at < end {
+			stop := end
+			for _, p := range active {
+				stop = min(stop, p.End)
+			}
+			if stop > at {
+				t.add(Span{at, stop, active[len(active)-1].fn})
+				at = stop
+			}
+			active = slices.DeleteFunc(active, func(p piece) bool { return p.End <= at })
+		}
+		at = end
+	}
+	for _, p := range pieces {
+		emit(p.Start)
+		if len(active) == maxNest {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(active, p.fn, func(a piece, fn int32) int { return cmp.Compare(a.fn, fn) })
+		active = slices.Insert(active, i, p)
+	}
+	emit(^uint64(0))
+}
+
+func (t *FuncTable) add(s Span) {
+	if n := len(t.Spans); n > 0 && t.Spans[n-1].End == s.Start && t.Spans[n-1].Func == s.Func {
+		t.Spans[n-1].End = s.End
+		return
+	}
+	t.Spans = append(t.Spans, s)
+}

@@ -1,0 +1,128 @@
+package dies
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
+)
+
+// addrIndex finds units by address.
+type addrIndex struct {
+	entries []indexEntry // by start
+}
+
+type indexEntry struct {
+	start, end uint64
+	unit       uint64 // offset
+}
+
+// candidates bounds how many units are tried for one address.
+const candidates = 16
+
+func (x *addrIndex) find(addr uint64, yield func(unit uint64) bool) bool {
+	n, _ := slices.BinarySearchFunc(x.entries, addr, func(e indexEntry, a uint64) int {
+		if e.start <= a {
+			return -1
+		}
+		return 1
+	})
+	for k := n - 1; k >= 0 && k >= n-candidates; k-- {
+		if addr < x.entries[k].end && !yield(x.entries[k].unit) {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *addrIndex) sort() {
+	slices.SortStableFunc(x.entries, func(a, b indexEntry) int { return cmp.Compare(a.start, b.start) })
+}
+
+// UnitsFor gives the units that may hold the code at addr, likelier ones
+// first: those .debug_aranges names, then those whose
+// root entry covers addr.
+func (d *Data) UnitsFor(addr uint64) iter.Seq[*Unit] {
+	return func(yield func(*Unit) bool) { d.unitsFor(addr, yield) }
+}
+
+func (d *Data) unitsFor(addr uint64, yield func(*Unit) bool) {
+	d.indexOnce.Do(func() { d.index = d.readAranges() })
+	tried := [candidates]uint64{}
+	n := 0
+	if !d.index.find(addr, func(off uint64) bool {
+		u, err := d.UnitAt(off)
+		if err != nil {
+			return true
+		}
+		tried[n] = off
+		n++
+		return yield(u)
+	}) {
+		return
+	}
+	d.restOnce.Do(func() { d.rest = d.rootRanges() })
+	d.rest.find(addr, func(off uint64) bool {
+		if slices.Contains(tried[:n], off) {
+			return true
+		}
+		u, err := d.UnitAt(off)
+		return err != nil || yield(u)
+	})
+}
+
+// readAranges reads .debug_aranges (DWARF 5, section 6.1.2) as far as it is
+// sound.
+func (d *Data) readAranges() addrIndex {
+	var x addrIndex
+	r := dwbuf.New(d.sec.Aranges, 0)
+	for r.Len() > 0 && !r.Failed() {
+		start := r.Offset()
+		length, offSize := r.UnitLength()
+		set := r
+		r.Skip(length)
+		set.Limit(length)
+		version := set.U16()
+		unit := set.Uint(offSize)
+		addrSize, segSize := int(set.U8()), set.U8()
+		if version != 2 || segSize != 0 || addrSize != 8 && addrSize != 4 {
+			continue
+		}
+		// Tuples are aligned to their own size from the start of the set.
+		tuple := uint64(2 * addrSize)
+		set.Skip((tuple - (set.Offset()-start)%tuple) % tuple)
+		for set.Len() >= int(tuple) && !set.Failed() {
+			a, n := set.Uint(addrSize), set.Uint(addrSize)
+			if a == 0 && n == 0 {
+				break
+			}
+			if n > 0 && a+n > a {
+				x.entries = append(x.entries, indexEntry{a, a + n, unit})
+			}
+		}
+	}
+	x.sort()
+	return x
+}
+
+// rootRanges indexes all units by what their root entries say they cover, or by
+// their functions where a root entry is silent.
+func (d *Data) rootRanges() addrIndex {
+	var x addrIndex
+	units, _ := d.Units()
+	for _, u := range units {
+		if !u.HasCode() {
+			continue
+		}
+		ranges := u.Ranges
+		if len(ranges) == 0 {
+			ranges = u.Functions().Ranges
+		}
+		for _, r := range ranges {
+			x.entries = append(x.entries, indexEntry{r.Start, r.End, u.Offset})
+		}
+	}
+	x.sort()
+	return x
+}

@@ -1,0 +1,222 @@
+package symbolizer
+
+import (
+	"strings"
+
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/line"
+)
+
+// Location is one function at an address, with the line it is at.
+type Location struct {
+	// Function is the name a person wrote, demangled with its parameters, ""
+	// if only the line is known. Linkage is the name in the object file if it
+	// differs.
+	Function, Linkage string
+	// Entry is the link-time address where the function, or this inlined
+	// copy of it, starts.
+	Entry uint64
+	// Inline: the function is inlined into the one of the next Location.
+	Inline bool
+	// FromSymbol: the name comes from the symbol table alone, so inlined
+	// calls are not known.
+	FromSymbol bool
+	// File is the source file, Line its line and Column its column, from 1;
+	// Line or Column 0 are not known.
+	File         string
+	Line, Column int
+	// NoLine says why File or Line is not known, "" if they are.
+	NoLine string
+}
+
+// Resolve returns the functions at the link-time address addr, the innermost
+// inlined one first and the function that really is there last. The error is a
+// *NoSymbol. For a return address pass the address minus one.
+func (im *Image) Resolve(addr uint64) ([]Location, error) {
+	sec := im.sectionAt(addr)
+	if sec == nil {
+		return nil, &NoSymbol{Addr: addr, Reason: NotInImage}
+	}
+	if !sec.Code() {
+		return nil, &NoSymbol{Addr: addr, Reason: NotCode, Section: sec.Name}
+	}
+	if locs := im.resolveDWARF(addr); locs != nil {
+		return locs, nil
+	}
+	i, near := im.symbolIndex(addr)
+	if i < 0 {
+		e := &NoSymbol{Addr: addr, Reason: BeforeFirst, Section: sec.Name}
+		if near >= 0 {
+			e.Reason, e.Near = PastEnd, im.symbols().name(near)
+		}
+		return nil, e
+	}
+	loc := im.symbolLocation(i)
+	loc.NoLine = "no unit of the debug information covers it"
+	if im.dwarf() == nil {
+		loc.NoLine = "the image has no debug information"
+	}
+	return []Location{loc}, nil
+}
+
+func (im *Image) symbolLocation(i int) Location {
+	s := im.symbols().symbol(i)
+	l := Location{Function: im.demangle(s.Name), Entry: s.Addr, FromSymbol: true}
+	if l.Function != s.Name {
+		l.Linkage = s.Name
+	}
+	return l
+}
+
+// resolveDWARF resolves by debug information, nil if it knows nothing of addr.
+func (im *Image) resolveDWARF(addr uint64) []Location {
+	d := im.dwarf()
+	if d == nil {
+		return nil
+	}
+	var weak []Location
+	for u := range d.UnitsFor(addr) {
+		funcs := u.Functions()
+		lines := im.linesOf(u)
+		f := funcs.Find(addr)
+		row, hasRow := lines.rows().Find(addr)
+		switch {
+		case f >= 0:
+			return im.chain(addr, u, funcs, f, lines, row, hasRow)
+		case hasRow && weak == nil:
+			loc := Location{}
+			if i, _ := im.symbolIndex(addr); i >= 0 {
+				loc = im.symbolLocation(i)
+			}
+			loc.setLine(lines, row)
+			weak = []Location{loc}
+		}
+	}
+	return weak
+}
+
+// chain lists the function f of u and those it is inlined into.
+func (im *Image) chain(addr uint64, u *dies.Unit, t *dies.FuncTable, f int, lines *unitLines, row int, hasRow bool) []Location {
+	n := 1
+	for p := t.Funcs[f].Parent; p >= 0; p = t.Funcs[p].Parent {
+		n++
+	}
+	out := make([]Location, 0, n)
+	var inner *dies.Func
+	for i := int32(f); i >= 0; i = t.Funcs[i].Parent {
+		fn := &t.Funcs[i]
+		loc := im.named(fn)
+		switch {
+		case inner != nil:
+			if inner.CallLine == 0 {
+				loc.NoLine = "the inlined call tells no line"
+				break
+			}
+			loc.File, loc.Line, loc.Column = lines.path(inner.CallFile), int(inner.CallLine), int(inner.CallColumn)
+		case hasRow:
+			loc.setLine(lines, row)
+		default:
+			loc.NoLine = lines.reason()
+		}
+		out = append(out, loc)
+		inner = fn
+	}
+	im.objectName(&out[len(out)-1], addr)
+	return out
+}
+
+// named returns the function of an entry without its line.
+func (im *Image) named(fn *dies.Func) Location {
+	name := im.dwarf().NameOf(fn.DIE)
+	loc := Location{Function: name.Name, Entry: fn.Entry, Inline: fn.Inline}
+	if name.Linkage != "" {
+		loc.Function = im.demangle(name.Linkage)
+		if loc.Function != name.Linkage {
+			loc.Linkage = name.Linkage
+		}
+	}
+	return loc
+}
+
+// objectName completes the function that really is at addr with the name the
+// object file has for that code: a clone's (f.constprop.0), a split off part's
+// (f.cold), or the qualified one where DWARF has the last part alone (a function
+// in an anonymous namespace) or none (a name in an alternate file).
+func (im *Image) objectName(loc *Location, addr uint64) {
+	i, _ := im.symbolIndex(addr)
+	if i < 0 || loc.Linkage != "" && !im.clone(i, loc.Linkage) {
+		return
+	}
+	name := im.symbols().name(i)
+	if name == loc.Function {
+		return
+	}
+	if loc.Function == "" || loc.Linkage == "" && mangled(name) {
+		loc.FromSymbol = loc.Function == ""
+		loc.Function = im.demangle(name)
+	}
+	loc.Linkage = name
+}
+
+// clone reports whether symbol i is a variant of the function called linkage.
+func (im *Image) clone(i int, linkage string) bool {
+	return strings.HasPrefix(im.symbols().name(i), linkage+".")
+}
+
+func (l *Location) setLine(lines *unitLines, row int) {
+	r := lines.rows().Rows[row]
+	l.File, l.Line, l.Column = lines.path(r.File), int(r.Line), int(r.Column)
+	switch {
+	case l.Line == 0:
+		l.NoLine = "the compiler says it belongs to no line"
+	case l.File == "":
+		l.NoLine = "the line table names no such file"
+	}
+}
+
+// Line returns the source line of the link-time address addr: file, line, and
+// the run of code from start to end that the row covers. ok is false if no line
+// table covers it.
+func (im *Image) Line(addr uint64) (l LineRow, ok bool) {
+	lines, row, ok := im.findRow(addr)
+	if !ok {
+		return LineRow{}, false
+	}
+	t := lines.rows()
+	r := t.Rows[row]
+	end := row + 1
+	return LineRow{
+		Start: r.Addr, End: t.Rows[end].Addr, File: lines.path(r.File), Line: int(r.Line),
+		Column: int(r.Column), IsStmt: r.Flags&line.IsStmt != 0,
+	}, true
+}
+
+// LineRow is one row of a line table: the code from Start up to End belongs to a
+// line.
+type LineRow struct {
+	Start, End   uint64
+	File         string
+	Line, Column int
+	// IsStmt: the compiler recommends the start for a breakpoint.
+	IsStmt bool
+}
+
+func (im *Image) findRow(addr uint64) (*unitLines, int, bool) {
+	d := im.dwarf()
+	if d == nil {
+		return nil, 0, false
+	}
+	for u := range d.UnitsFor(addr) {
+		lines := im.linesOf(u)
+		if row, ok := lines.rows().Find(addr); ok {
+			return lines, row, true
+		}
+	}
+	return nil, 0, false
+}
+
+// Short is the function's name without parameters.
+func (l *Location) Short() string { return ShortName(l.Function) }
+
+// Base is the last part of the file's name.
+func (l *Location) Base() string { return l.File[strings.LastIndexByte(l.File, '/')+1:] }
