@@ -34,6 +34,8 @@ type Arch struct {
 	PC, SP, FP, LR int
 	// Flags is the number of the status register (eflags, cpsr).
 	Flags int
+	// StatusFlags are the fields of the status register, from low to high.
+	StatusFlags []Flag
 	// CalleeSaved lists the DWARF numbers a function preserves by the ABI, so
 	// that an unwinder may keep their value when CFI says nothing of them.
 	CalleeSaved []int

@@ -34,6 +34,7 @@ var ARM64 = &Arch{
 		{"TPIDR_EL1", ARM64TPIDREL1, 64},
 	},
 	PC: ARM64PC, SP: ARM64SP, FP: ARM64FP, LR: ARM64LR, Flags: ARM64CPSR,
+	StatusFlags: arm64Flags,
 	CalleeSaved: []int{19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29},
 	Breakpoint:  []byte{0x00, 0x00, 0x20, 0xd4}, // brk #0
 	MinInstr:    4,

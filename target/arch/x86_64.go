@@ -41,6 +41,7 @@ var X86_64 = &Arch{
 		{"fs_base", 58, 64}, {"gs_base", 59, 64},
 	},
 	PC: X86RIP, SP: X86RSP, FP: X86RBP, LR: None, Flags: X86RFLAGS,
+	StatusFlags:       x86Flags,
 	CalleeSaved:       []int{X86RBX, X86RBP, X86R12, X86R13, X86R14, X86R15},
 	Breakpoint:        []byte{0xcc},
 	BreakpointAdvance: 1,
