@@ -35,10 +35,7 @@ var ErrEnded = errors.New("the guest ended")
 // the run. Output and other events are dropped.
 func Control(c target.Controller) Guest { return &controlled{c: c} }
 
-type controlled struct {
-	c    target.Controller
-	last target.Stop
-}
+type controlled struct{ c target.Controller }
 
 func (g *controlled) Running() bool { return g.c.Running() }
 
@@ -62,7 +59,6 @@ func (g *controlled) Stop(ctx context.Context) (target.Stop, time.Time, error) {
 			}
 			switch ev.Kind {
 			case target.EventStopped:
-				g.last = ev.Stop
 				at := ev.Time
 				if at.IsZero() {
 					at = time.Now()

@@ -1,0 +1,351 @@
+package profiler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// Sampler samples one guest. Its fields say what it needs; a Sampler is used by
+// one Run at a time.
+type Sampler struct {
+	Guest   Guest
+	Machine Machine
+	Unwind  Unwind
+	// Symbolize may be nil: addresses stay without names.
+	Symbolize Symbolize
+	// Threads may be nil: threads are not told apart.
+	Threads Threads
+	// Code may be nil; see Capture.Code.
+	Code target.Memory
+
+	seen map[string]Thread
+}
+
+// Options say how to sample.
+type Options struct {
+	// Rate is the number of samples per second, 99 if 0. Rates beyond MaxRate
+	// are an error.
+	Rate float64
+	// Duration is how long, 10 s if 0.
+	Duration time.Duration
+	// MaxPause is the part of the time the guest may be kept stopped, 0.05 if
+	// 0. After each sample the guest runs long enough to keep to it, so the
+	// rate falls where a stop is too dear.
+	MaxPause float64
+	// MaxStack bounds the bytes of stack copied of each processor, 16 KiB if 0.
+	// A run starts with a small copy and takes more only where stacks are found
+	// to go on beyond it.
+	MaxStack int
+	// Mappings and Warnings are handed on to the profile; a warning says for
+	// example that the stub stops at translated blocks only (BiasWarning).
+	Mappings []Mapping
+	Warnings []string
+}
+
+// MaxRate is the highest rate that can be asked for, in samples per second.
+const MaxRate = 10_000
+
+// BiasWarning is the warning for guests QEMU emulates (TCG).
+const BiasWarning = "QEMU's emulator (TCG) stops a guest only between translated blocks, mostly after indirect jumps: " +
+	"samples are biased towards callers and short functions. Run QEMU with -singlestep, or under KVM, for true shares"
+
+const (
+	defaultRate     = 99
+	defaultDuration = 10 * time.Second
+	defaultMaxPause = 0.05
+	defaultMaxStack = 16 << 10
+	// firstWindow is what one packet of QEMU's stub can carry.
+	firstWindow = 2 << 10
+	// queue is how many captures may wait for unwinding.
+	queue = 64
+	// restore bounds what is done to leave the guest as found after the
+	// context has ended.
+	restore = 5 * time.Second
+)
+
+func (o *Options) defaults() error {
+	if o.Rate == 0 {
+		o.Rate = defaultRate
+	}
+	if !(o.Rate > 0 && o.Rate <= MaxRate) {
+		return fmt.Errorf("sampling rate %v: want more than 0 and at most %d samples per second", o.Rate, MaxRate)
+	}
+	if o.Duration == 0 {
+		o.Duration = defaultDuration
+	}
+	if o.Duration < 0 {
+		return fmt.Errorf("sampling for %v: want a time above 0", o.Duration)
+	}
+	if o.MaxPause == 0 {
+		o.MaxPause = defaultMaxPause
+	}
+	if !(o.MaxPause > 0 && o.MaxPause <= 1) {
+		return fmt.Errorf("pause budget %v: want a part of the time, above 0 and at most 1", o.MaxPause)
+	}
+	if o.MaxStack == 0 {
+		o.MaxStack = defaultMaxStack
+	}
+	if o.MaxStack < 0 || o.MaxStack > 1<<20 {
+		return fmt.Errorf("stack copy of %d bytes: want at most 1 MiB", o.MaxStack)
+	}
+	return nil
+}
+
+// Run samples the guest and returns the profile. When ctx ends, the guest stops
+// by itself or ends, the run ends early with what it has, and Profile.Ended
+// says why; only a failure to sample is an error, and then too the profile has
+// what was sampled before.
+//
+// A guest found running runs afterwards; one found stopped is let run for the
+// time and stopped again.
+func (s *Sampler) Run(ctx context.Context, opt Options) (*Profile, error) {
+	if err := opt.defaults(); err != nil {
+		return nil, err
+	}
+	cpus, err := s.Machine.CPUs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the guest's processors: %w", err)
+	}
+	s.seen = map[string]Thread{}
+	r := newRun(s, opt, cpus)
+	wasRunning := s.Guest.Running()
+	if !wasRunning {
+		if err := s.Guest.Resume(ctx); err != nil {
+			return nil, fmt.Errorf("letting the guest run to sample it: %w", err)
+		}
+	}
+	err = r.loop(ctx)
+	if !wasRunning && s.Guest.Running() {
+		lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
+		_, _, serr := s.Guest.Stop(lctx)
+		cancel()
+		if serr != nil && !errors.Is(serr, ErrEnded) {
+			err = errors.Join(err, fmt.Errorf("stopping the guest again, as it was found: %w", serr))
+		}
+	}
+	return r.finish(), err
+}
+
+// run is one sampling run.
+type run struct {
+	s       *Sampler
+	opt     Options
+	cpus    []target.CPU
+	period  time.Duration
+	profile *Profile
+
+	work chan *Capture
+	done chan struct{}
+	agg  *aggregate
+	need chan int // stack copies found too short, in bytes
+	full bool     // a stack goes on beyond MaxStack
+}
+
+func newRun(s *Sampler, opt Options, cpus []target.CPU) *run {
+	period := time.Duration(float64(time.Second) / opt.Rate)
+	r := &run{
+		s: s, opt: opt, cpus: cpus, period: period,
+		profile: &Profile{
+			Mappings: opt.Mappings, Warnings: append([]string(nil), opt.Warnings...),
+			Start: time.Now(), Asked: period,
+		},
+		work: make(chan *Capture, queue), done: make(chan struct{}),
+		agg: newAggregate(), need: make(chan int, 1),
+	}
+	go r.unwind()
+	return r
+}
+
+// loop takes a sample at a random moment of each period until the time is over.
+func (r *run) loop(ctx context.Context) error {
+	defer func() { close(r.work); <-r.done }()
+	begin := r.profile.Start
+	window := min(firstWindow, r.opt.MaxStack)
+	var earliest time.Time // by the pause budget
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for slot := int64(0); ; slot++ {
+		// After a late or dear sample the slots that have passed are missed.
+		now := time.Now()
+		if earliest.After(now) {
+			now = earliest
+		}
+		if passed := int64(now.Sub(begin) / r.period); passed > slot {
+			total := int64(r.opt.Duration / r.period)
+			r.profile.Missed += int(min(passed, total) - min(slot, total))
+			slot = passed
+		}
+		at := begin.Add(time.Duration(slot)*r.period + rand.N(r.period))
+		if at.Before(earliest) {
+			at = earliest.Add(rand.N(r.period))
+		}
+		end := begin.Add(r.opt.Duration)
+		last := !at.Before(end)
+		if last {
+			at = end
+		}
+		timer.Reset(time.Until(at))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			r.profile.Ended = "interrupted"
+			return nil
+		}
+		if last {
+			return nil
+		}
+		select {
+		case n := <-r.need:
+			window = min(max(window, n), r.opt.MaxStack)
+		default:
+		}
+		pause, err := r.sample(ctx, window)
+		if err != nil || r.profile.Ended != "" {
+			return err
+		}
+		// pause/(pause+gap) <= MaxPause
+		gap := time.Duration(float64(pause) * (1/r.opt.MaxPause - 1))
+		earliest = time.Now().Add(gap)
+	}
+}
+
+// sample stops the guest, captures and lets it run again. It returns for how
+// long the guest was stopped.
+func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
+	// A stop that was asked for must be waited for, else it would come after we
+	// are gone and leave the guest stopped.
+	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
+	stop, at, err := r.s.Guest.Stop(sctx)
+	cancel()
+	if err != nil {
+		return 0, r.sampleFailed(ctx, err)
+	}
+	if stop.Reason != target.StopInterrupt && stop.Reason != target.StopUnknown {
+		// Somebody else's stop: a breakpoint, a trap, an operator. It is theirs.
+		r.profile.Ended = "the guest stopped by itself (" + reasonText(stop) + ") and is left so"
+		return 0, nil
+	}
+	caps, cerr := r.s.capture(ctx, r.cpus, window)
+	// The guest runs again whatever became of the context.
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
+	rerr := r.s.Guest.Resume(rctx)
+	cancel()
+	pause := time.Since(at)
+	p := &r.profile.Pause
+	p.Total += pause
+	p.Longest = max(p.Longest, pause)
+	p.Stops++
+	if rerr != nil {
+		return pause, fmt.Errorf("letting the guest run again after a sample: %w", errors.Join(rerr, cerr))
+	}
+	if cerr != nil {
+		return pause, r.sampleFailed(ctx, cerr)
+	}
+	r.profile.Ticks++
+	for _, c := range caps {
+		r.work <- c
+	}
+	return pause, nil
+}
+
+// sampleFailed tells an end of the run from a failure.
+func (r *run) sampleFailed(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, target.ErrLost):
+		r.profile.Ended = "the link to the guest was lost"
+		return err
+	case errors.Is(err, ErrEnded):
+		r.profile.Ended = err.Error()
+		return nil
+	case ctx.Err() != nil:
+		r.profile.Ended = "interrupted"
+		return nil
+	}
+	r.profile.Ended = "sampling failed"
+	return err
+}
+
+// unwind turns captures into stacks while the guest runs.
+func (r *run) unwind() {
+	defer close(r.done)
+	for c := range r.work {
+		var calls []Call
+		if r.s.Unwind != nil {
+			// An error is how most stacks end; what was found counts.
+			calls, _ = r.s.Unwind(context.Background(), c, c.Regs)
+		}
+		if len(calls) == 0 && c.Regs.Arch != nil {
+			calls = []Call{{Addr: c.Regs.PC()}}
+		}
+		short := c.missed && r.grow(c)
+		r.agg.add(c, calls, short)
+	}
+}
+
+// grow asks for larger copies if this one was cut by its window rather than by
+// a hole, and reports whether it was.
+func (r *run) grow(c *Capture) bool {
+	size := 0
+	for i := range c.stack {
+		size += c.stack[i].N
+		if c.stack[i].N != len(c.stack[i].Data) {
+			return false
+		}
+	}
+	if size == 0 {
+		return false
+	}
+	if size >= r.opt.MaxStack {
+		r.full = true
+		return true
+	}
+	select {
+	case r.need <- 2 * size:
+	default:
+	}
+	return true
+}
+
+// finish completes the profile after loop.
+func (r *run) finish() *Profile {
+	p := r.profile
+	p.Duration = time.Since(p.Start)
+	p.Period = r.period
+	if p.Ticks > 0 {
+		p.Period = p.Duration / time.Duration(p.Ticks)
+	}
+	p.Samples = r.agg.samples(r.s.Symbolize, p.Period)
+	if p.Missed > 0 && p.Ticks > 0 && p.Missed*10 > p.Ticks {
+		p.Warnings = append(p.Warnings, fmt.Sprintf(
+			"%.0f samples/s instead of the %.0f asked for, to keep the guest stopped for at most %.3g %% of the time (or the host was late)",
+			float64(time.Second)/float64(p.Period), r.opt.Rate, 100*r.opt.MaxPause))
+	}
+	if r.full {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("some stacks go on beyond the %d bytes copied of each", r.opt.MaxStack))
+	}
+	if r.agg.folded > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf(
+			"%d samples beyond %d distinct stacks are kept by their innermost frame only, %d of them not at all", r.agg.folded, maxStacks, r.agg.lost))
+	}
+	return p
+}
+
+func reasonText(s target.Stop) string {
+	switch s.Reason {
+	case target.StopBreakpoint:
+		return "breakpoint"
+	case target.StopStep:
+		return "step"
+	case target.StopWatch:
+		return "watchpoint"
+	case target.StopSignal:
+		return fmt.Sprintf("signal %d", s.Signal)
+	}
+	return "stopped by somebody else"
+}
