@@ -108,7 +108,7 @@ func (h *httpTransport) export(ctx context.Context, body []byte) (reply, error) 
 }
 
 // linkError sorts failures of the connection. A refused or broken connection
-// passes; a certificate that is not trusted or a bad address does not.
+// passes; a certificate that is not trusted or the wrong protocol does not.
 func linkError(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -116,6 +116,13 @@ func linkError(err error) error {
 	}
 	if isTLSError(err) {
 		return err
+	}
+	// net/http has no types for these two.
+	switch text := err.Error(); {
+	case strings.Contains(text, "malformed HTTP response \"\\x00\\x00"):
+		return fmt.Errorf("it answers in HTTP/2, as gRPC receivers do: try grpc:// (%w)", err)
+	case strings.Contains(text, "looked like an HTTP/1.1 header"):
+		return fmt.Errorf("it answers in HTTP/1.1, as OTLP/HTTP receivers do: try http:// (%w)", err)
 	}
 	return &passing{err: err}
 }

@@ -112,13 +112,14 @@ func retryInfo(status []byte) (after time.Duration, told bool) {
 			}
 			told = true
 			return fields(delay, func(num protowire.Number, v uint64, _ []byte) error {
-				const most = uint64(24 * time.Hour / time.Second)
+				const most = 24 * time.Hour
 				switch num {
 				case 1:
-					after += time.Duration(min(v, most)) * time.Second
+					after += time.Duration(min(v, uint64(most/time.Second))) * time.Second
 				case 2:
 					after += time.Duration(min(v, uint64(time.Second)))
 				}
+				after = min(after, most)
 				return nil
 			})
 		})
