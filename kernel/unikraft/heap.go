@@ -1,0 +1,162 @@
+package unikraft
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ukdbg/ukdbg/kernel"
+)
+
+const maxAllocators = 256
+
+// allocLayout is struct uk_alloc of this image.
+type allocLayout struct {
+	size               uint64
+	next, priv, palloc field
+	malloc             field
+	inUse, maxInUse    field
+	live, failed       field
+	missing            []string
+}
+
+func newAllocLayout(img Image) allocLayout {
+	l := &layouter{img: img}
+	a := allocLayout{
+		size:     l.size("uk_alloc"),
+		next:     l.required("uk_alloc", "next"),
+		priv:     l.required("uk_alloc", "priv"),
+		palloc:   l.optional("uk_alloc", "palloc"),
+		malloc:   l.optional("uk_alloc", "malloc"),
+		inUse:    l.optional("uk_alloc", "_stats.cur_mem_use"),
+		maxInUse: l.optional("uk_alloc", "_stats.max_mem_use"),
+		live:     l.optional("uk_alloc", "_stats.cur_nb_allocs"),
+		failed:   l.optional("uk_alloc", "_stats.nb_enomem"),
+	}
+	if a.size == 0 {
+		l.missing = append(l.missing, "there is no struct uk_alloc")
+	}
+	a.missing = l.missing
+	return a
+}
+
+// Heap lists the allocators. Only the buddy allocator's memory is known; of
+// others the function that names them is told.
+func (k *Kernel) Heap(ctx context.Context) (*kernel.Heap, error) {
+	head, _, ok := k.symbol("_uk_alloc_head")
+	if !ok {
+		return nil, absent("heap", "no symbol _uk_alloc_head; the image has no ukalloc")
+	}
+	l := newAllocLayout(k.cfg.Image)
+	if len(l.missing) > 0 {
+		return nil, absent("heap", l.missing[0])
+	}
+	s := &heapSurvey{k: k, f: newFetcher(k.cfg.Memory), layout: l, heap: &kernel.Heap{}, seen: map[uint64]bool{}}
+	for round := 0; ; round++ {
+		if s.allocs == nil {
+			if b, ok, err := s.f.get(head, 8); err != nil {
+				return nil, fmt.Errorf("heap: _uk_alloc_head: %w", err)
+			} else if ok {
+				s.allocs = newWalk("list of allocators", le64(b), l.next, l.size, maxAllocators)
+			}
+		}
+		if s.allocs != nil {
+			s.step()
+		}
+		more, err := s.f.run(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("heap: %w", err)
+		}
+		if !more {
+			break
+		}
+		if round >= maxRounds {
+			s.heap.Notes = append(s.heap.Notes, "the allocators' lists are longer than is read; the sums are incomplete")
+			break
+		}
+	}
+	return s.finish(), nil
+}
+
+// heapSurvey is one reading of all allocators.
+type heapSurvey struct {
+	k      *Kernel
+	f      *fetcher
+	layout allocLayout
+	heap   *kernel.Heap
+	allocs *walk
+	seen   map[uint64]bool
+	order  []*allocator
+}
+
+type allocator struct {
+	out   kernel.Allocator
+	buddy *buddy
+}
+
+func (s *heapSurvey) step() {
+	s.allocs.step(s.f)
+	for _, addr := range s.allocs.nodes {
+		if s.seen[addr] {
+			continue
+		}
+		s.seen[addr] = true
+		b, _, _ := s.f.get(addr, int(s.layout.size))
+		s.order = append(s.order, s.recognise(addr, b))
+	}
+	for _, a := range s.order {
+		if a.buddy != nil {
+			a.buddy.step(s.f)
+		}
+	}
+}
+
+// recognise tells which allocator one is by its function pointers.
+func (s *heapSurvey) recognise(addr uint64, b []byte) *allocator {
+	a := &allocator{out: kernel.Allocator{Addr: addr, Kind: "unknown"}}
+	l := &s.layout
+	if v, ok := l.inUse.get(b); ok {
+		a.out.Stats = &kernel.AllocStats{
+			InUse: int64(v), MaxInUse: int64(l.maxInUse.value(b)),
+			Live: int64(l.live.value(b)), Failed: l.failed.value(b),
+		}
+	}
+	name := ""
+	for _, f := range []field{l.palloc, l.malloc} {
+		if v, ok := f.get(b); ok && v != 0 && name == "" {
+			name, _, _ = s.k.symbolAt(v)
+		}
+	}
+	a.out.Symbol = name
+	if name != "bbuddy_palloc" {
+		a.out.Notes = append(a.out.Notes, fmt.Sprintf("unknown allocator (palloc = %s)", orUnknown(name)))
+		return a
+	}
+	a.out.Kind = "buddy"
+	bl := newBuddyLayout(s.k.cfg.Image)
+	if len(bl.missing) > 0 {
+		a.out.Notes = append(a.out.Notes, "its structures are not described in this image: "+bl.missing[0])
+		return a
+	}
+	a.buddy = &buddy{layout: bl, addr: addr + l.priv.off}
+	return a
+}
+
+func orUnknown(name string) string {
+	if name == "" {
+		return "no symbol"
+	}
+	return name
+}
+
+func (s *heapSurvey) finish() *kernel.Heap {
+	if s.allocs != nil && s.allocs.note != "" {
+		s.heap.Notes = append(s.heap.Notes, s.allocs.note)
+	}
+	for _, a := range s.order {
+		if a.buddy != nil {
+			a.buddy.finish(&a.out, s.f)
+		}
+		s.heap.Allocators = append(s.heap.Allocators, a.out)
+	}
+	return s.heap
+}
