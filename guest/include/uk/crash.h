@@ -29,11 +29,16 @@ struct uk_crash_descr {
 
 extern __u8 _uk_crash_explicit; /* 1 between an explicit crash and its trap */
 
+/* Set when one CPU has died: the others stop at their next interrupt. */
+extern volatile bool crash_halted;
+
 void crash_init(const char *cmdline);
 void _uk_crash(struct __regs *regs, struct uk_crash_descr *descr) __noreturn;
 void _uk_crash_from_code(void) __noreturn; /* what UK_CRASH does after its message */
 void ukplat_terminate(void) __noreturn;
-void ukplat_crash(void) __noreturn;
+void ukplat_crash(void) __noreturn; /* after a trap; also prints the counters */
+/* Called once at the end of life to print counters; the application's. */
+void app_counters(void);
 
 #define UK_CRASH(...)                                                                                 \
 	do {                                                                                          \

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Time from the TSC, whose rate is measured once against the PIT (channel 2, 10 ms). */
+#include <guest/arch.h>
+#include <guest/mathmul.h>
+
+#include "x86.h"
+
+#define PIT_HZ 1193182
+#define CALIBRATION_TICKS (PIT_HZ / 100)
+#define CALIBRATION_TRIES 100000000
+
+static __u64 tsc_boot;
+static __u64 tsc_mult;
+
+void x86_time_init(void)
+{
+	__u64 start, end;
+	unsigned int tries = CALIBRATION_TRIES;
+
+	outb(0x61, (inb(0x61) & ~2u) | 1); /* gate on, speaker off */
+	outb(0x43, 0xb0);                  /* channel 2, count down once */
+	outb(0x42, CALIBRATION_TICKS & 0xff);
+	outb(0x42, CALIBRATION_TICKS >> 8);
+	start = rdtsc();
+	while (!(inb(0x61) & 0x20) && --tries)
+		;
+	end = rdtsc();
+	tsc_boot = start;
+	tsc_mult = mult_from_hz(MAX((end - start) * 100, 1000000));
+}
+
+__nsec ukplat_monotonic_clock(void) { return mul_shift32(rdtsc() - tsc_boot, tsc_mult); }
+
+/* One shot of the PIT's channel 0, at most 50 ms away. Other CPUs have a periodic local timer instead. */
+void arch_timer_set(__nsec deadline)
+{
+	__nsec now = ukplat_monotonic_clock();
+	__u64 ns = deadline > now ? MIN(deadline - now, 50000000) : 0;
+	__u64 ticks = MAX(ns * PIT_HZ / 1000000000, 2);
+
+	if (lcpu_current()->idx)
+		return;
+	outb(0x43, 0x30);
+	outb(0x40, (__u8)ticks);
+	outb(0x40, (__u8)(ticks >> 8));
+}
