@@ -148,6 +148,8 @@ type block struct {
 	data []byte
 	done bool
 	err  error
+	// holes are the bits that were optimized out.
+	holes []hole
 }
 
 // bytes returns n bytes at off within the object, reading the whole of it the
@@ -167,6 +169,11 @@ func (r *Reader) bytes(b *block, off, n int64) ([]byte, error) {
 		} else if errors.Is(b.err, target.ErrLost) || r.ctx.Err() != nil {
 			b.done = false
 			return nil, b.err
+		}
+	}
+	for _, h := range b.holes {
+		if uint64(8*off) < h.to && h.from < uint64(8*(off+n)) {
+			return nil, ErrOptimizedOut
 		}
 	}
 	if b.data != nil && off >= 0 && off+n <= int64(len(b.data)) {

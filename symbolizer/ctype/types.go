@@ -29,6 +29,9 @@ type Types struct {
 	enumOnce sync.Once
 	enums    map[string]enumRef
 
+	rangesOnce sync.Once
+	ranges     []unitRange
+
 	mu    sync.Mutex
 	cache map[uint64]*Type
 	void  *Type

@@ -141,6 +141,9 @@ func (d *Data) header(off uint64) (*Unit, error) {
 	return u, nil
 }
 
+// OffsetSize returns the size in bytes of section offsets, 4 or 8.
+func (u *Unit) OffsetSize() int { return u.offsetSize }
+
 // Units lists the units in the order of their offsets.
 func (d *Data) Units() []*Unit { return d.units }
 

@@ -1,0 +1,272 @@
+package ctype
+
+import (
+	"debug/dwarf"
+	"fmt"
+	"sort"
+
+	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+)
+
+// Scope is what can be named at one place of the code: the blocks around it,
+// from the innermost to the function's own.
+type Scope struct {
+	// Function is the name of the function, which may be an inlined one.
+	Function string
+	// File is the main source file of the unit.
+	File string
+	// Entry is the link-time address of the function's first range, 0 for an
+	// inlined one.
+	Entry uint64
+
+	ts *Types
+	// blocks holds the entries of the blocks, innermost first; the last is
+	// the function or the inlined call.
+	blocks []*dies.Entry
+	// outer is the subprogram the code belongs to.
+	outer *dies.Entry
+}
+
+// unitRange is a part of the code that a unit covers.
+type unitRange struct {
+	dies.PCRange
+	unit *dies.Unit
+}
+
+// unitRanges lists the code of all units by address, once.
+func (ts *Types) unitRanges() []unitRange {
+	ts.rangesOnce.Do(func() {
+		for _, u := range ts.d.Units() {
+			root, err := ts.d.Root(u)
+			if err != nil || root.Tag != dwarf.TagCompileUnit {
+				continue
+			}
+			ranges, _ := ts.d.Ranges(root)
+			for _, r := range ranges {
+				// Functions a linker dropped start at 0.
+				if r.Low != 0 {
+					ts.ranges = append(ts.ranges, unitRange{r, u})
+				}
+			}
+		}
+		sort.SliceStable(ts.ranges, func(i, j int) bool { return ts.ranges[i].Low < ts.ranges[j].Low })
+	})
+	return ts.ranges
+}
+
+// unitFor finds the unit whose code holds a link-time address.
+func (ts *Types) unitFor(pc uint64) *dies.Unit {
+	all := ts.unitRanges()
+	i := sort.Search(len(all), func(i int) bool { return all[i].Low > pc })
+	// Units rarely overlap; look a few back for one that does.
+	for k := i - 1; k >= 0 && k >= i-8; k-- {
+		if pc < all[k].High {
+			return all[k].unit
+		}
+	}
+	return nil
+}
+
+// FileAt returns the main source file of the unit whose code holds a link-time
+// address.
+func (ts *Types) FileAt(pc uint64) (string, bool) {
+	u := ts.unitFor(pc)
+	if u == nil {
+		return "", false
+	}
+	return ts.unitFile(u), true
+}
+
+// Scope finds what is in scope at a link-time address. Of the calls inlined
+// there, inline picks one, 0 the innermost.
+func (ts *Types) Scope(pc uint64, inline int) (*Scope, error) {
+	none := func(why string) error {
+		return &NotFoundError{What: "function", Name: fmt.Sprintf("at %#x", pc), Why: why}
+	}
+	u := ts.unitFor(pc)
+	if u == nil {
+		return nil, none("no compiled unit has code there")
+	}
+	root, err := ts.d.Root(u)
+	if err != nil {
+		return nil, err
+	}
+	fn, err := ts.childAt(root, pc, isFunction, 0)
+	if err != nil {
+		return nil, err
+	}
+	if fn == nil {
+		return nil, none("its unit has no function there")
+	}
+	// The path from the function inwards.
+	path := []*dies.Entry{fn}
+	for len(path) < maxDepth {
+		next, err := ts.childAt(path[len(path)-1], pc, isBlock, 0)
+		if err != nil {
+			return nil, err
+		}
+		if next == nil {
+			break
+		}
+		path = append(path, next)
+	}
+	s := &Scope{ts: ts, outer: fn, File: ts.unitFile(u)}
+	level := 0
+	for i := len(path) - 1; i >= 0; i-- {
+		e := path[i]
+		if level == inline {
+			s.blocks = append(s.blocks, e)
+		}
+		if e.Tag == dwarf.TagInlinedSubroutine || i == 0 {
+			if level == inline {
+				break
+			}
+			level++
+		}
+	}
+	if len(s.blocks) == 0 {
+		return nil, none(fmt.Sprintf("only %d calls are inlined there", level-1))
+	}
+	top := s.blocks[len(s.blocks)-1]
+	s.Function = ts.nameOf(top)
+	if top.Tag == dwarf.TagSubprogram {
+		if r, _ := ts.d.Ranges(top); len(r) > 0 {
+			s.Entry = r[0].Low
+		}
+	}
+	return s, nil
+}
+
+func isFunction(tag dwarf.Tag) bool { return tag == dwarf.TagSubprogram }
+
+func isBlock(tag dwarf.Tag) bool {
+	return tag == dwarf.TagLexDwarfBlock || tag == dwarf.TagInlinedSubroutine
+}
+
+// childAt returns the child of e of a wanted kind whose code holds pc, or nil.
+// Namespaces are looked into.
+func (ts *Types) childAt(e *dies.Entry, pc uint64, want func(dwarf.Tag) bool, depth int) (*dies.Entry, error) {
+	it := ts.d.Children(e)
+	for it.Next() {
+		c := it.Entry()
+		if c.Tag == dwarf.TagNamespace && depth < 8 {
+			ns, err := ts.d.Entry(c.Off)
+			if err != nil {
+				return nil, err
+			}
+			if found, err := ts.childAt(ns, pc, want, depth+1); found != nil || err != nil {
+				return found, err
+			}
+			continue
+		}
+		if !want(c.Tag) {
+			continue
+		}
+		ranges, err := ts.d.Ranges(c)
+		if err != nil {
+			continue
+		}
+		for _, r := range ranges {
+			if pc >= r.Low && pc < r.High {
+				return ts.d.Entry(c.Off)
+			}
+		}
+	}
+	return nil, it.Err()
+}
+
+// nameOf returns an entry's name, which may be that of what it is an instance of.
+func (ts *Types) nameOf(e *dies.Entry) string {
+	if n := ts.d.Name(e); n != "" {
+		return n
+	}
+	if o := ts.origin(e); o != nil {
+		return ts.d.Name(o)
+	}
+	return ""
+}
+
+// Function is a function of the image.
+type Function struct {
+	Name string
+	Type *Type
+	// Entry is the link-time address of its code, with HasCode.
+	Entry   uint64
+	HasCode bool
+	Static  bool
+	File    string
+}
+
+// FunctionNamed finds a function by name; one with code is preferred, then an
+// external one.
+func (ts *Types) FunctionNamed(name string) (Function, error) {
+	ix, err := ts.index()
+	if err != nil {
+		return Function{}, err
+	}
+	var best Function
+	bestRank := -1
+	ix.each(name, func(n *named) bool {
+		if n.class != classFunc {
+			return true
+		}
+		f := ts.function(n)
+		rank := 2*b2i(f.HasCode) + b2i(!f.Static)
+		if rank > bestRank {
+			best, bestRank = f, rank
+		}
+		return rank < 3
+	})
+	if bestRank < 0 {
+		return Function{}, &NotFoundError{What: "function", Name: name}
+	}
+	return best, nil
+}
+
+// FunctionIn finds a function of a source file, as GlobalIn does a variable.
+func (ts *Types) FunctionIn(file, name string) (Function, error) {
+	ix, err := ts.index()
+	if err != nil {
+		return Function{}, err
+	}
+	var best Function
+	found := false
+	ix.each(name, func(n *named) bool {
+		if n.class == classFunc {
+			if f := ts.function(n); MatchFile(f.File, file) && (!found || f.HasCode) {
+				best, found = f, true
+			}
+		}
+		return true
+	})
+	if !found {
+		return Function{}, &NotFoundError{What: "function", Name: name, Why: "not in " + file}
+	}
+	return best, nil
+}
+
+func (ts *Types) function(n *named) Function {
+	f := Function{Name: n.name, Static: !n.external}
+	e, err := ts.d.Entry(n.off)
+	if err != nil {
+		f.Type = ts.bad(n.off, err)
+		return f
+	}
+	f.File = ts.unitFile(e.Unit)
+	f.Type = ts.functionType(e)
+	if r, _ := ts.d.Ranges(e); len(r) > 0 && r[0].Low != 0 {
+		f.Entry, f.HasCode = r[0].Low, true
+	}
+	return f
+}
+
+// functionType returns the type of a function, from the entry that holds its
+// parameters and result.
+func (ts *Types) functionType(e *dies.Entry) *Type {
+	if e.Attr(dwarf.AttrName) == nil {
+		if o := ts.origin(e); o != nil {
+			return ts.at(o.Off)
+		}
+	}
+	return ts.at(e.Off)
+}
