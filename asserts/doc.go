@@ -1,0 +1,46 @@
+// Package asserts turns a guest's death into one structured Fault: what kind
+// of fault, its reason, thread, registers and backtrace addresses, and which
+// later reports only follow from it.
+//
+// A Fault comes from one of two sources:
+//
+//	sc := asserts.NewScanner(console) // console text, any length, bounded memory
+//	for sc.Scan() {
+//		f := sc.Fault()
+//		...
+//	}
+//	err := sc.Err() // I/O only; text that is no report is no error
+//
+//	f, err := asserts.Decode(ctx, asserts.Machine{Regs: regs, Memory: mem, ...})
+//
+// Scanner reads what the guest printed; Decode reads the bytes at pc, the trap
+// number, the error code and the fault address of a stopped guest or a dump
+// when the console says nothing. A fault read from a log that printed its
+// registers can be handed to Decode too, with the image's bytes as Memory.
+//
+// # What is known and what is not
+//
+// A fact is in a Fault because the source gave it. What was concluded from
+// facts is said in Inferred; what a report of this kind would have but this one
+// does not is said in NotPrinted, and the field stays unknown, never zero.
+//
+// # Formats
+//
+// Each report format is one file (text_*.go) registered in the table in
+// formats.go and recognised by its content, never by a version number. The
+// texts are those of Unikraft's lib/ukdebug (print.c, assert.h, crash.c),
+// plat/common/x86/traps.c and trace.c, plat/common/arm/traps_arm64.c,
+// lib/ubsan, lib/uksp, lib/ukvmem, of the FlexOS fork (KASAN, protection keys),
+// and of Linux's kernel/cfi.c. To add one, write a file with a format value and
+// list it in formats.
+//
+// Register-level rules (x86_*.go, arm64_trap.go, page.go, pkey.go) follow
+// the Intel SDM volume 3, chapter 6 (page-fault error code), the Arm ARM
+// section D17.2 (ESR_EL1) and LLVM's SanitizerHandler list for trap kinds.
+//
+// # Hostile input
+//
+// Lines are cut at MaxLine bytes, reports at fixed numbers of registers, frames,
+// memory rows and consequences. Text of the guest is kept as it was printed
+// (without control bytes) and is escaped by Render.
+package asserts

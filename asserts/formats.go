@@ -1,0 +1,102 @@
+package asserts
+
+// verdict is an assembler's word on a segment.
+type verdict int
+
+const (
+	// foreign: not part of this report (text of another thread between).
+	foreign verdict = iota
+	// taken: part of the report.
+	taken
+	// last: the report's last segment.
+	last
+	// over: not part of the report, which is finished.
+	over
+)
+
+// assembler collects the segments of one report into a Fault. Slices of a
+// segment are valid during the call only.
+type assembler interface {
+	add(s *segment) verdict
+	fault() *Fault
+}
+
+// format is one kind of report text, recognised by content.
+type format struct {
+	name string
+	// begin returns an assembler if s begins a report of this format, else nil.
+	// open is the report right before, nil if there is none: a report that
+	// goes on with the same fault returns an assembler of the same *Fault.
+	begin func(s *segment, open assembler) assembler
+}
+
+// formats is the table of all formats, the more specific first. The last two
+// take text without a marker of its own.
+var formats = [...]format{
+	{"unikraft-assert", beginAssert},
+	{"unikraft-ubsan", beginUBSan},
+	{"unikraft-ssp", beginSSP},
+	{"kasan-mimiker", beginKASAN},
+	{"flexos", beginFlexOS},
+	{"linux-cfi", beginCFI},
+	{"unikraft-ukvmem", beginUKVMem},
+	{"unikraft-screen", beginScreen},
+	{"unikraft-trap-arm64", beginTrapARM64},
+	{"unikraft-trap-x86", beginTrapX86},
+	{"unikraft-crit", beginCrit},
+}
+
+// single is the assembler of a report of one segment.
+type single struct{ f *Fault }
+
+func (a *single) add(*segment) verdict { return over }
+func (a *single) fault() *Fault        { return a.f }
+
+// newFault starts a fault with what the envelope tells.
+func newFault(kind Kind, format string, s *segment) *Fault {
+	f := &Fault{Kind: kind, GuestTime: s.time}
+	if len(s.thread) > 0 && string(s.thread) != "<n/a" {
+		f.Thread = string(s.thread)
+	}
+	f.Source = Source{Format: format, FirstLine: s.number, LastLine: s.number, ByteOffset: s.offset}
+	return f
+}
+
+// placed adds what an envelope tells of the place of a report that is printed
+// by the failing code itself.
+func (f *Fault) placed(s *segment) {
+	if len(s.file) > 0 {
+		f.Location = Location{File: string(s.file), Line: s.fline}
+	}
+	if len(s.lib) > 0 {
+		f.detail("library", string(s.lib))
+	}
+	if s.caller != 0 && len(f.Backtrace) == 0 {
+		f.frame(CodeAddr{Addr: s.caller, Kind: ReturnAddr, How: "return address of the print call"})
+	}
+}
+
+// soon is the number of microseconds within which two reports of one fault come.
+const soon = 1_000_000
+
+// sameMoment says that s was printed with the report of f, as far as clocks tell.
+func sameMoment(f *Fault, s *segment) bool {
+	return !f.GuestTime.Known || !s.time.Known || s.time.V-f.GuestTime.V <= soon
+}
+
+// trapLike says that open is a report a register dump may belong to: it tells
+// of a fault but has no registers yet.
+func trapLike(open assembler) *Fault {
+	if open == nil {
+		return nil
+	}
+	f := open.fault()
+	if len(f.Registers) > 0 {
+		return nil
+	}
+	switch f.Kind {
+	case UndefinedBehavior, Warning:
+		return nil
+	}
+	return f
+}

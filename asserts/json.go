@@ -1,0 +1,139 @@
+package asserts
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// MarshalJSON writes the stable form of issue-tracker and CI use: lower-case
+// names, addresses as "0x…" strings of their own length, unknown words left
+// out, registers as an object of name and 16-digit value. A register that was
+// cut in the log has its digits followed by "…". inferred, consequences,
+// frames and not_printed are always arrays.
+func (f *Fault) MarshalJSON() ([]byte, error) {
+	j := jsonFault{
+		Kind: f.Kind, Subkind: f.Subkind, Reason: f.Reason, Kernel: f.Kernel, Thread: f.Thread,
+		ThreadAddr: f.ThreadAddr.hex(), Address: f.Address.hex(), InferredAddress: f.InferredAddress.hex(),
+		Access: f.Access, ErrorCode: f.ErrorCode.hex(), PC: f.PC.hex(),
+		Frames: []jsonFrame{}, Inferred: []string{}, NotPrinted: []string{}, Consequences: []jsonConsequence{},
+		MoreConsequences: f.MoreConsequences,
+		Source:           f.Source.json(),
+	}
+	if f.Arch != nil {
+		j.Arch = f.Arch.Name
+	}
+	if f.GuestTime.Known {
+		j.GuestTime = fmt.Sprintf("%d.%06d", f.GuestTime.V/1e6, f.GuestTime.V%1e6)
+	}
+	if f.TrapNumber.Known {
+		n := f.TrapNumber.V
+		j.Trap = &n
+	}
+	if f.Location.File != "" {
+		j.Location = &jsonLocation{f.Location.File, f.Location.Line, f.Location.Column}
+	}
+	if len(f.Registers) > 0 {
+		j.Registers = make(map[string]string, len(f.Registers))
+		for _, r := range f.Registers {
+			if r.Value.Known {
+				j.Registers[r.Name] = fmt.Sprintf("0x%016x", r.Value.V)
+			} else {
+				j.Registers[r.Name] = r.Text + "…"
+			}
+		}
+	}
+	for _, c := range f.Backtrace {
+		j.Frames = append(j.Frames, jsonFrame{fmt.Sprintf("%#x", c.Addr), c.Kind, c.How})
+	}
+	if len(f.Details) > 0 {
+		j.Details = make(map[string]string, len(f.Details))
+		for _, d := range f.Details {
+			j.Details[d.Name] = d.Value
+		}
+	}
+	for _, m := range f.Memory {
+		j.Memory = append(j.Memory, jsonMemory{fmt.Sprintf("%#x", m.Addr), fmt.Sprintf("%x", m.Data)})
+	}
+	j.Inferred = append(j.Inferred, f.Inferred...)
+	j.NotPrinted = append(j.NotPrinted, f.NotPrinted...)
+	for _, c := range f.Consequences {
+		j.Consequences = append(j.Consequences, jsonConsequence{c.Kind, c.Subkind, c.Reason, c.Source.json()})
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // C expressions are full of & and <
+	if err := enc.Encode(j); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(out.Bytes(), "\n"), nil
+}
+
+func (w Word) hex() string {
+	if !w.Known {
+		return ""
+	}
+	return fmt.Sprintf("%#x", w.V)
+}
+
+func (s Source) json() jsonSource {
+	return jsonSource{s.Format, s.FirstLine, s.LastLine, s.ByteOffset}
+}
+
+type jsonFault struct {
+	Kind             Kind              `json:"kind"`
+	Subkind          string            `json:"subkind,omitempty"`
+	Reason           string            `json:"reason"`
+	Arch             string            `json:"arch,omitempty"`
+	Kernel           string            `json:"kernel,omitempty"`
+	Thread           string            `json:"thread,omitempty"`
+	ThreadAddr       string            `json:"thread_address,omitempty"`
+	GuestTime        string            `json:"guest_time,omitempty"`
+	Address          string            `json:"address,omitempty"`
+	InferredAddress  string            `json:"inferred_address,omitempty"`
+	Access           Access            `json:"access,omitempty"`
+	Trap             *uint64           `json:"trap,omitempty"`
+	ErrorCode        string            `json:"error_code,omitempty"`
+	PC               string            `json:"pc,omitempty"`
+	Registers        map[string]string `json:"registers,omitempty"`
+	Frames           []jsonFrame       `json:"frames"`
+	Location         *jsonLocation     `json:"location,omitempty"`
+	Details          map[string]string `json:"details,omitempty"`
+	Memory           []jsonMemory      `json:"memory,omitempty"`
+	Source           jsonSource        `json:"source"`
+	Inferred         []string          `json:"inferred"`
+	NotPrinted       []string          `json:"not_printed"`
+	Consequences     []jsonConsequence `json:"consequences"`
+	MoreConsequences int               `json:"more_consequences,omitempty"`
+}
+
+type jsonFrame struct {
+	Address string   `json:"address"`
+	Kind    AddrKind `json:"kind"`
+	How     string   `json:"how,omitempty"`
+}
+
+type jsonLocation struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+}
+
+type jsonMemory struct {
+	Address string `json:"address"`
+	Hex     string `json:"hex"`
+}
+
+type jsonSource struct {
+	Format     string `json:"format"`
+	Line       int64  `json:"line,omitempty"`
+	LastLine   int64  `json:"last_line,omitempty"`
+	ByteOffset int64  `json:"byte_offset"`
+}
+
+type jsonConsequence struct {
+	Kind    Kind       `json:"kind"`
+	Subkind string     `json:"subkind,omitempty"`
+	Reason  string     `json:"reason"`
+	Source  jsonSource `json:"source"`
+}

@@ -1,0 +1,66 @@
+package asserts
+
+// Kind says what went wrong, in one word that never changes meaning.
+type Kind string
+
+// The kinds of fault.
+const (
+	Assertion             Kind = "assertion"
+	ExplicitCrash         Kind = "explicit-crash"
+	PageFault             Kind = "page-fault"
+	GeneralProtection     Kind = "general-protection"
+	InvalidOpcode         Kind = "invalid-opcode"
+	DivideError           Kind = "divide-error"
+	Breakpoint            Kind = "breakpoint"
+	DebugTrap             Kind = "debug-trap"
+	Alignment             Kind = "alignment"
+	MachineCheck          Kind = "machine-check"
+	DoubleFault           Kind = "double-fault"
+	StackSmash            Kind = "stack-smash"
+	StackOverflow         Kind = "stack-overflow"
+	UndefinedBehavior     Kind = "undefined-behavior"
+	AddressSanitizer      Kind = "address-sanitizer"
+	ProtectionKey         Kind = "protection-key"
+	ControlFlowIntegrity  Kind = "control-flow-integrity"
+	ControlProtection     Kind = "control-protection"
+	BranchTarget          Kind = "branch-target"
+	PointerAuthentication Kind = "pointer-authentication"
+	MemoryTag             Kind = "memory-tag"
+	Bug                   Kind = "bug"
+	Warning               Kind = "warning"
+	UnknownTrap           Kind = "unknown-trap"
+)
+
+// Subkinds that more than one decoder gives.
+const (
+	SubNullDereference   = "null-dereference"
+	SubNullCall          = "null-call"
+	SubWildJump          = "wild-jump"
+	SubWriteToReadOnly   = "write-to-read-only"
+	SubExecuteNoExecute  = "execute-no-execute"
+	SubNonCanonical      = "non-canonical"
+	SubGuardPage         = "guard-page"
+	SubUseAfterFree      = "use-after-free"
+	SubHeapOverflow      = "heap-buffer-overflow"
+	SubStackOverflow     = "stack-buffer-overflow"
+	SubGlobalOverflow    = "global-buffer-overflow"
+	SubOutOfBounds       = "out-of-bounds"
+	SubAccessDisabled    = "access-disabled"
+	SubWriteDisabled     = "write-disabled"
+	SubGate              = "gate"
+	SubDivideByZero      = "divide-by-zero"
+	SubKCFI              = "kcfi"
+	SubReservedBit       = "reserved-bit"
+	SubProtection        = "protection"
+	SubNotPresent        = "not-present"
+	SubTranslationFault  = "translation"
+	SubPermission        = "permission"
+	SubAccessFlag        = "access-flag"
+	SubAddressSize       = "address-size"
+	SubUndefinedOpcode   = "undefined-instruction"
+	SubCompilerTrap      = "compiler-trap"
+	SubHWAddress         = "tag-mismatch"
+	SubUnmappedReturn    = "corrupt-return-address"
+	SubDivideOverflow    = "quotient-overflow"
+	SubPointerAuthFailed = "authentication-failed"
+)

@@ -1,0 +1,243 @@
+package asserts
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Frame is one function of a backtrace, as a symbolizer names it. Line is 0 if
+// it is not known.
+type Frame struct {
+	Function string
+	File     string
+	Line     int
+	Inline   bool
+}
+
+// SourceLine is one line of source text around a place.
+type SourceLine struct {
+	Number int
+	Text   string
+}
+
+// Namer gives names to a fault's addresses; Render works without one.
+type Namer interface {
+	// Frames names a code address (already the one to look up), innermost
+	// inlined call first; nil if there is no symbol.
+	Frames(lookup uint64) []Frame
+}
+
+// Texter gives source text; it may be absent.
+type Texter interface {
+	// Lines returns the lines within around of line, nil if the file is not at
+	// hand.
+	Lines(file string, line, around int) []SourceLine
+}
+
+// RenderOptions are what Render uses besides the fault.
+type RenderOptions struct {
+	Names  Namer
+	Source Texter
+	// Next holds hints of what to look at next, one per line.
+	Next []string
+}
+
+// Render writes the fault for a person. Text of the guest is escaped.
+func Render(w io.Writer, f *Fault, o RenderOptions) error {
+	r := &renderer{out: bufio.NewWriter(w), f: f, o: o}
+	r.headline()
+	r.where()
+	r.details()
+	functions := r.backtrace()
+	r.registers()
+	r.notes()
+	r.line("  fingerprint %s", f.Fingerprint(functions))
+	return r.out.Flush()
+}
+
+type renderer struct {
+	out *bufio.Writer
+	f   *Fault
+	o   RenderOptions
+}
+
+func (r *renderer) line(format string, args ...any) {
+	fmt.Fprintf(r.out, format+"\n", args...)
+}
+
+func (r *renderer) headline() {
+	f := r.f
+	kind := string(f.Kind)
+	if f.Subkind != "" {
+		kind += " (" + Escape(f.Subkind) + ")"
+	}
+	reason := strings.Split(f.Reason, "\n")
+	r.line("%s: %s", kind, Escape(reason[0]))
+	for _, l := range reason[1:] {
+		r.line("    %s", Escape(l))
+	}
+}
+
+// names returns the frames of a backtrace entry.
+func (r *renderer) names(c CodeAddr) []Frame {
+	if r.o.Names == nil {
+		return nil
+	}
+	return r.o.Names.Frames(c.Lookup())
+}
+
+// where tells the thread, the place, and the source around it.
+func (r *renderer) where() {
+	f := r.f
+	var place Frame
+	if len(f.Backtrace) > 0 {
+		if frames := r.names(f.Backtrace[0]); len(frames) > 0 {
+			place = frames[0]
+		}
+	}
+	if f.Location.File != "" {
+		place.File, place.Line = f.Location.File, f.Location.Line
+	}
+	var parts []string
+	if f.Thread != "" {
+		parts = append(parts, "in thread "+Escape(f.Thread))
+	}
+	if p := framePlace(place); p != "" {
+		parts = append(parts, "at "+p)
+	} else if f.PC.Known {
+		parts = append(parts, fmt.Sprintf("at %#x", f.PC.V))
+	}
+	if len(parts) > 0 {
+		r.line("  %s", strings.Join(parts, " "))
+	}
+	if r.o.Source == nil || place.Line == 0 {
+		return
+	}
+	for _, l := range r.o.Source.Lines(place.File, place.Line, 2) {
+		mark := "   "
+		if l.Number == place.Line {
+			mark = "→  "
+		}
+		r.line("  %s %4d | %s", mark, l.Number, Escape(l.Text))
+	}
+}
+
+func framePlace(fr Frame) string {
+	file := Escape(fr.File)
+	if i := strings.LastIndexByte(file, '/'); i >= 0 {
+		file = file[i+1:]
+	}
+	if file != "" && fr.Line > 0 {
+		file = fmt.Sprintf("%s:%d", file, fr.Line)
+	}
+	switch {
+	case fr.Function == "":
+		return file
+	case file == "":
+		return Escape(fr.Function)
+	}
+	return fmt.Sprintf("%s (%s)", Escape(fr.Function), file)
+}
+
+func (r *renderer) details() {
+	f := r.f
+	var parts []string
+	if f.Address.Known {
+		parts = append(parts, fmt.Sprintf("address %#x", f.Address.V))
+	}
+	if f.InferredAddress.Known {
+		parts = append(parts, fmt.Sprintf("address %#x (inferred)", f.InferredAddress.V))
+	}
+	if f.ErrorCode.Known {
+		name := "error code"
+		if f.Arch != nil && f.Arch.Name == "arm64" {
+			name = "ESR"
+		}
+		parts = append(parts, fmt.Sprintf("%s %#x", name, f.ErrorCode.V))
+	}
+	for _, d := range f.Details {
+		if d.Name != "severity" {
+			parts = append(parts, Escape(d.Name)+" "+Escape(d.Value))
+		}
+	}
+	if len(parts) > 0 {
+		r.line("  %s", strings.Join(parts, " · "))
+	}
+}
+
+// backtrace prints the frames and returns the names of their functions.
+func (r *renderer) backtrace() (functions []string) {
+	n := 0
+	for _, c := range r.f.Backtrace {
+		how := ""
+		if c.How != "" {
+			how = "   (" + c.How + ")"
+		}
+		frames := r.names(c)
+		if len(frames) == 0 {
+			r.line("  #%-2d %#x%s", n, c.Addr, how)
+			n++
+			continue
+		}
+		for _, fr := range frames {
+			inline := ""
+			if fr.Inline {
+				inline = " [inlined]"
+			}
+			r.line("  #%-2d %s%s%s", n, framePlace(fr), inline, how)
+			functions = append(functions, fr.Function)
+			n++
+		}
+	}
+	return functions
+}
+
+// registers prints them four in a row, those of the general set only.
+func (r *renderer) registers() {
+	row := make([]string, 0, 4)
+	flush := func() {
+		if len(row) > 0 {
+			r.line("  %s", strings.Join(row, "  "))
+		}
+		row = row[:0]
+	}
+	for _, reg := range r.f.Registers {
+		value := fmt.Sprintf("%016x", reg.Value.V)
+		if !reg.Value.Known {
+			value = fmt.Sprintf("%-16s", Escape(reg.Text)+"…")
+		}
+		row = append(row, fmt.Sprintf("%-8s %s", Escape(reg.Name), value))
+		if len(row) == 4 {
+			flush()
+		}
+	}
+	flush()
+}
+
+func (r *renderer) notes() {
+	f := r.f
+	for _, n := range f.Inferred {
+		r.line("  inferred: %s", Escape(n))
+	}
+	if len(f.NotPrinted) > 0 {
+		r.line("  not printed by the guest: %s", Escape(strings.Join(f.NotPrinted, ", ")))
+	}
+	if n := len(f.Consequences) + f.MoreConsequences; n > 0 {
+		word := "later reports follow"
+		if n == 1 {
+			word = "later report follows"
+		}
+		r.line("  %d %s from this one:", n, word)
+		for _, c := range f.Consequences {
+			r.line("    line %d: %s: %s", c.Source.FirstLine, c.Kind, Escape(c.Reason))
+		}
+	}
+	if f.Source.FirstLine > 0 {
+		r.line("  told at line %d of the log (%s)", f.Source.FirstLine, f.Source.Format)
+	}
+	for _, n := range r.o.Next {
+		r.line("  look next: %s", Escape(n))
+	}
+}

@@ -1,0 +1,68 @@
+package asserts
+
+import (
+	"bytes"
+	"strings"
+)
+
+// beginCFI takes the line of Linux's kernel/cfi.c, which other kernels copy:
+//
+//	CFI failure at WHERE (target: WHAT; expected type: 0x…)
+//	CFI failure at WHERE (no target information)
+//	CFI failure (target: WHAT):
+//
+// WHERE and WHAT are symbol+offset or addresses.
+func beginCFI(s *segment, _ assembler) assembler {
+	rest, ok := after(s.body, "CFI failure ")
+	if !ok || !(bytes.HasPrefix(rest, []byte("at ")) || bytes.HasPrefix(rest, []byte("("))) {
+		return nil
+	}
+	f := newFault(ControlFlowIntegrity, "linux-cfi", s)
+	f.Subkind = SubKCFI
+	text := string(rest)
+	f.Reason = "an indirect call went to a function of another type"
+	if where, ok := strings.CutPrefix(text, "at "); ok {
+		where, _, _ = strings.Cut(where, " (")
+		f.detail("at", where)
+		if w := hexWord(where); w.Known {
+			f.PC = w
+		}
+	}
+	if _, t, ok := strings.Cut(text, "target: "); ok {
+		t = t[:cutEnd(t)]
+		f.detail("target", t)
+	}
+	if w := hexAfter(rest, "expected type: "); w.Known {
+		f.detail("expected type", w.hex())
+	}
+	if w := hexAfter(rest, "actual type: "); w.Known {
+		f.detail("actual type", w.hex())
+	}
+	if s.caller != 0 {
+		f.frame(CodeAddr{Addr: s.caller, Kind: ReturnAddr, How: "return address of the print call"})
+	}
+	return &single{f}
+}
+
+// hexWord parses a text that is an address and nothing else.
+func hexWord(s string) Word {
+	if !strings.HasPrefix(s, "0x") {
+		return Word{}
+	}
+	if v, n := hexValue([]byte(s)); n == len(s) {
+		return Value(v)
+	}
+	return Word{}
+}
+
+// cutEnd returns where a target's text ends: at ';', or at the ')' that closes
+// the parenthesis.
+func cutEnd(s string) int {
+	if i := strings.IndexByte(s, ';'); i >= 0 {
+		return i
+	}
+	if i := strings.LastIndexByte(s, ')'); i >= 0 {
+		return i
+	}
+	return len(s)
+}
