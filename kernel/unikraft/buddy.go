@@ -24,7 +24,8 @@ const (
 // (lib/ukallocbbuddy/bbuddy.c).
 type buddyLayout struct {
 	size, chunkSize, regionSize uint64
-	freePages, heads, regions   field
+	freePages, heads, tails     field
+	regions                     field
 	chunkNext, chunkLevel       field
 	regionNext, first, pages    field
 	bitmap                      field
@@ -39,6 +40,7 @@ func newBuddyLayout(img Image) buddyLayout {
 		regionSize: l.size("uk_bbpalloc_memr"),
 		freePages:  l.required("uk_bbpalloc", "nr_free_pages"),
 		heads:      l.required("uk_bbpalloc", "free_head"),
+		tails:      l.optional("uk_bbpalloc", "free_tail"),
 		regions:    l.required("uk_bbpalloc", "memr_head"),
 		chunkNext:  l.required("chunk_head_st", "next"),
 		chunkLevel: l.required("chunk_head_st", "level"),
@@ -82,7 +84,7 @@ func (b *buddy) step(f *fetcher) {
 			return
 		}
 		b.state = state
-		b.open()
+		b.open(f)
 	}
 	if b.state == nil {
 		return
@@ -95,13 +97,16 @@ func (b *buddy) step(f *fetcher) {
 }
 
 // open starts the walks of the free lists and of the regions.
-func (b *buddy) open() {
+func (b *buddy) open(f *fetcher) {
 	l := &b.layout
 	b.regions = newWalk("list of memory regions", l.regions.value(b.state), l.regionNext, l.regionSize, maxRegions)
 	for level := range min(int(l.heads.size/8), maxLevels) {
 		head := field{off: l.heads.off + 8*uint64(level), size: 8, ok: true}
 		w := newWalk(fmt.Sprintf("free list of level %d", level), head.value(b.state), l.chunkNext, l.chunkSize, maxChunks)
 		w.marker = true
+		if l.tails.ok {
+			f.want(b.addr+l.tails.off+uint64(level)*l.chunkSize, int(l.chunkSize))
+		}
 		b.levels = append(b.levels, w)
 	}
 }
