@@ -1,0 +1,230 @@
+package perfetto
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/ukdbg/ukdbg/exporters"
+)
+
+const (
+	sequenceID = 1
+	// pid stands for the guest, which has no process of its own.
+	pid = 1
+	// processUUID is the guest's track; threads count from there.
+	processUUID = 1
+	category    = "guest"
+)
+
+// Write writes the spans to w as a Perfetto trace.
+func Write(w io.Writer, spans iter.Seq2[exporters.Span, error], opt Options) (Stats, error) {
+	t := &writer{w: bufio.NewWriterSize(w, 64<<10), tracks: map[track]uint64{}, tids: map[int64]bool{}}
+	t.names.reset()
+	t.head(opt)
+	err := windows(spans, opt.Clock, func(ps []placed) error {
+		t.spans(ps, opt.Clock)
+		return t.err
+	})
+	if ferr := t.w.Flush(); err == nil && ferr != nil {
+		err = ferr
+	}
+	if t.err != nil {
+		err = t.err
+	}
+	if err != nil {
+		return t.stats, fmt.Errorf("writing a Perfetto trace: %w", err)
+	}
+	return t.stats, nil
+}
+
+// writer writes packets; its first failure stays in err.
+type writer struct {
+	w      *bufio.Writer
+	err    error
+	stats  Stats
+	names  interner
+	begun  bool // the sequence has its first packet
+	tracks map[track]uint64
+	tids   map[int64]bool
+	event  []byte
+	packet []byte
+}
+
+// head writes the clock snapshot and the guest's track.
+func (t *writer) head(opt Options) {
+	if !opt.Clock.IsZero() {
+		boot := appendVarint(appendVarint(nil, clockID, clockBoottime), clockTimestamp, 0)
+		real := appendVarint(appendVarint(nil, clockID, clockRealtime), clockTimestamp, uint64(max(opt.Clock.Boot(), 0)))
+		t.write(appendBytes(nil, packetClockSnapshot, appendBytes(appendBytes(nil, snapshotClocks, boot), snapshotClocks, real)))
+	}
+	name := opt.Process
+	if name == "" {
+		name = "guest"
+	}
+	process := appendString(appendVarint(nil, processPID, pid), processName, name)
+	d := appendVarint(nil, descriptorUUID, processUUID)
+	t.write(appendBytes(nil, packetTrackDescriptor, appendBytes(d, descriptorProcess, process)))
+}
+
+// write writes one packet of the sequence.
+func (t *writer) write(packet []byte) {
+	if t.err != nil {
+		return
+	}
+	packet = appendVarint(packet, packetSequenceID, sequenceID)
+	head := protowire.AppendVarint(protowire.AppendTag(nil, tracePacket, protowire.BytesType), uint64(len(packet)))
+	if _, t.err = t.w.Write(head); t.err == nil {
+		_, t.err = t.w.Write(packet)
+	}
+}
+
+// trackOf returns the track's number and describes it when it is new.
+func (t *writer) trackOf(tr track) uint64 {
+	if id, ok := t.tracks[tr]; ok {
+		return id
+	}
+	id := uint64(processUUID + 1 + len(t.tracks))
+	t.tracks[tr] = id
+	t.stats.Tracks++
+	d := appendVarint(nil, descriptorUUID, id)
+	if tid := tr.thread.ID; tr.lane > 0 || !tr.thread.Known || tid <= 0 || tid > math.MaxInt32 || t.tids[tid] {
+		// A track of no thread, below the process. Perfetto's thread numbers
+		// are 32 bits wide, and threads of one number would share one track.
+		d = appendVarint(d, descriptorParent, processUUID)
+		d = appendString(d, descriptorName, tr.name())
+	} else {
+		t.tids[tid] = true
+		th := appendVarint(appendVarint(nil, threadPID, pid), threadTID, uint64(tr.thread.ID))
+		d = appendBytes(d, descriptorThread, appendString(th, threadName, tr.name()))
+	}
+	t.write(appendBytes(nil, packetTrackDescriptor, d))
+	return id
+}
+
+// spans writes one ordered window: each span's begin, what happened in it, and
+// its end when the next span of the lane does not nest.
+func (t *writer) spans(ps []placed, clock exporters.Clock) {
+	type lane struct {
+		id   uint64
+		open []int64
+	}
+	lanes := map[int]*lane{}
+	closeLanes := func() {
+		for _, l := range lanes {
+			for i := len(l.open) - 1; i >= 0; i-- {
+				t.end(l.id, l.open[i])
+			}
+		}
+		clear(lanes)
+	}
+	for i := range ps {
+		p := &ps[i]
+		if i > 0 && p.Thread != ps[i-1].Thread {
+			closeLanes()
+		}
+		l := lanes[p.lane]
+		if l == nil {
+			l = &lane{id: t.trackOf(track{p.Thread, p.lane})}
+			lanes[p.lane] = l
+		}
+		for len(l.open) > 0 && l.open[len(l.open)-1] <= p.start && l.open[len(l.open)-1] < p.end {
+			t.end(l.id, l.open[len(l.open)-1])
+			l.open = l.open[:len(l.open)-1]
+		}
+		t.begin(l.id, p)
+		l.open = append(l.open, p.end)
+		for _, e := range p.Events {
+			t.instant(l.id, traceTime(clock, e.Time), &e)
+		}
+	}
+	closeLanes()
+}
+
+// send wraps t.event into a packet with the names it needs.
+func (t *writer) send(ts int64) {
+	flags := uint64(flagNeeds)
+	if !t.begun {
+		flags |= flagCleared
+		t.begun = true
+	}
+	b := appendVarint(t.packet[:0], packetTimestamp, uint64(ts))
+	b = appendVarint(b, packetSequenceFlags, flags)
+	if len(t.names.pending) > 0 {
+		b = appendBytes(b, packetInternedData, t.names.pending)
+		t.names.pending = t.names.pending[:0]
+	}
+	b = appendBytes(b, packetTrackEvent, t.event)
+	t.write(b)
+	t.packet = b
+}
+
+// fresh forgets all names when there are too many; the next packet says so.
+func (t *writer) fresh() {
+	if t.names.full() {
+		t.names.reset()
+		t.begun = false
+	}
+}
+
+func (t *writer) begin(id uint64, p *placed) {
+	t.fresh()
+	t.stats.Spans++
+	e := appendVarint(t.event[:0], eventType, typeBegin)
+	e = appendVarint(e, eventTrack, id)
+	e = appendVarint(e, eventCategoryIIDs, t.names.name(internCategories, category))
+	e = appendVarint(e, eventNameIID, t.names.name(internNames, p.Name))
+	if p.Function != "" || p.File != "" {
+		e = appendVarint(e, eventLocationIID, t.names.location(p.Function, p.File, p.Line))
+	}
+	if p.Root != 0 {
+		// Spans of one request are shown as belonging together.
+		e = appendVarint(e, eventCorrelationID, p.Root)
+	}
+	e = t.attrs(e, p.Attrs)
+	if p.Err {
+		e = t.attrs(e, []exporters.Attr{exporters.Bool("error", true), exporters.String("error.type", p.ErrType), exporters.String("error.text", p.ErrText)})
+	}
+	t.event = e
+	t.send(p.start)
+}
+
+func (t *writer) end(id uint64, ts int64) {
+	t.event = appendVarint(appendVarint(t.event[:0], eventType, typeEnd), eventTrack, id)
+	t.send(ts)
+}
+
+func (t *writer) instant(id uint64, ts int64, ev *exporters.Event) {
+	t.fresh()
+	t.stats.Instants++
+	e := appendVarint(t.event[:0], eventType, typeInstant)
+	e = appendVarint(e, eventTrack, id)
+	e = appendVarint(e, eventCategoryIIDs, t.names.name(internCategories, category))
+	e = appendVarint(e, eventNameIID, t.names.name(internNames, ev.Name))
+	t.event = t.attrs(e, ev.Attrs)
+	t.send(ts)
+}
+
+func (t *writer) attrs(e []byte, attrs []exporters.Attr) []byte {
+	for _, a := range attrs {
+		n := appendVarint(nil, annotationNameIID, t.names.name(internAnnotations, a.Key))
+		switch a.Kind {
+		case exporters.KindBool:
+			n = appendVarint(n, annotationBool, a.Num)
+		case exporters.KindUint:
+			n = appendVarint(n, annotationUint, a.Num)
+		case exporters.KindInt:
+			n = appendVarint(n, annotationInt, a.Num)
+		case exporters.KindPointer:
+			n = appendVarint(n, annotationPointer, a.Num)
+		default:
+			n = appendString(n, annotationString, a.Str)
+		}
+		e = appendBytes(e, eventAnnotations, n)
+	}
+	return e
+}
