@@ -1,0 +1,363 @@
+package gdbstub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// supported is our first packet. multiprocess is always asked for: QEMU keeps
+// the answer beyond the session, so that not asking leaves it to chance.
+const supported = "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;qXfer:features:read+"
+
+// attach makes the connection an attachment. began is when it was asked for.
+func (c *Client) attach(ctx context.Context, began time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, c.opt.AttachTimeout)
+	defer cancel()
+	c.prof = plainProfile()
+	feats, err := c.hello(ctx)
+	if err != nil {
+		return err
+	}
+	// What follows is an exchange with a stub that answers; an error names it.
+	if err := c.learn(ctx, feats); err != nil {
+		return fmt.Errorf("%s: attaching: %w", c.spec, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.attached(began)
+	return c.err
+}
+
+// hello sends qSupported and waits for the answer.
+func (c *Client) hello(ctx context.Context) (features, error) {
+	cl := &call{}
+	// The '+' is for a stop reply the stub has sent to nobody: a stub in the
+	// guest waits for it, and takes '$' for a refusal.
+	hi := packet.AppendString([]byte{'+'}, supported)
+	c.mu.Lock()
+	c.pending = append(c.pending, cl)
+	c.mu.Unlock()
+	if err := c.write(hi); err != nil {
+		c.lose(err)
+	}
+	// A stub inside a running guest hears nothing but, perhaps, a request to
+	// stop.
+	poke := time.After(c.opt.AttachTimeout * 2 / 5)
+	var again <-chan time.Time
+	for {
+		c.mu.Lock()
+		done, lost, stopped := cl.done, c.err, c.run.hasStop
+		if done {
+			c.greeted = append(c.greeted, cl.raw...)
+		}
+		c.mu.Unlock()
+		switch {
+		case lost != nil:
+			return features{}, c.notStub(lost)
+		case done && cl.refused(supported) != nil:
+			return features{}, nil // a stub without qSupported
+		case done:
+			return parseFeatures(cl.raw), nil
+		case c.poked && stopped && again == nil:
+			// It stopped; if qSupported got lost on the way, say it again.
+			again = time.After(100 * time.Millisecond)
+		}
+		select {
+		case <-c.wake:
+		case <-poke:
+			if c.mayBeInGuest() {
+				c.poked = true
+				if err := c.write([]byte{packet.Interrupt}); err != nil {
+					c.lose(err)
+				}
+			}
+		case <-again:
+			if err := c.write(packet.AppendString(nil, supported)); err != nil {
+				c.lose(err)
+			}
+		case <-ctx.Done():
+			return features{}, c.noAnswer(ctx)
+		}
+	}
+}
+
+// mayBeInGuest reports whether the other end may be a stub in a running guest:
+// it is no stub that has not taken our connection yet.
+func (c *Client) mayBeInGuest() bool {
+	return peers(c.spec).queued == 0
+}
+
+// notStub explains a link that ended before the first answer.
+func (c *Client) notStub(lost error) error {
+	if n := c.noiseText(); n != "" {
+		return fmt.Errorf("%s: %w: it said %s and closed the connection", c.spec, ErrNotStub, n)
+	}
+	return fmt.Errorf("%s: %w: it closed the connection without an answer (%w)", c.spec, ErrNotStub, lost)
+}
+
+// noAnswer explains why the first answer did not come in time.
+func (c *Client) noAnswer(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("%s: %w", c.spec, cause)
+	}
+	const inGuest = "this stub answers only at a trap or boot wait (in-image stub?)"
+	waited := c.opt.AttachTimeout
+	if n := c.noiseText(); n != "" {
+		return fmt.Errorf("%s: %w: it said %s; or %s", c.spec, ErrNotStub, n, inGuest)
+	}
+	if c.spec.Scheme == target.Serial || c.spec.Scheme == target.Exec {
+		return fmt.Errorf("%s: %w, %w within %v: %s, or another debugger is attached, or the line speed is wrong",
+			c.spec, ErrNotStub, ErrSilent, waited, inGuest)
+	}
+	switch p := peers(c.spec); {
+	case p.queued > 0:
+		return fmt.Errorf("%s: %w: the stub has not taken the connection within %v; end the other session or wait for it",
+			c.spec, ErrBusy, waited)
+	case p.served > 0:
+		return fmt.Errorf("%s: %w, %w within %v, though it took the connection: %s, or it is something else",
+			c.spec, ErrNotStub, ErrSilent, waited, inGuest)
+	}
+	return fmt.Errorf("%s: %w (%w within %v); or %s; or it is no stub", c.spec, ErrBusy, ErrSilent, waited, inGuest)
+}
+
+func (c *Client) noiseText() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.run.noise
+	if len(n) == 0 {
+		return ""
+	}
+	return strconv.Quote(string(n[:min(len(n), 60)]))
+}
+
+// features are the entries of a qSupported reply.
+type features struct {
+	list       []string
+	packetSize int
+}
+
+// maxPacketSize bounds the packet size a stub may ask for.
+const maxPacketSize = 256 << 10
+
+func parseFeatures(reply []byte) features {
+	f := features{list: strings.Split(string(reply[:min(len(reply), 4096)]), ";")}
+	for _, e := range f.list {
+		if v, ok := strings.CutPrefix(e, "PacketSize="); ok {
+			if n, err := strconv.ParseUint(v, 16, 32); err == nil {
+				f.packetSize = int(min(n, maxPacketSize))
+			}
+		}
+	}
+	return f
+}
+
+func (f features) has(name string) bool {
+	for _, e := range f.list {
+		if e == name {
+			return true
+		}
+	}
+	return false
+}
+
+// few reports whether the reply has no entries but those every small stub has,
+// Unikraft's among them.
+func (f features) few() bool {
+	for _, e := range f.list {
+		if !strings.HasPrefix(e, "PacketSize=") && e != "qXfer:features:read+" && e != "QStartNoAckMode+" {
+			return false
+		}
+	}
+	return f.packetSize > 0
+}
+
+// learn finds out what stub it is and what guest.
+func (c *Client) learn(ctx context.Context, f features) error {
+	p := c.prof
+	switch {
+	case f.has("QStartNoAckMode+"):
+		reply, err := c.request(ctx, "QStartNoAckMode")
+		if err != nil && !errors.Is(err, target.ErrUnsupported) {
+			return err
+		}
+		if string(reply) == "OK" {
+			c.setAck(false)
+		}
+	case f.has("vContSupported+") && f.has("multiprocess+"):
+		reply, err := c.request(ctx, "qqemu.sstepbits")
+		if err != nil && !errors.Is(err, target.ErrUnsupported) {
+			return err
+		}
+		if strings.HasPrefix(string(reply), "ENABLE=") {
+			p.becomeQEMU()
+			c.setAck(false)
+		}
+	}
+	if !p.qemu && len(f.list) > 0 && strings.HasPrefix(f.list[0], "PacketSize=") {
+		p.question, p.answer = supported, "PacketSize="
+	}
+	c.setProfile(p)
+	c.chunk = chunkSize(f, p.qemu)
+
+	q := []ask{{text: "?", kind: replyStop}, {text: "qfThreadInfo"}}
+	if p.qemu {
+		q = append(q, ask{text: "qqemu.PhyMemMode"})
+		c.mu.Lock()
+		told := c.run.hasStop
+		c.mu.Unlock()
+		if !told {
+			q = append(q, monitorAsk("info version"), monitorAsk("info status"))
+		}
+	} else {
+		q = append(q, ask{text: "vCont?"})
+	}
+	a := asks{list: q}
+	if err := c.exchange(ctx, &a); err != nil {
+		return err
+	}
+	return c.conclude(ctx, f, a.list)
+}
+
+// conclude draws the conclusions from the answers to learn's questions.
+func (c *Client) conclude(ctx context.Context, f features, got []ask) error {
+	if stop, ok := parseStop(got[0].call.raw); ok {
+		c.mu.Lock()
+		if !c.run.hasStop {
+			c.run.initial = stop
+		}
+		c.mu.Unlock()
+		if stop.kind == 'W' || stop.kind == 'X' {
+			return errors.New("the guest has ended")
+		}
+	}
+	p := c.prof
+	list := got[1].call
+	p.noThreads = list.empty || list.code != ""
+	if p.qemu {
+		if string(got[2].call.raw) == "1" {
+			if _, err := c.request(ctx, "Qqemu.PhyMemMode:0"); err != nil {
+				return err
+			}
+		}
+		if len(got) > 3 {
+			p.version = parseQEMUVersion(got[3].call.raw)
+		}
+	} else {
+		p.vCont = strings.Contains(string(got[2].call.raw), ";c") && strings.Contains(string(got[2].call.raw), ";s")
+		p.inImage = p.noThreads && p.vCont && f.few()
+		if p.inImage {
+			p.name = "in-image stub (Unikraft)"
+			p.patches, p.noP = true, true
+			p.hearsInterrupt = c.poked
+		}
+	}
+	c.setProfile(p)
+	var first []byte
+	if !p.noThreads {
+		first = list.raw
+	}
+	if err := c.refreshThreads(ctx, first); err != nil {
+		return err
+	}
+	c.decideFound(got)
+	return c.describe(ctx, f)
+}
+
+// decideFound tells whether the guest ran before we came.
+func (c *Client) decideFound(got []ask) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := RunUnknown
+	switch p := c.prof; {
+	case c.opt.Found != RunUnknown:
+		found = c.opt.Found
+	case p.qemu && c.run.hasStop, c.poked && c.run.hasStop:
+		found = RunRunning
+	case p.qemu && p.version.tellsFoundRunning():
+		found = RunPaused
+	case p.qemu && strings.Contains(string(got[4].call.raw), "paused ("):
+		// Stopped by nobody's connecting: (prelaunch), (debug), (shutdown)…
+		found = RunPaused
+	case p.inImage:
+		found = RunPaused
+	}
+	c.run.found = found
+	// A guest in its own stub's trap goes on when the debugger goes: nobody
+	// else could let it.
+	c.run.leaveRunning = found != RunPaused || c.prof.inImage
+}
+
+// parseQEMUVersion reads "7.2.22Debian 1:7.2+dfsg-7".
+func parseQEMUVersion(text []byte) (v qemuVersion) {
+	major, rest, _ := strings.Cut(string(text), ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	a, err := strconv.Atoi(major)
+	b, err2 := strconv.Atoi(minor)
+	if err != nil || err2 != nil || a < 0 || b < 0 {
+		return v
+	}
+	return qemuVersion{a, b}
+}
+
+// attached ends the attachment; mu is held.
+func (c *Client) attached(began time.Time) {
+	c.run.attaching = false
+	if len(c.run.noise) > 0 {
+		c.event(target.Event{Kind: target.EventOutput, Text: c.run.noise})
+		c.run.noise = nil
+	}
+	c.run.epoch++
+	if c.run.found != RunPaused {
+		c.run.stoppedSince = began
+		c.stats.Stops++
+	}
+}
+
+// InitialStop tells where Dial found the guest: the processor and, if the guest
+// did not run, the reason the stub gave.
+func (c *Client) InitialStop() target.Stop {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := target.Stop{CPU: c.cpuOf(c.run.initial), Signal: c.run.initial.signal, WatchAddr: c.run.initial.addr}
+	if c.run.found == RunRunning {
+		s.Reason = target.StopInterrupt
+	}
+	return s
+}
+
+func (c *Client) setAck(on bool) {
+	c.mu.Lock()
+	c.ack = on
+	c.mu.Unlock()
+}
+
+func (c *Client) setProfile(p profile) {
+	c.mu.Lock()
+	c.prof = p
+	c.mu.Unlock()
+}
+
+// Sizes of memory reads in bytes.
+const (
+	defaultChunk = 512 // where the stub tells no packet size
+	minChunk     = 64
+)
+
+// chunkSize is the largest read worth trying. QEMU answers as much as fits its
+// packet without the framing; others count the framing in.
+func chunkSize(f features, qemu bool) int {
+	switch {
+	case f.packetSize == 0:
+		return defaultChunk
+	case qemu:
+		return f.packetSize / 2
+	}
+	return max(minChunk, (f.packetSize-4)/2)
+}

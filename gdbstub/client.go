@@ -1,0 +1,155 @@
+package gdbstub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/target/arch"
+)
+
+// Client is a connection to a stub. It is made by Dial.
+type Client struct {
+	spec target.Spec
+	opt  Options
+	link link
+
+	// op serialises the public methods. What it guards is the owner's alone;
+	// the reading goroutine never touches it.
+	op       sync.Mutex
+	prof     profile
+	layout   layout
+	arch     *arch.Arch
+	threads  []threadID // by CPU number
+	selected int        // CPU whose registers g and p mean, -1 if not known
+
+	epoch    uint64 // of the stop the owner has seen
+	breaks   []inserted
+	chunk    int // largest m known to be worth trying, in bytes
+	chunkOK  int // largest m that succeeded
+	farewell *target.Farewell
+	spare    []*call // calls to use again
+	payload  []byte
+	reading  reader
+	timer    *time.Timer
+
+	// mu guards what the reading goroutine shares with the owner.
+	mu      sync.Mutex
+	rd      packet.Reader
+	pending []*call // in flight, in order of their replies
+	wake    chan struct{}
+	lastRx  time.Time
+	err     error // why the link is gone
+	ack     bool  // each packet is acknowledged
+	run     runControl
+	sync    resync
+	greeted []byte // the first answer to qSupported, while attaching
+	stats   Stats
+	lastOut []byte // for retransmission while acks are on
+	retries int
+	poked   bool // a request to stop was sent while attaching
+
+	// wmu serialises writes; it is taken after mu, never before.
+	wmu    sync.Mutex
+	wbuf   []byte
+	events *eventQueue
+}
+
+// compile-time proof of the powers a Client has.
+var (
+	_ target.Memory          = (*Client)(nil)
+	_ target.ManyReader      = (*Client)(nil)
+	_ target.MemoryWriter    = (*Client)(nil)
+	_ target.PhysicalMemory  = (*Client)(nil)
+	_ target.RegisterReader  = (*Client)(nil)
+	_ target.RegisterWriter  = (*Client)(nil)
+	_ target.SystemRegisters = (*Client)(nil)
+	_ target.CPULister       = (*Client)(nil)
+	_ target.Controller      = (*Client)(nil)
+	_ target.Breaker         = (*Client)(nil)
+	_ target.Monitor         = (*Client)(nil)
+	_ target.Leaver          = (*Client)(nil)
+)
+
+// Dial connects to the stub spec names and stops the guest. Its errors are
+// ErrNotStub, ErrBusy, ErrSilent or those of the connection.
+//
+// Connecting by itself stops a guest under QEMU. Where that can be seen
+// beforehand, a stub that serves somebody else is not connected to.
+func Dial(ctx context.Context, spec target.Spec, opt Options) (*Client, error) {
+	began := time.Now()
+	l, err := open(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	c := newClient(spec, opt.withDefaults(), l)
+	if err := c.attach(ctx, began); err != nil {
+		c.giveUp()
+		return nil, err
+	}
+	return c, nil
+}
+
+func newClient(spec target.Spec, opt Options, l link) *Client {
+	c := &Client{
+		spec: spec, opt: opt, link: l, selected: -1,
+		wake: make(chan struct{}, 1), lastRx: time.Now(), ack: true,
+		events: newEventQueue(), timer: time.NewTimer(time.Hour),
+	}
+	c.run.attaching = true
+	go c.readLoop()
+	return c
+}
+
+// Spec is the address the client was dialled with.
+func (c *Client) Spec() target.Spec { return c.spec }
+
+// Arch is the architecture the stub's target description names, else that of
+// Options; nil if neither tells.
+func (c *Client) Arch() *arch.Arch { return c.arch }
+
+// FoundRunning reports whether the guest ran before Dial. known is false if
+// the stub gives no sign of it.
+func (c *Client) FoundRunning() (running, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.run.found == RunRunning, c.run.found != RunUnknown
+}
+
+// Close drops the connection and restores nothing: under QEMU a stopped guest
+// stays stopped with our breakpoints in it. Leave is the way to go.
+func (c *Client) Close() error {
+	c.op.Lock()
+	defer c.op.Unlock()
+	return c.shut()
+}
+
+// shut ends the link and the events; a second call does nothing.
+func (c *Client) shut() error {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = ErrLeft
+	}
+	c.mu.Unlock()
+	err := c.link.Close()
+	c.events.close()
+	return err
+}
+
+// giveUp closes a connection that did not become an attachment. If the stub
+// was silent because it serves somebody else, QEMU adopts our connection later,
+// dead as it is, and stops the guest; the detach left behind in the stream
+// makes it run again at once.
+func (c *Client) giveUp() {
+	if c.spec.Scheme == target.TCP || c.spec.Scheme == target.Unix {
+		c.mu.Lock()
+		silent := c.stats.BytesIn == 0
+		c.mu.Unlock()
+		if silent {
+			_ = c.write(packet.AppendString(nil, "D;1")) // the link is given up anyhow
+		}
+	}
+	_ = c.shut() // the caller has an error that says more
+}

@@ -1,0 +1,170 @@
+package gdbstub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// leaveTimeout bounds Leave in all.
+const leaveTimeout = 5 * time.Second
+
+// Leave takes our breakpoints out of the guest, gives it back its run state and
+// ends the connection. It may be called while the guest runs, and again: then
+// it returns what it returned the first time.
+func (c *Client) Leave(ctx context.Context) (target.Farewell, error) {
+	c.op.Lock()
+	defer c.op.Unlock()
+	if c.farewell != nil {
+		return *c.farewell, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	c.settle(ctx)
+	running, notes, err := c.restore(ctx)
+	c.mu.Lock()
+	if running {
+		c.account()
+	}
+	c.mu.Unlock()
+	s := c.Stats()
+	f := target.Farewell{
+		Running: running, Stopped: s.Stopped, Longest: s.Longest, Stops: s.Stops,
+		Note: strings.Join(notes, "; "),
+	}
+	c.farewell = &f
+	if e := c.shut(); err == nil && e != nil {
+		err = fmt.Errorf("%s: closing: %w", c.spec, e)
+	}
+	return f, err
+}
+
+// restore undoes what we did to the guest. It returns whether the guest runs
+// now and what could not be put back.
+func (c *Client) restore(ctx context.Context) (running bool, notes []string, err error) {
+	c.mu.Lock()
+	lost, exited, runs, resume := c.err, c.run.exited, c.run.running, c.run.leaveRunning
+	found := c.run.found
+	c.mu.Unlock()
+	switch {
+	case exited:
+		return false, []string{"the guest has ended"}, nil
+	case lost != nil:
+		return false, []string{"the link was lost before the guest could be put back" + c.left()}, lost
+	case runs && resume && len(c.breaks) == 0 && c.prof.qemu:
+		// QEMU keeps a guest running when its client closes: no need to stop it.
+		return true, nil, nil
+	case runs && resume && len(c.breaks) == 0 && c.prof.inImage && !c.prof.hearsInterrupt:
+		return true, nil, nil
+	case runs:
+		if err := c.halted(ctx); err != nil {
+			return true, []string{"the guest did not stop, so it was left running" + c.left()}, err
+		}
+		c.mu.Lock()
+		resume = c.run.leaveRunning
+		c.mu.Unlock()
+	}
+	notes = c.removeAll(ctx)
+	if !resume {
+		// QEMU leaves a guest stopped when its client closes without a detach.
+		return false, notes, nil
+	}
+	if err := c.detach(ctx); err != nil {
+		return false, append(notes, "the guest could not be resumed and is stopped"), err
+	}
+	if found == RunUnknown {
+		notes = append(notes, "the stub does not tell whether the guest ran before; it runs now")
+	}
+	return true, notes, nil
+}
+
+// left names the breakpoints that are still in the guest.
+func (c *Client) left() string {
+	if len(c.breaks) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("; breakpoints still in it:")
+	for i := range c.breaks {
+		fmt.Fprintf(&b, " %#x", c.breaks[i].Addr)
+	}
+	return b.String()
+}
+
+// halted stops the running guest and waits until it is.
+func (c *Client) halted(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout/2)
+	defer cancel()
+	// The error of a stub that may be deaf is no reason not to wait.
+	if err := c.Interrupt(ctx); err != nil && !errors.Is(err, target.ErrUnsupported) {
+		return err
+	}
+	c.mu.Lock()
+	for c.run.running && c.err == nil {
+		c.mu.Unlock()
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the guest to stop: %w", ctx.Err())
+		}
+		c.mu.Lock()
+	}
+	err := c.err
+	c.mu.Unlock()
+	c.settle(ctx)
+	return err
+}
+
+// removeAll removes every breakpoint and tells of those that stay.
+func (c *Client) removeAll(ctx context.Context) (notes []string) {
+	for _, b := range append([]inserted(nil), c.breaks...) {
+		if err := c.remove(ctx, b.Breakpoint); err != nil {
+			notes = append(notes, err.Error())
+		}
+	}
+	return notes
+}
+
+// detach lets the guest run and ends the session with the stub.
+func (c *Client) detach(ctx context.Context) error {
+	if c.prof.inImage {
+		// There is no D. The line is ours to drop once the guest runs.
+		return c.resume(ctx, nil)
+	}
+	for _, order := range c.detachPackets() {
+		reply, err := c.request(ctx, order)
+		switch {
+		case errors.Is(err, target.ErrUnsupported):
+			return c.resume(ctx, nil)
+		case err != nil:
+			return fmt.Errorf("detaching: %w", err)
+		case string(reply) != "OK":
+			return fmt.Errorf("detaching: the stub answered %.40q", reply)
+		}
+	}
+	c.mu.Lock()
+	c.run.running = true
+	c.mu.Unlock()
+	return nil
+}
+
+// detachPackets are the D packets that let go of every process. QEMU wants the
+// process named once any client has ever asked for multiprocess.
+func (c *Client) detachPackets() (list []string) {
+	seen := map[uint64]bool{}
+	for _, t := range c.threads {
+		if t.multi && !seen[t.pid] {
+			seen[t.pid] = true
+			list = append(list, string(packet.AppendUint([]byte("D;"), t.pid)))
+		}
+	}
+	if len(list) == 0 {
+		list = []string{"D"}
+	}
+	return list
+}

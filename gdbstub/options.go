@@ -1,0 +1,41 @@
+package gdbstub
+
+import (
+	"time"
+
+	"github.com/ukdbg/ukdbg/target/arch"
+)
+
+// RunState is what is known of whether the guest ran.
+type RunState int
+
+const (
+	RunUnknown RunState = iota
+	RunRunning
+	RunPaused
+)
+
+// Options are for Dial. The zero value is good.
+type Options struct {
+	// Arch is the image's architecture. It gives the registers' layout where
+	// the stub has no target description; a description wins over it.
+	Arch *arch.Arch
+	// AttachTimeout bounds the wait for the first answer; 0 is 1.8 s.
+	AttachTimeout time.Duration
+	// ReplyTimeout is how long the line may be silent while an answer is due
+	// before the link counts as lost; 0 is 3 s.
+	ReplyTimeout time.Duration
+	// Found is the run state before Dial if the caller knows it from elsewhere
+	// (QMP); it wins over what the stub tells.
+	Found RunState
+}
+
+func (o Options) withDefaults() Options {
+	if o.AttachTimeout <= 0 {
+		o.AttachTimeout = 1800 * time.Millisecond
+	}
+	if o.ReplyTimeout <= 0 {
+		o.ReplyTimeout = 3 * time.Second
+	}
+	return o
+}

@@ -1,0 +1,312 @@
+package gdbstub
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// runControl is the run state as the client knows it; Client.mu guards it.
+type runControl struct {
+	// While attaching, stop replies and noise are evidence, not events.
+	attaching bool
+	noise     []byte
+	initial   stopReply
+	hasStop   bool // initial is set
+
+	found        RunState
+	leaveRunning bool // what Leave makes of the guest
+	running      bool
+	exited       bool
+	epoch        uint64 // counts stops
+	threads      []threadID
+
+	actions     []target.Action // of the last Resume
+	interrupted time.Time       // when a stop was asked for, zero if not
+	breakpoints int             // inserted now
+	unsettled   *target.Stop    // a stop not told yet: see settle
+
+	stoppedSince time.Time // zero if the guest is not stopped by us
+}
+
+// Running reports whether the guest runs, as far as is known here.
+func (c *Client) Running() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.run.running
+}
+
+// stopped takes a stop reply that answers no "?"; mu is held.
+func (c *Client) stopped(r stopReply) {
+	switch {
+	case c.run.attaching:
+		c.run.initial, c.run.hasStop = r, true
+		c.signal()
+	case r.kind == 'W' || r.kind == 'X':
+		c.run.running, c.run.exited = false, true
+		c.failPending(fmt.Errorf("%w: the guest has ended", target.ErrLost))
+		c.event(target.Event{Kind: target.EventExited, Status: r.status})
+		c.signal()
+	case c.run.running:
+		c.stoppedByResume(r)
+	case !c.prof.foreign:
+		// A stop reply sent twice, because the acknowledgement came late.
+		c.stats.Strays++
+	case c.sync.active:
+		c.sync.stop, c.sync.stopped = r, true
+	case len(c.pending) > 0:
+		c.sync.stop, c.sync.stopped = r, true
+		c.startResync()
+	default:
+		c.foreignRun(r, false)
+	}
+}
+
+// stoppedByResume is the end of a Resume.
+func (c *Client) stoppedByResume(r stopReply) {
+	cpu := c.cpuOf(r)
+	a := asked{
+		interrupt:   !c.run.interrupted.IsZero(),
+		breakpoints: c.run.breakpoints > 0,
+		exact:       c.prof.exactInterrupt,
+	}
+	for _, act := range c.run.actions {
+		if act.Step && (act.CPU == cpu || act.CPU == target.AllCPUs) {
+			a.step = true
+		}
+	}
+	stop := target.Stop{CPU: cpu, Reason: r.reason(a), Signal: r.signal, WatchAddr: r.addr}
+	if stop.Reason == target.StopForeign {
+		c.run.leaveRunning = false
+	}
+	if stop.Reason == target.StopInterrupt && c.prof.inImage {
+		c.prof.hearsInterrupt = true
+	}
+	since := time.Now()
+	if stop.Reason == target.StopInterrupt {
+		since = c.run.interrupted
+	}
+	c.halt(since, stop.Reason != target.StopForeign)
+	if c.prof.patches {
+		c.run.unsettled = &stop
+		go c.settleSoon()
+	} else {
+		c.event(target.Event{Kind: target.EventStopped, Stop: stop})
+	}
+	c.signal()
+}
+
+// halt notes that the guest stopped.
+func (c *Client) halt(since time.Time, ours bool) {
+	c.run.running = false
+	c.run.interrupted = time.Time{}
+	c.run.epoch++
+	c.run.stoppedSince = time.Time{}
+	if ours {
+		c.run.stoppedSince = since
+		c.stats.Stops++
+	}
+}
+
+// foreignRun tells that somebody else let the guest run and that it is stopped
+// again: by a packet of ours that the running guest swallowed, or as r says.
+func (c *Client) foreignRun(r stopReply, swallowed bool) {
+	stop := target.Stop{CPU: c.cpuOf(r), Signal: r.signal, WatchAddr: r.addr, Reason: target.StopInterrupt}
+	if !swallowed {
+		stop.Reason = r.reason(asked{breakpoints: c.run.breakpoints > 0, exact: true})
+	}
+	c.run.leaveRunning = stop.Reason != target.StopForeign
+	c.halt(time.Now(), stop.Reason != target.StopForeign)
+	c.event(target.Event{Kind: target.EventResumed})
+	c.event(target.Event{Kind: target.EventStopped, Stop: stop})
+}
+
+// cpuOf returns the number of the processor r names. A stub that names none
+// has one, or stopped the one that was stepped.
+func (c *Client) cpuOf(r stopReply) target.CPU {
+	if r.named {
+		for i, t := range c.run.threads {
+			if t.same(r.thread) {
+				return target.CPU(i)
+			}
+		}
+	}
+	for _, a := range c.run.actions {
+		if a.Step && a.CPU >= 0 {
+			return a.CPU
+		}
+	}
+	return 0
+}
+
+// resumeRefused takes a packet that is no stop reply while the guest should
+// run: the stub did not take the order.
+func (c *Client) resumeRefused(p []byte) {
+	if code, ok := errorCode(p); ok || len(p) == 0 {
+		c.halt(time.Now(), true)
+		c.event(target.Event{
+			Kind: target.EventStopped, Stop: target.Stop{Reason: target.StopUnknown},
+			Err: &StubError{Packet: "continue or step", Code: code},
+		})
+		c.signal()
+		return
+	}
+	c.stats.Strays++
+}
+
+// Resume lets the guest run, each processor by its action; without actions all
+// of them continue. It returns once the stub was told.
+func (c *Client) Resume(ctx context.Context, actions ...target.Action) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	defer c.op.Unlock()
+	return c.resume(ctx, actions)
+}
+
+func (c *Client) resume(ctx context.Context, actions []target.Action) error {
+	if len(actions) == 0 {
+		actions = []target.Action{{CPU: target.AllCPUs}}
+	}
+	prepare, order, err := c.resumePacket(actions)
+	if err != nil {
+		return err
+	}
+	if prepare != "" {
+		if _, err := c.request(ctx, prepare); err != nil {
+			return err
+		}
+	}
+	if err := c.quiet(ctx); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.run.running = true
+	c.run.interrupted = time.Time{}
+	c.run.actions = append(c.run.actions[:0], actions...)
+	c.account()
+	c.stats.Resumes++
+	c.wbuf = packet.AppendString(c.wbuf[:0], order)
+	out := c.wbuf
+	if c.ack {
+		c.lastOut = append(c.lastOut[:0], out...)
+	}
+	c.mu.Unlock()
+	if err := c.write(out); err != nil {
+		c.lose(err)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.err
+	}
+	return nil
+}
+
+// account adds the stop that ends now to the time the guest was kept stopped.
+func (c *Client) account() {
+	if !c.run.stoppedSince.IsZero() {
+		d := time.Since(c.run.stoppedSince)
+		c.stats.Stopped += d
+		c.stats.Longest = max(c.stats.Longest, d)
+		c.run.stoppedSince = time.Time{}
+	}
+}
+
+// quiet waits until nothing is in flight: a packet behind the one that lets
+// the guest run would stop it again.
+func (c *Client) quiet(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.pending) > 0 || c.sync.active {
+		if err := c.waitLocked(ctx); err != nil {
+			return err
+		}
+	}
+	if c.run.running {
+		return ErrRunning
+	}
+	return c.err
+}
+
+// resumePacket writes the order for actions, and the packet to send before it
+// if the stub knows no vCont.
+func (c *Client) resumePacket(actions []target.Action) (prepare, order string, err error) {
+	var every *target.Action
+	vcont := []byte("vCont")
+	for i, a := range actions {
+		if a.CPU == target.AllCPUs {
+			every = &actions[i]
+			continue
+		}
+		t, err := c.thread(a.CPU)
+		if err != nil {
+			return "", "", err
+		}
+		vcont = append(append(vcont, ';'), verb(a)...)
+		if len(c.threads) > 1 {
+			vcont = t.append(append(vcont, ':'))
+		}
+	}
+	if every != nil {
+		// The default for the others comes last and names no thread.
+		vcont = append(append(vcont, ';'), verb(*every)...)
+	}
+	if c.prof.vCont {
+		return "", string(vcont), nil
+	}
+	if len(actions) != 1 {
+		return "", "", fmt.Errorf("%w: the stub knows no vCont, so processors cannot run each their own way", target.ErrUnsupported)
+	}
+	a := actions[0]
+	if len(c.threads) > 1 {
+		prepare = "Hc-1"
+		if a.CPU != target.AllCPUs {
+			prepare = "Hc" + c.threads[a.CPU].String()
+		}
+	}
+	return prepare, verb(a), nil
+}
+
+// verb is the letter for an action; with a signal it is upper case.
+func verb(a target.Action) string {
+	letter := "c"
+	if a.Step {
+		letter = "s"
+	}
+	if a.Signal != 0 {
+		return fmt.Sprintf("%c%02x", letter[0]-'a'+'A', byte(a.Signal))
+	}
+	return letter
+}
+
+// Interrupt asks a running guest to stop; the stop comes as an event. It may be
+// called from any goroutine. A guest that is stopped stays as it is.
+//
+// A stub that is not known to hear the request is sent it all the same, and
+// the error says so.
+func (c *Client) Interrupt(context.Context) error {
+	c.mu.Lock()
+	if c.err != nil || !c.run.running {
+		err := c.err
+		c.mu.Unlock()
+		return err
+	}
+	if c.run.interrupted.IsZero() {
+		c.run.interrupted = time.Now()
+	}
+	out, deaf := c.prof.interrupt, c.prof.inImage && !c.prof.hearsInterrupt
+	c.mu.Unlock()
+	if err := c.write(out); err != nil {
+		c.lose(err)
+		return fmt.Errorf("%s: %w: %w", c.spec, target.ErrLost, err)
+	}
+	if deaf {
+		return fmt.Errorf("%w: %s", target.ErrUnsupported, whyDeaf)
+	}
+	return nil
+}
+
+// whyDeaf says why an in-image stub may not stop.
+const whyDeaf = "the guest's own stub is entered only by a trap; a request to stop was sent, and only a build that looks for one hears it"

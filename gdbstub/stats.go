@@ -1,0 +1,35 @@
+package gdbstub
+
+import "time"
+
+// Stats counts what passed between client and stub.
+type Stats struct {
+	// RoundTrips is how many requests were sent.
+	RoundTrips uint64
+	// BytesIn is how many bytes came from the stub.
+	BytesIn uint64
+	// BadPackets had a wrong checksum, a bad encoding or were too long.
+	BadPackets uint64
+	// Strays were packets that answered nothing.
+	Strays uint64
+	// Resumes is how often the guest was let run.
+	Resumes uint64
+	// Stops is how often the guest was stopped by us; Stopped is for how long
+	// in all, Longest the longest of them. The present stop counts.
+	Stops   int
+	Stopped time.Duration
+	Longest time.Duration
+}
+
+// Stats returns the counts so far.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	if !c.run.stoppedSince.IsZero() {
+		d := time.Since(c.run.stoppedSince)
+		s.Stopped += d
+		s.Longest = max(s.Longest, d)
+	}
+	return s
+}
