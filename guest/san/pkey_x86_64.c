@@ -8,6 +8,7 @@
  * unikernel with such a one.
  */
 #include <guest/arch.h>
+#include <guest/crash_arch.h>
 #include <guest/string.h>
 #include <uk/crash.h>
 
@@ -133,17 +134,6 @@ void fault_pkey(void)
 	request_keys(read);
 }
 
-static void print_registers(const struct __regs *r)
-{
-	uk_pr_crit("RIP: %016lx CS: %04lx\n", r->rip, r->cs);
-	uk_pr_crit("RSP: %016lx SS: %04lx EFLAGS: %08lx\n", r->rsp, r->ss, r->eflags);
-	uk_pr_crit("RAX: %016lx RBX: %016lx RCX: %016lx\n", r->rax, r->rbx, r->rcx);
-	uk_pr_crit("RDX: %016lx RSI: %016lx RDI: %016lx\n", r->rdx, r->rsi, r->rdi);
-	uk_pr_crit("RBP: %016lx R08: %016lx R09: %016lx\n", r->rbp, r->r8, r->r9);
-	uk_pr_crit("R10: %016lx R11: %016lx R12: %016lx\n", r->r10, r->r11, r->r12);
-	uk_pr_crit("R13: %016lx R14: %016lx R15: %016lx\n", r->r13, r->r14, r->r15);
-}
-
 void pkey_trap(const struct __regs *regs, int trapnr, unsigned long error_code, __vaddr_t addr)
 {
 	bool in_vault = addr - (__vaddr_t)vault < sizeof vault;
@@ -155,6 +145,6 @@ void pkey_trap(const struct __regs *regs, int trapnr, unsigned long error_code, 
 	uk_pr_crit("PF_PK: protection key block access (%s)\n", error_code & ERROR_WRITE ? "WRITE" : "READ");
 	uk_pr_crit("Target page %#lx (section %s) had key %d\n", ALIGN_DOWN(addr, PAGE_SIZE), in_vault ? ".data" : ".unknown",
 		   key_of(addr));
-	print_registers(regs);
+	crash_dump_regs_a(regs);
 	uk_pr_crit("PKU: %016lx\n", (unsigned long)rdpkru());
 }
