@@ -20,6 +20,9 @@ type Machine struct {
 	// System holds the registers that are no general ones by lower-case name:
 	// cr2, pkru, esr_el1, far_el1, elr_el1 (see SystemValues).
 	System map[string]uint64
+	// Trapped says that Regs are those of a trap frame: the guest did fault at
+	// their pc, even if nothing tells by which vector.
+	Trapped bool
 	// Trap is the x86 vector, if the trap frame or its handler tells it.
 	Trap Word
 	// ErrorCode is the error code of the trap frame: x86 orig_rax, arm64 ESR.

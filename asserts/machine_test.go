@@ -233,6 +233,42 @@ func TestNoFault(t *testing.T) {
 	}
 }
 
+// TestTrapFrame: a trap frame without a vector, as Unikraft's, is explained by
+// its instruction and CR2; a machine that merely stands there is not.
+func TestTrapFrame(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before, code []byte
+		regs, system map[string]uint64
+		kind         Kind
+		sub          string
+		addr         Word
+	}{
+		"null":          {nil, []byte{0x8b, 0x40, 0x08}, map[string]uint64{"rax": 0}, nil, PageFault, SubNullDereference, Word{}},
+		"cr2":           {nil, []byte{0x8b, 0x40, 0x08}, map[string]uint64{"rax": 0x7000}, map[string]uint64{"cr2": 0x7008}, PageFault, "", Value(0x7008)},
+		"jump":          {nil, nil, map[string]uint64{"rax": 0}, map[string]uint64{"cr2": 0x100000}, PageFault, SubWildJump, Value(0x100000)},
+		"push":          {nil, []byte{0x50}, map[string]uint64{"rsp": 0x8000}, map[string]uint64{"cr2": 0x7ff8}, StackOverflow, "", Value(0x7ff8)},
+		"non-canonical": {nil, []byte{0x8b, 0x40, 0x08}, map[string]uint64{"rax": 1 << 63}, nil, GeneralProtection, SubNonCanonical, Word{}},
+		"division":      {nil, []byte{0xf7, 0xf9}, map[string]uint64{"rcx": 0}, nil, DivideError, SubDivideByZero, Word{}},
+		"int3":          {[]byte{0xcc}, []byte{0x90}, map[string]uint64{"rcx": 0}, nil, Breakpoint, "", Word{}},
+	} {
+		m := machine(t, arch.X86_64, tt.before, tt.code, tt.regs)
+		m.System = tt.system
+		if f, err := Decode(context.Background(), m); !errors.Is(err, ErrNoFault) {
+			t.Errorf("%s: not trapped, but %v, %v", name, f, err)
+		}
+		m.Trapped = true
+		f, err := Decode(context.Background(), m)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		check(t, f, tt.kind, tt.sub, tt.addr, nil, "")
+		if len(f.Inferred) == 0 {
+			t.Errorf("%s: inferred without saying so", name)
+		}
+	}
+}
+
 // TestUKCrashFlag: with symbols at hand the flag must be UK_CRASH's.
 func TestUKCrashFlag(t *testing.T) {
 	flag := append([]byte{0xc6, 0x05}, append(le32(0x1000), 1)...)

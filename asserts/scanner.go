@@ -141,8 +141,11 @@ func (s *Scanner) watchBoot(seg *segment) {
 		}
 		s.clock = seg.time
 	}
-	if name, ok := after(seg.body, "Powered by Unikraft "); ok {
+	if name, ok := after(seg.body, "Powered by "); ok {
 		s.endBoot()
+		if _, rest, ok := bytes.Cut(name, []byte(" ")); ok { // "Unikraft Calypso (0.17.0)"
+			name = rest
+		}
 		s.kernel = versionText(name)
 		s.clock = Word{}
 	}

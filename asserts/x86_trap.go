@@ -78,40 +78,6 @@ func (s *scene) pushedCode() {
 	}
 }
 
-// x86Guess decides by the bytes at pc alone.
-func (s *scene) x86Guess() bool {
-	f := s.f
-	code := s.code(f.PC.V, 16)
-	switch {
-	case len(code) >= 2 && code[0] == 0x0f && (code[1] == 0x0b || code[1] == 0xb9),
-		len(code) >= 3 && code[0] == 0x67 && code[1] == 0x0f && code[2] == 0xb9:
-		f.Kind = InvalidOpcode
-		f.infer("invalid opcode: the instruction at pc can do nothing but trap")
-		s.x86Undefined()
-		return true
-	}
-	op, ok := s.x86Operand(code)
-	if !ok || len(f.Registers) == 0 || f.Source.Format == "machine" {
-		return false
-	}
-	// A screen without a trap number: the guest did crash at this instruction.
-	switch {
-	case op.addr.Known && !canonical(op.addr.V):
-		f.Kind = GeneralProtection
-		f.infer("general protection: the instruction at pc uses a non-canonical address")
-		s.pushedCode()
-		s.x86Protection()
-	case op.addr.Known && op.addr.V < nullLimit:
-		f.Kind = PageFault
-		f.infer("page fault: the instruction at pc uses an address in the first page")
-		s.pushedCode()
-		s.x86PageFault()
-	default:
-		return false
-	}
-	return true
-}
-
 // x86Control decodes #CP (SDM vol. 3, 6.15, control protection exception).
 func (s *scene) x86Control() {
 	names := [...]string{"", "near-ret", "far-ret-iret", "endbranch", "rstorssp", "setssbsy"}
@@ -133,6 +99,9 @@ func (s *scene) x86Protection() {
 	s.fallback("general protection")
 	op, ok := s.x86Operand(s.code(f.PC.V, 16))
 	switch {
+	case f.PC.Known && !canonical(f.PC.V):
+		f.Subkind, f.Access = SubWildJump, Exec
+		s.reason(fmt.Sprintf("jump to %#x, which is no address: a return address or function pointer was overwritten", f.PC.V))
 	case ok && op.ret:
 		if v := s.word(f.Reg("rsp").V); v.Known && !canonical(v.V) {
 			f.Subkind = SubUnmappedReturn
