@@ -1,0 +1,97 @@
+package mmu
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// tlbSize is how many translations are kept; a power of two.
+const tlbSize = 64
+
+// Space is the virtual memory of one address space. It may be used by several
+// goroutines if the physical memory may.
+type Space struct {
+	phys target.Memory
+	root Root
+
+	mu  sync.Mutex
+	tlb [tlbSize]Page // Size 0 is an empty slot
+}
+
+// Virtual returns the memory that root maps on phys. Translations are kept, so
+// a live guest's is made anew after each stop or emptied with Flush.
+func Virtual(phys target.Memory, root Root) *Space { return &Space{phys: phys, root: root} }
+
+// Root returns the tables' root.
+func (s *Space) Root() Root { return s.root }
+
+// Flush forgets all translations.
+func (s *Space) Flush() {
+	s.mu.Lock()
+	s.tlb = [tlbSize]Page{}
+	s.mu.Unlock()
+}
+
+// Translate returns the page va lies in.
+func (s *Space) Translate(ctx context.Context, va uint64) (Page, error) {
+	// The least page is 4 KiB; a larger one takes one slot for each part used.
+	slot := &s.tlb[va>>12%tlbSize]
+	s.mu.Lock()
+	p := *slot
+	s.mu.Unlock()
+	if p.Size != 0 && p.Contains(va) {
+		return p, nil
+	}
+	p, err := s.root.Translate(ctx, s.phys, va)
+	if err == nil {
+		s.mu.Lock()
+		*slot = p
+		s.mu.Unlock()
+	}
+	return p, err
+}
+
+// ReadMemory reads virtual memory. Where nothing is mapped the error is a
+// *target.FaultError that says at which level the walk ended; it wraps nothing
+// that would hide a lost link.
+func (s *Space) ReadMemory(ctx context.Context, p []byte, addr uint64) (int, error) {
+	done := 0
+	for done < len(p) {
+		va := addr + uint64(done)
+		if va < addr {
+			return done, &target.FaultError{Addr: va, Why: "beyond the end of the address space"}
+		}
+		page, err := s.Translate(ctx, va)
+		if err != nil {
+			return done, fault(va, err)
+		}
+		off := va - page.Virt
+		n := len(p) - done
+		if left := page.Size - off; uint64(n) > left {
+			n = int(left)
+		}
+		got, err := s.phys.ReadMemory(ctx, p[done:done+n], page.Phys+off)
+		done += got
+		if got < n {
+			if err == nil {
+				err = errors.New("short read")
+			}
+			return done, fault(va+uint64(got), err)
+		}
+	}
+	return done, nil
+}
+
+// fault makes a hole of what a walk or a physical read found, and leaves other
+// failures as they are.
+func fault(va uint64, err error) error {
+	var unmapped *NotMappedError
+	var hole *target.FaultError
+	if errors.As(err, &unmapped) || errors.As(err, &hole) {
+		return &target.FaultError{Addr: va, Why: err.Error()}
+	}
+	return err
+}
