@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The console: one serial port, one lock, and a ring that keeps what was written last. */
 #include <guest/config.h>
+#include <guest/stub.h>
 #include <guest/uart.h>
 #include <uk/print.h>
 #include <uk/spinlock.h>
@@ -25,6 +26,8 @@ static inline void ring_put(struct uk_console_ring *r, char c)
 
 void console_write(const char *s, size_t n)
 {
+	const char *text = s;
+	size_t len = n;
 	bool locked = !locks_busted;
 	unsigned long flags = ukplat_lcpu_save_irqf();
 
@@ -40,6 +43,7 @@ void console_write(const char *s, size_t n)
 	}
 	if (locked)
 		ukarch_spin_unlock(&console_lock);
+	gdb_stub_console(text, len);
 	ukplat_lcpu_restore_irqf(flags);
 }
 

@@ -22,6 +22,7 @@ void kmain(__uptr loader_info)
 {
 	const char *cmdline;
 	struct uk_alloc *a;
+	__uptr heap;
 	struct uk_sched *s;
 
 	arch_early_init(loader_info);
@@ -29,7 +30,8 @@ void kmain(__uptr loader_info)
 	uk_print_init(cmdline);
 	crash_init(cmdline);
 	uk_trace_init(cmdline);
-	a = uk_allocbbuddy_init(_end, arch_ram_end() - (__uptr)_end);
+	heap = san_reserve((__uptr)_end, arch_ram_end());
+	a = uk_allocbbuddy_init((void *)heap, arch_ram_end() - heap);
 	if (!a)
 		UK_CRASH("No memory for the heap\n");
 	san_init(cmdline);

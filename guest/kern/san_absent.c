@@ -2,6 +2,7 @@
 /* What the kernel calls when an image is built without a runtime of guest/san. */
 #include <guest/san.h>
 
+__weak __uptr san_reserve(__uptr base, __uptr end) { return (void)end, base; }
 __weak void san_init(const char *cmdline) { (void)cmdline; }
 __weak void fault_san(const char *kind) { (void)kind; }
 __weak void san_trap(const struct __regs *regs, int trapnr, unsigned long error_code, __vaddr_t addr)

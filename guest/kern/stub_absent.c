@@ -6,6 +6,7 @@
 __weak void gdb_stub_init(const char *cmdline) { (void)cmdline; }
 __weak void gdb_stub_poll(struct __regs *regs) { (void)regs; }
 __weak void gdb_stub_breakpoint(void) {}
+__weak void gdb_stub_console(const char *text, size_t len) { (void)text, (void)len; }
 __weak bool gdb_stub_trap(struct __regs *regs, int trapnr)
 {
 	(void)regs;
