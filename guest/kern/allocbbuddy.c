@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Binary buddy pages. A free chunk of 1 << level pages is aligned to its size within the first region's address space. */
+#include <guest/san.h>
 #include <guest/string.h>
 #include <uk/allocbbuddy.h>
 #include <uk/malloc.h>
@@ -87,6 +88,8 @@ void *bbuddy_palloc(struct uk_alloc *a, unsigned long num_pages)
 		b->nr_free_pages -= 1UL << want;
 	}
 	ukplat_spin_unlock_irqrestore(&buddy_lock, flags);
+	if (c)
+		san_heap_alloc(c, PAGE_SIZE << want, PAGE_SIZE << want);
 	return c;
 }
 
