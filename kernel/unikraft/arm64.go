@@ -6,18 +6,20 @@ import "github.com/ukdbg/ukdbg/target/arch"
 // (arch/arm/arm64/ctx.S); the code after the switch has the label
 // restore_point. TPIDR_EL1 points to struct lcpu. Words pushed for a new thread
 // are 16 bytes apart, because the stack pointer must stay aligned.
-var arm64Context = archContext{
-	arch: arch.ARM64,
-	size: 112,
-	saved: []savedReg{
-		{19, 0}, {20, 8}, {21, 16}, {22, 24}, {23, 32}, {24, 40}, {25, 48},
-		{26, 56}, {27, 64}, {28, 72}, {arch.ARM64FP, 80}, {arch.ARM64LR, 88},
-		{arch.ARM64X18, 96},
-	},
-	ret:      88,
-	resume:   []string{"restore_point", "ukarch_ctx_switch"},
-	fresh:    "_ctx_arm_",
-	slot:     16,
-	cpuReg:   arch.ARM64TPIDREL1,
-	cpuNames: []string{"TPIDR_EL1", "tpidr_el1"},
+func arm64Context() archContext {
+	return archContext{
+		arch: arch.ARM64,
+		size: 112,
+		saved: []savedReg{
+			{19, 0}, {20, 8}, {21, 16}, {22, 24}, {23, 32}, {24, 40}, {25, 48},
+			{26, 56}, {27, 64}, {28, 72}, {arch.ARM64FP, 80}, {arch.ARM64LR, 88},
+			{arch.ARM64X18, 96},
+		},
+		ret:      88,
+		resume:   []string{"restore_point", "ukarch_ctx_switch"},
+		fresh:    "_ctx_arm_",
+		slot:     16,
+		cpuReg:   arch.ARM64TPIDREL1,
+		cpuNames: []string{"TPIDR_EL1", "tpidr_el1"},
+	}
 }

@@ -37,19 +37,24 @@ type savedReg struct {
 	off uint64
 }
 
-var contexts = []*archContext{&x86Context, &arm64Context}
-
 func contextOf(img Image) (archContext, error) {
-	for _, c := range contexts {
-		if c.arch == img.Arch() {
-			return *c, nil
-		}
+	switch img.Arch() {
+	case arch.X86_64:
+		return x86Context(), nil
+	case arch.ARM64:
+		return arm64Context(), nil
 	}
 	name := "unknown"
 	if img.Arch() != nil {
 		name = img.Arch().Name
 	}
 	return archContext{}, fmt.Errorf("unikraft: the architecture %s is not known here; x86_64 and arm64 are", name)
+}
+
+// entries are the stubs a new thread starts in. Nothing called them; on arm64
+// the link register still holds what is no caller.
+func (a *archContext) entries() []string {
+	return []string{a.fresh + "clearregs", a.fresh + "call0", a.fresh + "call1", a.fresh + "call2"}
 }
 
 // savedContext is where a thread that does not run is.

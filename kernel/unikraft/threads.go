@@ -122,6 +122,8 @@ type found struct {
 type threadWalk struct {
 	*walk
 	mark func(*found)
+	// asked counts the nodes whose names and contexts were asked for.
+	asked int
 }
 
 func (s *survey) note(format string, args ...any) {
@@ -148,7 +150,11 @@ func (s *survey) collect(ctx context.Context) error {
 			if b, ok, err := s.f.get(head, 8); err != nil {
 				return fmt.Errorf("uk_sched_head: %w", err)
 			} else if ok {
-				s.scheds = newWalk("list of schedulers", le64(b), s.k.layout.schedNext, s.k.layout.schedSize, maxScheds)
+				first := le64(b)
+				s.scheds = newWalk("list of schedulers", first, s.k.layout.schedNext, s.k.layout.schedSize, maxScheds)
+				if n := s.k.layout.coopSize; n > 0 && first != 0 {
+					s.f.want(first, int(n)) // most are cooperative
+				}
 			}
 		}
 		if s.scheds != nil {
@@ -159,6 +165,9 @@ func (s *survey) collect(ctx context.Context) error {
 		}
 		for _, w := range s.lists {
 			w.step(s.f)
+			for ; w.asked < len(w.nodes); w.asked++ {
+				s.detail(&found{addr: w.nodes[w.asked]}) // asks in the same batch
+			}
 		}
 		s.stepCPUs()
 		s.queues.step(s)
@@ -201,7 +210,7 @@ func (s *survey) openSched(addr uint64) {
 		}
 		w := newWalk(what+" "+at, v, link, l.size, maxThreads)
 		w.backwards(addr+first.off, last.value(mem), prev)
-		s.lists = append(s.lists, &threadWalk{w, mark})
+		s.lists = append(s.lists, &threadWalk{walk: w, mark: mark})
 	}
 	add("thread list", l.threads, l.threadsLast, b, l.listNext, l.listPrev, func(*found) {})
 	add("list of exited threads", l.exited, field{}, b, l.listNext, field{}, func(t *found) { t.exited = true })
