@@ -2,8 +2,10 @@
 /*
  * fault=cfi: a table of request handlers holds one of another type. Clang's
  * -fsanitize=kcfi compares the type word in front of the target before the
- * call and traps.
+ * call and traps. san=icall: see fault_icall.c.
  */
+#include <guest/string.h>
+
 #include "san.h"
 
 struct request {
@@ -48,6 +50,10 @@ void fault_cfi(void)
 	struct request r = {8, "/"};
 	volatile long n;
 
+	if (!strcmp(san_flavour, "icall")) {
+		fault_icall();
+		return;
+	}
 	handlers[0] = handle_get;
 	handlers[1] = (handler *)(__uptr)handle_stat;
 	n = request_dispatch(&r);

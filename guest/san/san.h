@@ -14,6 +14,7 @@ void fault_ubsan(void) __weak;
 void fault_kasan(void) __weak;
 void fault_pkey(void) __weak;
 void fault_cfi(void) __weak;
+void fault_icall(void) __weak;
 
 void kasan_init(void) __weak;
 __uptr kasan_reserve(__uptr base, __uptr end) __weak;

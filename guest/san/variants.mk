@@ -4,7 +4,7 @@
 RUNTIME_ssp := san/ssp.c san/fault_smash.c
 RUNTIME_ubsan := san/ubsan.c san/fault_ubsan.c
 RUNTIME_kasan := san/kasan.c san/fault_kasan.c
-RUNTIME_cfi := san/kcfi.c san/fault_cfi.c san/fault_ubsan.c
+RUNTIME_cfi := san/kcfi.c san/fault_cfi.c san/fault_icall.c san/fault_ubsan.c
 SAN_VARIANTS := ssp ubsan kasan cfi
 # What the image of variant $(1) is linked without.
 san_absent = $(filter-out $(RUNTIME_$(1)),$(foreach v,$(SAN_VARIANTS),$(RUNTIME_$(v))))
@@ -28,6 +28,11 @@ CFLAGS_v_kasan := $(FP) $(NOPIE)
 SAN_v_kasan := -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0 \
 	--param asan-stack=0 --param asan-globals=0
 
-# kCFI is an ABI (a type word in front of each function), so all C is built with it.
+# kCFI is an ABI (a type word in front of each function), so all C is built with
+# it. Two files show clang's other traps: of the check that needs link-time
+# optimisation, and of UBSan. $$< is the source, when its recipe runs.
 COMPILER_v_cfi := $(CLANG)
-CFLAGS_v_cfi := $(FP) $(NOPIE) -fsanitize=kcfi
+CFLAGS_v_cfi := $(FP) $(NOPIE) -Wno-gnu-variable-sized-type-not-at-end \
+	$$(if $$(filter san/fault_icall.c,$$<),-flto -fvisibility=hidden -fsanitize=cfi-icall -fsanitize-trap=cfi-icall \
+	-fno-sanitize-ignorelist,$$(if $$(filter %.c,$$<),-fsanitize=kcfi))
+SAN_v_cfi := $$(if $$(filter san/fault_ubsan.c,$$<),-fsanitize=undefined -fsanitize-trap=undefined)
