@@ -6,9 +6,9 @@
 #include <uk/print.h>
 #include <uk/spinlock.h>
 
-static struct {
+static union {
 	struct uk_console_ring ring;
-	char room[CONFIG_CONSOLE_RING_SIZE];
+	char room[sizeof(struct uk_console_ring) + CONFIG_CONSOLE_RING_SIZE];
 } ring_memory = { .ring = { .size = CONFIG_CONSOLE_RING_SIZE } };
 
 struct uk_console_ring *uk_console_ring = &ring_memory.ring;
