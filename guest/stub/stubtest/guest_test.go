@@ -120,7 +120,7 @@ func boot(t *testing.T, m machine, transport, cmdline string, more ...string) *g
 		defer f.Close()
 		defer l.Close()
 		cmd.ExtraFiles = []*os.File{f}
-		args = append(args, "-chardev", "socket,id=gdb,fd=3,server=on,wait=on")
+		args = append(args, "-chardev", "socket,id=gdb,fd=3,server=on,wait=on,nodelay=on")
 		addr := l.Addr().String()
 		g.dial = func() line {
 			c, err := net.Dial("tcp", addr)
