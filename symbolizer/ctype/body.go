@@ -177,24 +177,12 @@ func enumerator(d *dies.Data, e *dies.Entry) Enumerator {
 	return v
 }
 
-// flagEnum reports whether the values are disjoint runs of bits.
+// flagEnum reports whether the values are single bits, or zero.
 func flagEnum(vals []Enumerator) bool {
-	var seen int64
 	for _, v := range vals {
-		if v.Value < 0 {
+		if v.Value < 0 || v.Value&(v.Value-1) != 0 {
 			return false
 		}
-		if bits := uint64(v.Value); bits&(bits-1) != 0 {
-			// More than one bit: they must be neighbours.
-			low := bits & -bits
-			if run := bits + low; run&(run-1) != 0 || run == 0 {
-				return false
-			}
-		}
-		if seen&v.Value != 0 {
-			return false
-		}
-		seen |= v.Value
 	}
 	return len(vals) > 0
 }

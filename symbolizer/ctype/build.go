@@ -108,6 +108,21 @@ func (ts *Types) base(t *Type, e *dies.Entry) {
 	default:
 		t.Kind = Int
 	}
+	if short, ok := shortNames[t.Name]; ok {
+		t.Name = short
+	}
+}
+
+// shortNames gives the names of C's basic types as gdb writes them, for those
+// that gcc writes in full.
+var shortNames = map[string]string{
+	"short int":              "short",
+	"short unsigned int":     "unsigned short",
+	"long int":               "long",
+	"long unsigned int":      "unsigned long",
+	"long long int":          "long long",
+	"long long unsigned int": "unsigned long long",
+	"unsigned __int128":      "unsigned int __int128",
 }
 
 // enumSigned tells whether an enum holds negative numbers: by its underlying

@@ -109,7 +109,7 @@ func (p *declPrinter) decl(t *Type, name string, show, level int) {
 	}
 	p.base(t, show, level)
 	b, _ := unqualify(t)
-	if name != "" || (show > 0 || b.Name == "") && (b.Kind == Pointer || b.Kind == Func || b.Kind == Array && !b.Vector || b.Kind == Reference) {
+	if name != "" || (show > 0 || !nameable(b)) && (b.Kind == Pointer || b.Kind == Func || b.Kind == Array && !b.Vector || b.Kind == Reference) {
 		p.put(" ")
 	}
 	p.prefix(t, show, false, name != "", 0)
@@ -142,7 +142,7 @@ func (p *declPrinter) modifiers(q quals, pre, post bool) {
 func (p *declPrinter) base(t *Type, show, level int) {
 	for range maxDepth {
 		b, q := unqualify(t)
-		if show <= 0 && named1(b) {
+		if show <= 0 && nameable(b) {
 			p.modifiers(q, false, true)
 			if kw := b.keyword(); kw != "" {
 				p.put(kw + " ")
@@ -176,8 +176,8 @@ func (p *declPrinter) base(t *Type, show, level int) {
 	p.put("...")
 }
 
-// named1 reports whether a type can be written by a name alone.
-func named1(t *Type) bool {
+// nameable reports whether a type can be written by a name alone.
+func nameable(t *Type) bool {
 	switch t.Kind {
 	case Pointer, Array, Func, Reference:
 		return false
@@ -262,7 +262,7 @@ func (p *declPrinter) enum(t *Type, show int) {
 // prefix writes the part of the declarator before the name, from the outside in.
 func (p *declPrinter) prefix(t *Type, show int, viaPointer, postSpace bool, depth int) {
 	b, q := unqualify(t)
-	if depth > maxDepth || show <= 0 && named1(b) {
+	if depth > maxDepth || show <= 0 && nameable(b) {
 		return
 	}
 	switch b.Kind {
@@ -291,7 +291,7 @@ func (p *declPrinter) prefix(t *Type, show int, viaPointer, postSpace bool, dept
 // suffix writes the part after the name, from the inside out.
 func (p *declPrinter) suffix(t *Type, show int, viaPointer bool, depth int) {
 	b, _ := unqualify(t)
-	if depth > maxDepth || show <= 0 && named1(b) {
+	if depth > maxDepth || show <= 0 && nameable(b) {
 		return
 	}
 	switch b.Kind {

@@ -116,8 +116,14 @@ func (ts *Types) local(s *Scope, off uint64, depth int) (Local, bool) {
 			l.Type = ts.typeOf(e)
 		}
 	}
-	if a := l.entry.Attr(dwarf.AttrLocation); a != nil && a.IsBlock() {
-		_, l.Static, _ = ts.staticAddr(l.entry.Unit, a.B)
+	for _, at := range []*dies.Entry{l.entry, e} {
+		// A static of an inlined function has its place in the abstract form.
+		if at == nil {
+			continue
+		}
+		if a := at.Attr(dwarf.AttrLocation); a != nil && a.IsBlock() {
+			_, l.Static, _ = ts.staticAddr(at.Unit, a.B)
+		}
 	}
 	return l, l.Name != ""
 }
@@ -169,4 +175,47 @@ func pick(locs []dies.Location, pc uint64) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// StaticIn finds a static variable of a function, in any of its blocks.
+func (ts *Types) StaticIn(f Function, name string) (Local, bool) {
+	s, err := ts.Scope(f.Entry, 0)
+	if err != nil {
+		return Local{}, false
+	}
+	return ts.staticIn(s, s.outer, name, 0)
+}
+
+func (ts *Types) staticIn(s *Scope, b *dies.Entry, name string, depth int) (Local, bool) {
+	if depth >= maxDepth {
+		return Local{}, false
+	}
+	for _, l := range ts.localsOf(nil, s, b, depth) {
+		if l.Name == name && l.Static {
+			return l, true
+		}
+	}
+	parents := []*dies.Entry{b}
+	if off, ok := ts.d.Ref(b.Attr(dwarf.AttrAbstractOrigin)); ok {
+		if o, err := ts.d.Entry(off); err == nil {
+			parents = append(parents, o)
+		}
+	}
+	for _, parent := range parents {
+		it := ts.d.Children(parent)
+		for it.Next() {
+			c := it.Entry()
+			if c.Tag != dwarf.TagLexDwarfBlock {
+				continue
+			}
+			full, err := ts.d.Entry(c.Off)
+			if err != nil {
+				continue
+			}
+			if l, ok := ts.staticIn(s, full, name, depth+1); ok {
+				return l, true
+			}
+		}
+	}
+	return Local{}, false
 }

@@ -213,3 +213,22 @@ func ArrayOf(t *Type, n int64) *Type {
 func Basic(kind Kind, name string, size int64, signed bool) *Type {
 	return &Type{Kind: kind, Name: name, size: size, Signed: signed}
 }
+
+// Qualified returns t as const, volatile or both.
+func Qualified(t *Type, konst, volatile bool) *Type {
+	return qualify(t, quals{konst: konst, volatile: volatile})
+}
+
+// Named returns a type with a name of its own, as a typedef makes it.
+func Named(name string, t *Type) *Type {
+	return &Type{Kind: Typedef, Name: name, ts: t.ts, elem: t}
+}
+
+// FuncOf returns the type of a function.
+func FuncOf(result *Type, params []*Type, variadic, prototyped bool) *Type {
+	t := &Type{Kind: Func, ts: result.ts, size: 1, elem: result, Variadic: variadic, Prototyped: prototyped}
+	for _, p := range params {
+		t.body.params = append(t.body.params, Param{Type: p})
+	}
+	return t
+}
