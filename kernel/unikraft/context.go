@@ -101,8 +101,9 @@ func (k *Kernel) restore(ip, sp uint64, stack []byte) (savedContext, error) {
 
 // entry finds the function a new thread will start in, 0 if not known. The
 // kernel pushed [_ctx_*_callN] [N arguments] [entry] (upstream's
-// ukarch_ctx_init_entryN), the first only where the registers are cleared; some
-// push [argument] [entry] and let the clearing stub do the call.
+// ukarch_ctx_init_entryN), the first only where the registers are cleared; our
+// guest pushes [argument] [entry] (x86_64) or [entry] (arm64) and lets the
+// clearing stub do the call.
 func (k *Kernel) entry(start string, stack []byte) uint64 {
 	slot := func(i int) (v uint64, function bool) {
 		off := uint64(i) * k.arch.slot

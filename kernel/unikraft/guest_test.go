@@ -18,6 +18,7 @@ type fakeImage struct {
 	fields  map[string]map[string][2]uint64
 	sizes   map[string]uint64
 	rodata  string
+	macros  map[string]string
 	waits   []WaitObject
 }
 
@@ -51,7 +52,11 @@ func (f *fakeImage) SizeOf(structure string) (uint64, error) {
 	return 0, fmt.Errorf("no struct %s", structure)
 }
 
-func (f *fakeImage) ReadOnlyData() []byte      { return []byte(f.rodata) }
+func (f *fakeImage) ReadOnlyData() []byte { return []byte(f.rodata) }
+func (f *fakeImage) Macro(name string) (string, bool) {
+	v, ok := f.macros[name]
+	return v, ok
+}
 func (f *fakeImage) WaitObjects() []WaitObject { return f.waits }
 
 // without removes a member from the image's layout.

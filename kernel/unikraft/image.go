@@ -19,6 +19,9 @@ type Image interface {
 	SizeOf(structure string) (uint64, error)
 	// ReadOnlyData returns the bytes of the read-only data.
 	ReadOnlyData() []byte
+	// Macro returns the value of a C macro that the debugging information
+	// records (-g3), quotes removed.
+	Macro(name string) (value string, ok bool)
 	// WaitObjects lists the wait queues that are, or are part of, variables at
 	// file scope.
 	WaitObjects() []WaitObject

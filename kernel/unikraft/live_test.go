@@ -3,7 +3,6 @@ package unikraft_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,19 +35,17 @@ func boot(t *testing.T, opt guesttest.Options, text string) *live {
 	t.Helper()
 	opt.GDB = "tcp"
 	vm := guesttest.Start(t, opt)
-	vm.WaitConsole(t, text, 60*time.Second)
-	// A paused VM stays paused when a client leaves: gdb then sees what we saw.
-	vm.QMP(t, "stop", nil)
+	if text != "" {
+		vm.WaitConsole(t, text, 60*time.Second)
+		// A paused VM stays paused when a client leaves: gdb then sees what we saw.
+		vm.QMP(t, "stop", nil)
+	}
 	l := &live{vm: vm}
 	var err error
 	if l.image, err = symbolizer.Open(vm.Debug); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.image.Close() })
-	types, err := ctype.New(l.image)
-	if err != nil {
-		t.Fatal(err)
-	}
 	spec, err := target.ParseSpec(vm.GDBAddr())
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +55,24 @@ func boot(t *testing.T, opt guesttest.Options, text string) *live {
 	if l.client, err = gdbstub.Dial(ctx, spec, gdbstub.Options{Arch: l.image.Arch()}); err != nil {
 		t.Fatal(err)
 	}
+	l.open(t, 0)
+	return l
+}
+
+// open makes the kernel of an image that runs slid.
+func (l *live) open(t *testing.T, slide uint64) {
+	t.Helper()
+	types, err := ctype.New(l.image)
+	if err != nil {
+		t.Fatal(err)
+	}
 	l.k, err = unikraft.New(unikraft.Config{
 		Image:  unikraft.FromSymbolizer(l.image, types),
-		Memory: l.client, CPUs: l.client, System: l.client,
+		Memory: l.client, CPUs: l.client, System: l.client, Slide: slide,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
 }
 
 // gdb leaves the stub to gdb-multiarch and returns the lines it prints.
@@ -185,7 +192,7 @@ func TestLive(t *testing.T) {
 
 func testLive(t *testing.T, opt guesttest.Options) {
 	ctx := context.Background()
-	l := boot(t, opt, "requests served")
+	l := boot(t, opt, "ms, ")
 	before := l.client.Stats()
 	list, err := l.k.Threads(ctx)
 	if err != nil {
@@ -340,7 +347,205 @@ func (l *live) checkLog(t *testing.T) {
 	if err != nil || up.Nanoseconds < 1e6 {
 		t.Errorf("uptime %+v %v", up, err)
 	}
-	if l.k.Version() == "" && !errors.Is(err, kernel.ErrAbsent) {
-		t.Logf("the image names no version")
+	if v := l.k.Version(); v != "0.17.0~ukguest Calypso" {
+		t.Errorf("version %q", v)
+	}
+}
+
+// Threads that were made and never ran are told with the function they will
+// start in.
+func TestLiveNewThreads(t *testing.T) {
+	for _, image := range []string{"ukguest-x86_64", "ukguest-arm64"} {
+		t.Run(image, func(t *testing.T) {
+			l := boot(t, guesttest.Options{Image: image, Paused: true}, "")
+			// main sleeps for the first time right after it made its threads.
+			l.runTo(t, "uk_sched_thread_sleep")
+			list, err := l.k.Threads(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries := map[string]string{
+				"worker-1": "worker_main", "worker-2": "worker_main", "worker-3": "worker_main",
+				"disk": "disk_main", "acceptor": "acceptor_main", "idle": "idle_main",
+			}
+			for _, th := range list.Threads {
+				s, _ := l.image.Symbol(th.Entry)
+				if want, ok := entries[th.Name]; th.New != ok || s.Name != want {
+					t.Errorf("%s: new %v, starts in %q, want %q", th.Name, th.New, s.Name, want)
+				}
+				if th.Name == "main" && (th.State != kernel.Running || !th.Live) {
+					t.Errorf("main: %+v", th)
+				}
+			}
+			if len(list.Threads) != len(entries)+1 {
+				t.Errorf("%d threads", len(list.Threads))
+			}
+		})
+	}
+}
+
+// runTo lets the guest run to a function.
+func (l *live) runTo(t *testing.T, function string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	s, ok := l.image.SymbolByName(function)
+	if !ok {
+		t.Fatalf("no function %s", function)
+	}
+	b := target.Breakpoint{Kind: target.BreakHardware, Addr: s.Addr}
+	if err := l.client.Insert(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.client.Resume(ctx, target.Action{CPU: target.AllCPUs}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		select {
+		case e := <-l.client.Events():
+			if e.Kind == target.EventStopped {
+				if err := l.client.Remove(ctx, b); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if e.Err != nil {
+				t.Fatal(e.Err)
+			}
+		case <-ctx.Done():
+			t.Fatalf("the guest did not come to %s:\n%s", function, l.vm.Console())
+		}
+	}
+}
+
+// A full buffer is told, and what it holds is good to the last byte.
+func TestLiveFullBuffer(t *testing.T) {
+	for _, image := range []string{"ukguest-x86_64-smalltrace", "ukguest-arm64-smalltrace"} {
+		t.Run(image, func(t *testing.T) {
+			l := boot(t, guesttest.Options{Image: image}, "ms, ")
+			stats := l.trace(t)
+			loc, _ := l.k.TraceBuffer()
+			snap, err := tracebuf.Read(context.Background(), l.client, loc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !snap.Info.Full || snap.Info.Size != 16384 {
+				t.Errorf("%+v", snap.Info)
+			}
+			for _, line := range l.gdb(t, gdbScript) {
+				if line[0] == 'C' && (!strings.HasPrefix(line, fmt.Sprintf("C|%d|", stats.Records)) || strings.Contains(line, "|0|")) {
+					t.Errorf("%d records; the guest counted (written, dropped) %s", stats.Records, line)
+				}
+			}
+		})
+	}
+}
+
+// An image that runs elsewhere than it was linked is read all the same, and the
+// trace records tell the same slide as the code.
+func TestLivePIE(t *testing.T) {
+	for _, image := range []string{"ukguest-x86_64-pie", "ukguest-arm64-pie"} {
+		t.Run(image, func(t *testing.T) {
+			ctx := context.Background()
+			l := boot(t, guesttest.Options{Image: image}, "ms, ")
+			slide := l.findSlide(t)
+			t.Logf("slide %#x", slide)
+			l.open(t, slide)
+			list, err := l.k.Threads(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(list.Threads) != 7 || len(list.Notes) != 0 {
+				t.Errorf("%d threads, notes %q", len(list.Threads), list.Notes)
+			}
+			for _, th := range list.Threads {
+				if th.RegsErr != nil || len(th.Notes) != 0 {
+					t.Errorf("%s: %v %q", th.Name, th.RegsErr, th.Notes)
+				}
+			}
+			l.heap(t)
+			loc, err := l.k.TraceBuffer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			snap, err := tracebuf.Read(ctx, l.client, loc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defs, err := tracebuf.ParseDefinitions(l.image.Section(".uk_tracepoints_list"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := tracebuf.InferSlide(snap.Data, defs); !ok || got != slide {
+				t.Errorf("slide of the records %#x (%v), of the code %#x", got, ok, slide)
+			}
+			s := tracebuf.NewScanner(snap.Data, defs, slide)
+			for s.Scan() {
+			}
+			if st := s.Stats(); st.Records == 0 || st.Bad != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// findSlide looks for the scheduler's code at 64 KiB steps around its link
+// address, independently of what ukdbg does.
+func (l *live) findSlide(t *testing.T) uint64 {
+	t.Helper()
+	s, _ := l.image.SymbolByName("ukarch_ctx_switch")
+	code, ok := l.image.Data(s.Addr, int(s.Size))
+	if !ok || len(code) < 32 {
+		t.Fatal("no code of ukarch_ctx_switch")
+	}
+	const step, span = 64 << 10, 64 << 20
+	var ranges []target.Range
+	for off := -span; off <= span; off += step {
+		ranges = append(ranges, target.Range{Addr: s.Addr + uint64(off), Data: make([]byte, len(code))})
+	}
+	if err := target.ReadMany(context.Background(), l.client, ranges); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range ranges {
+		if r.Err == nil && bytes.Equal(r.Data, code) {
+			return r.Addr - s.Addr
+		}
+	}
+	t.Fatal("ukarch_ctx_switch is nowhere within 64 MiB")
+	return 0
+}
+
+// The stack of a thread that faulted goes through the trap to the function that
+// did it.
+func TestLiveTrap(t *testing.T) {
+	for _, image := range []string{"ukguest-x86_64", "ukguest-x86_64-nofp", "ukguest-arm64", "ukguest-arm64-nofp"} {
+		t.Run(image, func(t *testing.T) {
+			l := boot(t, guesttest.Options{Image: image, Append: "fault=null after=5"}, "halted")
+			list, err := l.k.Threads(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			mods := symbolizer.Mappings{{Image: l.image}}
+			for _, th := range list.Threads {
+				if th.State != kernel.Running {
+					continue
+				}
+				frames, err := unwind.Unwind(context.Background(), l.client, mods, th.Regs, l.k.UnwindOptions())
+				var names []string
+				traps := 0
+				for _, f := range frames {
+					s, _ := l.image.Symbol(f.LookupPC)
+					names = append(names, s.Name)
+					if f.Trap {
+						traps++
+					}
+				}
+				stack := strings.Join(names, " ← ")
+				t.Logf("%s: %s", th.Name, stack)
+				if err != nil || traps == 0 || !strings.Contains(stack, "worker_main") {
+					t.Errorf("%s: %v: %s", th.Name, err, stack)
+				}
+			}
+		})
 	}
 }

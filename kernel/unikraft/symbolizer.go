@@ -1,6 +1,7 @@
 package unikraft
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -61,6 +62,18 @@ func (e *elfImage) SizeOf(structure string) (uint64, error) {
 }
 
 func (e *elfImage) ReadOnlyData() []byte { return e.img.Section(".rodata") }
+
+// Macro looks for the definition's text among the debugging strings, where
+// DW_MACRO_define_strp points (DWARF 5, section 6.3.2.1): "NAME value".
+func (e *elfImage) Macro(name string) (string, bool) {
+	strs := e.img.Section(".debug_str")
+	i := bytes.Index(strs, []byte("\x00"+name+" "))
+	if i < 0 {
+		return "", false
+	}
+	value, _, ok := bytes.Cut(strs[i+len(name)+2:], []byte{0})
+	return string(bytes.Trim(value, `"`)), ok && len(value) > 0
+}
 
 // waitKinds are the structs that hold a wait queue people name, by the path of
 // the queue and of the owner in them.

@@ -315,8 +315,23 @@ func (s *survey) detail(t *found) {
 		t.name, t.nameErr = s.cstring(p)
 	}
 	if p, ok := l.sp.get(t.data); ok {
-		t.saved, _, t.savedErr = s.f.get(p, int(s.k.arch.size))
+		t.saved, t.savedErr = s.saved(p)
 	}
+}
+
+// saved reads a saved context. A new thread's is shorter and lies at the top of
+// its stack, behind which there may be a guard page: pages are read apart, and
+// what is behind the first may be missing.
+func (s *survey) saved(sp uint64) ([]byte, error) {
+	const page = 1 << pageShift
+	size := int(s.k.arch.size)
+	first := min(size, page-int(sp%page))
+	a, _, err := s.f.get(sp, first)
+	if first == size {
+		return a, err
+	}
+	b, _, _ := s.f.get(sp+uint64(first), size-first)
+	return append(slices.Clone(a), b...), err
 }
 
 // cstring reads a name, never past the 64-byte line boundary more than needed:

@@ -121,6 +121,48 @@ func checkRegs(t *testing.T, th kernel.Thread, want map[string]uint64, unknown s
 	}
 }
 
+// A new thread's context ends with its stack; behind it may be a guard page.
+func TestNewThreadAtTopOfStack(t *testing.T) {
+	for _, a := range arches {
+		img := newImage(a)
+		g := build(img, typical, 0)
+		top := stackOf(7)
+		g.drop(top-0x100, 0x200)
+		// Our guest's way: argument and entry, or entry alone.
+		sp := top - 24
+		g.zero(sp, 24)
+		g.u64(sp+8, 0x300)
+		if a == arch.ARM64 {
+			sp = top - 16
+			g.u64(sp, 0x300)
+		}
+		g.u64(threadAddr(6)+8, sp)
+		if th := byName(t, list(t, open(t, img, g)), "new"); !th.New || th.Entry != 0x300 || th.RegsErr != nil || th.Regs.SP() != sp {
+			t.Errorf("%s: %+v", a.Name, th)
+		}
+	}
+}
+
+// A saved context may lie across a page boundary.
+func TestContextAcrossPages(t *testing.T) {
+	for _, a := range arches {
+		img := newImage(a)
+		g := build(img, typical, 0)
+		ret := map[*arch.Arch]uint64{arch.X86_64: 48, arch.ARM64: 88}[a]
+		sp := stackOf(4) + 0x3000 - 40
+		g.zero(sp, 128)
+		g.u64(sp+ret, 0x344)
+		g.u64(threadAddr(4)+8, sp)
+		if th := byName(t, list(t, open(t, img, g)), "blocked"); th.RegsErr != nil || th.Regs.PC() != 0x344 {
+			t.Errorf("%s: %+v", a.Name, th)
+		}
+		g.drop(sp+40, 100)
+		if th := byName(t, list(t, open(t, img, g)), "blocked"); th.RegsErr == nil {
+			t.Errorf("%s: half a context is believed", a.Name)
+		}
+	}
+}
+
 // Many threads cost half as many batches as they are, plus a few.
 func TestRoundTrips(t *testing.T) {
 	img := newImage(arch.X86_64)
@@ -450,7 +492,11 @@ func TestDetect(t *testing.T) {
 	if v := open(t, img, newGuest()).Version(); v != "0.18.0~beef Helene" {
 		t.Errorf("version %q", v)
 	}
-	img.rodata = "Unikraft"
+	img.macros = map[string]string{"UK_FULLVERSION": "0.19.1", "UK_CODENAME": "Pan"}
+	if v := open(t, img, newGuest()).Version(); v != "0.19.1 Pan" {
+		t.Errorf("version %q", v)
+	}
+	img.macros, img.rodata = nil, "Unikraft"
 	if v := open(t, img, newGuest()).Version(); v != "" {
 		t.Errorf("version %q", v)
 	}

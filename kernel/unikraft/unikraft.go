@@ -71,7 +71,7 @@ func New(cfg Config) (*Kernel, error) {
 		cfg:     cfg,
 		layout:  newThreadLayout(cfg.Image),
 		arch:    a,
-		version: findVersion(cfg.Image.ReadOnlyData()),
+		version: findVersion(cfg.Image),
 		ids:     map[uint64]int{},
 	}, nil
 }
@@ -82,15 +82,26 @@ func (k *Kernel) Name() string { return "Unikraft" }
 // Version returns the release and codename, as in "0.17.0 Calypso".
 func (k *Kernel) Version() string { return k.version }
 
-// versionTexts match the boot banner's strings: "Powered by Unikraft Calypso
-// (0.17.0~eaf6fda)" in newer releases, "     Calypso 0.17.0~eaf6fda\n" before
-// (lib/ukboot/banner.c).
+// versionTexts match the strings of the boot banner and the crash screen: with
+// the codename first, "Powered by Unikraft Calypso (0.17.0~eaf6fda)" or
+// "   Calypso 0.17.0~eaf6fda\n" (lib/ukboot/banner.c).
 var versionTexts = []*regexp.Regexp{
 	regexp.MustCompile(`Unikraft ([A-Z][a-z]{2,20}) \(?(\d+\.\d+[0-9A-Za-z.~_-]{0,40})`),
+	regexp.MustCompile(`Unikraft crash - ([A-Z][a-z]{2,20}) \((\d+\.\d+[0-9A-Za-z.~_-]{0,40})`),
 	regexp.MustCompile(`  ([A-Z][a-z]{2,20}) (\d+\.\d+\.\d+[0-9A-Za-z.~_-]{0,40})[\n\x00]`),
 }
 
-func findVersion(rodata []byte) string {
+// maxVersion bounds what is taken for a version, in bytes.
+const maxVersion = 64
+
+// findVersion takes the release from the macros the build defines, where the
+// image was built with -g3, else from its strings.
+func findVersion(img Image) string {
+	full, ok := img.Macro("UK_FULLVERSION")
+	if name, named := img.Macro("UK_CODENAME"); ok && named && len(full)+len(name) < maxVersion {
+		return full + " " + name
+	}
+	rodata := img.ReadOnlyData()
 	for _, re := range versionTexts {
 		if m := re.FindSubmatch(rodata); m != nil {
 			return fmt.Sprintf("%s %s", m[2], m[1])
