@@ -6,26 +6,21 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
 // machine is what differs between the architectures.
 type machine struct {
 	name    string
-	qemu    []string
-	debug   []string // the second serial port, on the chardev "gdb"
-	gRegs   int      // bytes of a g packet
-	pc      int      // offset of the pc in it
-	scratch int      // offset of a register a test may change
+	gRegs   int // bytes of a g packet
+	pc      int // offset of the pc in it
+	scratch int // offset of a register a test may change
 	// A breakpoint instruction, and how far behind it the pc is when it hits.
 	breakpoint []byte
 	advance    uint64
@@ -34,15 +29,11 @@ type machine struct {
 var machines = []machine{
 	{
 		name:  "x86_64",
-		qemu:  []string{"qemu-system-x86_64", "-cpu", "max", "-no-reboot"},
-		debug: []string{"-serial", "chardev:gdb"},
 		gRegs: 16*8 + 8 + 4 + 6*4 + 8*10 + 8*4, pc: 16 * 8, scratch: 15 * 8,
 		breakpoint: []byte{0xcc}, advance: 1,
 	},
 	{
 		name:  "arm64",
-		qemu:  []string{"qemu-system-aarch64", "-machine", "virt", "-cpu", "max"},
-		debug: []string{"-device", "pci-serial,chardev=gdb"},
 		gRegs: 33*8 + 4, pc: 32 * 8, scratch: 28 * 8,
 		breakpoint: []byte{0x00, 0x00, 0x20, 0xd4}, advance: 0,
 	},
@@ -54,112 +45,56 @@ func eachMachine(t *testing.T, f func(t *testing.T, m machine)) {
 	}
 }
 
-// guest is a running QEMU.
+// guest is a running guest and its image's symbols.
 type guest struct {
+	*guesttest.VM
 	t       *testing.T
 	m       machine
-	console *console
-	dial    func() line
 	symbols map[string]elf.Symbol
 }
 
-// console collects what the guest prints.
-type console struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (c *console) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.text.Write(p)
-}
-
-func (c *console) String() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.text.String()
-}
-
-// await waits until the console matches, and returns the submatches.
-func (c *console) await(t *testing.T, pattern string) []string {
+// boot makes a guest with its second serial port on "tcp" or "pty". It does not
+// run before start, so that a test can be on the line from the beginning.
+func boot(t *testing.T, m machine, transport, cmdline string, cpus int) *guest {
 	t.Helper()
-	re := regexp.MustCompile(pattern)
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		if m := re.FindStringSubmatch(c.String()); m != nil {
-			return m
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the console never said %q, but:\n%s", pattern, c)
-		}
-	}
-}
-
-func prebuilt(name string) string {
-	return filepath.Join("..", "..", "prebuilt", name)
-}
-
-// boot starts the guest with its second serial port on "tcp" or "pty".
-func boot(t *testing.T, m machine, transport, cmdline string, more ...string) *guest {
-	t.Helper()
-	g := &guest{t: t, m: m, console: &console{}, symbols: symbols(t, prebuilt("ukguest-"+m.name+".dbg"))}
-	args := append(m.qemu[1:len(m.qemu):len(m.qemu)],
-		"-m", "64M", "-display", "none", "-monitor", "none", "-kernel", prebuilt("ukguest-"+m.name), "-append", cmdline,
-		"-chardev", "stdio,id=con,signal=off", "-serial", "chardev:con")
-	cmd := exec.Command(m.qemu[0])
-	switch transport {
-	case "tcp":
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := l.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		defer l.Close()
-		cmd.ExtraFiles = []*os.File{f}
-		args = append(args, "-chardev", "socket,id=gdb,fd=3,server=on,wait=on,nodelay=on")
-		addr := l.Addr().String()
-		g.dial = func() line {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { c.Close() })
-			return c.(*net.TCPConn)
-		}
-	case "pty":
-		args = append(args, "-chardev", "pty,id=gdb")
-		g.dial = func() line {
-			path := g.console.await(t, `redirected to (/dev/\S+) \(label gdb\)`)[1]
-			f, err := os.OpenFile(path, os.O_RDWR, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { f.Close() })
-			return f
-		}
-	}
-	cmd.Args = append(append([]string{m.qemu[0]}, args...), append(m.debug, more...)...)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = g.console, g.console
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v; `make tools` installs QEMU", err)
-	}
+	vm := guesttest.Start(t, guesttest.Options{
+		Image: "ukguest-" + m.name, Append: cmdline, Serial2: transport, SMP: cpus, Paused: true,
+	})
 	t.Cleanup(func() {
-		in.Close()
-		cmd.Process.Kill()
-		cmd.Wait()
 		if t.Failed() {
-			t.Logf("%s\n%s", strings.Join(cmd.Args, " "), g.console)
+			t.Logf("console:\n%s", vm.Console())
 		}
 	})
-	return g
+	return &guest{VM: vm, t: t, m: m, symbols: symbols(t, vm.Debug)}
+}
+
+func (g *guest) start() {
+	g.t.Helper()
+	g.QMP(g.t, "cont", nil)
+}
+
+// await waits until the guest prints the text.
+func (g *guest) await(text string) {
+	g.t.Helper()
+	g.WaitConsole(g.t, text, patience)
+}
+
+// dial opens the other end of the second serial port.
+func (g *guest) dial() line {
+	g.t.Helper()
+	kind, addr, _ := strings.Cut(g.Serial2Addr(), ":")
+	var l line
+	var err error
+	if kind == "serial" {
+		l, err = os.OpenFile(addr, os.O_RDWR, 0)
+	} else {
+		l, err = net.Dial(kind, addr)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { l.Close() })
+	return l
 }
 
 // symbols of the image, functions and objects.
@@ -167,7 +102,7 @@ func symbols(t *testing.T, path string) map[string]elf.Symbol {
 	t.Helper()
 	f, err := elf.Open(path)
 	if err != nil {
-		t.Fatalf("%v; `make guest` builds the images", err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	list, err := f.Symbols()
@@ -199,6 +134,7 @@ func (g *guest) addr(name string) uint64 {
 func (g *guest) attach() *client {
 	g.t.Helper()
 	c := &client{t: g.t, line: g.dial(), acks: true}
+	g.start()
 	b, err := c.recvWithin(2 * time.Second)
 	if err == nil {
 		if p := c.packetFrom(b); p != "S05" {
@@ -211,13 +147,11 @@ func (g *guest) attach() *client {
 }
 
 // attached boots a guest that waits for a debugger.
-func attached(t *testing.T, m machine, transport, cmdline string, more ...string) (*guest, *client) {
+func attached(t *testing.T, m machine, transport, cmdline string, cpus int) (*guest, *client) {
 	t.Helper()
-	g := boot(t, m, transport, strings.TrimSpace("debug.gdbwait "+cmdline), more...)
+	g := boot(t, m, transport, strings.TrimSpace("debug.gdbwait "+cmdline), cpus)
 	return g, g.attach()
 }
-
-var _ io.Writer = (*console)(nil)
 
 func (m machine) register(g []byte, offset int) uint64 {
 	var v uint64

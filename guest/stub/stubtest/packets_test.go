@@ -22,7 +22,7 @@ func TestPackets(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
 		for _, transport := range []string{"tcp", "pty"} {
 			t.Run(transport, func(t *testing.T) {
-				g, c := attached(t, m, transport, "")
+				g, c := attached(t, m, transport, "", 1)
 				t.Run("Queries", func(t *testing.T) { testQueries(t, g, c) })
 				t.Run("Registers", func(t *testing.T) { testRegisters(t, g, c) })
 				t.Run("Memory", func(t *testing.T) { testMemory(t, g, c) })

@@ -13,7 +13,7 @@ import (
 // linked returns n bytes of the image at addr.
 func (g *guest) linked(addr uint64, n int) []byte {
 	g.t.Helper()
-	f, err := elf.Open(prebuilt("ukguest-" + g.m.name + ".dbg"))
+	f, err := elf.Open(g.Debug)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func (c *client) pc(m machine) uint64 {
 
 func TestStep(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
-		g, c := attached(t, m, "tcp", "")
+		g, c := attached(t, m, "tcp", "", 1)
 		start := g.addr("gdb_stub_breakpoint")
 		if m.name == "arm64" {
 			// The brk is compiled in: a step goes over it.
@@ -65,7 +65,7 @@ func TestStep(t *testing.T) {
 			t.Errorf("40 steps went through %v, never back to kmain", seen)
 		}
 		c.put("c")
-		g.console.await(t, "Powered by")
+		g.await("Powered by")
 	})
 }
 
@@ -103,7 +103,7 @@ func TestBreakpoint(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
 		for _, transport := range []string{"tcp", "pty"} {
 			t.Run(transport, func(t *testing.T) {
-				g, c := attached(t, m, transport, "")
+				g, c := attached(t, m, transport, "", 1)
 				addr := g.addr("uk_sched_thread_sleep")
 				restore := c.breakAt(m, addr)
 				for _, resume := range []string{"c", "vCont;c", "vCont;C05:-1", "C05"} {
@@ -124,7 +124,7 @@ func TestClientDies(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
 		for _, mode := range []string{"acks", "no acks"} {
 			t.Run(mode, func(t *testing.T) {
-				g, c := attached(t, m, "tcp", "")
+				g, c := attached(t, m, "tcp", "", 1)
 				if mode == "no acks" {
 					c.want("QStartNoAckMode", "OK")
 				}
@@ -135,11 +135,11 @@ func TestClientDies(t *testing.T) {
 				c.send("+")
 				c.want("qSupported", "PacketSize=800;qXfer:features:read+;QStartNoAckMode+")
 				c.want("?", "S05")
-				if strings.Contains(g.console.String(), "Powered by") {
+				if strings.Contains(g.Console(), "Powered by") {
 					t.Error("the guest went on by itself")
 				}
 				c.put("c")
-				g.console.await(t, "Powered by")
+				g.await("Powered by")
 			})
 		}
 	})
@@ -149,7 +149,7 @@ func TestClientDies(t *testing.T) {
 // and the trap is a crash.
 func TestNeverAcknowledged(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
-		g, c := attached(t, m, "tcp", "")
+		g, c := attached(t, m, "tcp", "", 1)
 		c.put("?")
 		for range 6 {
 			if p := c.packet(); p != "S05" {
@@ -157,24 +157,25 @@ func TestNeverAcknowledged(t *testing.T) {
 			}
 			c.send("-")
 		}
-		g.console.await(t, "Unikraft halted")
+		g.await("Unikraft halted")
 	})
 }
 
 func TestBreakIn(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
 		t.Run("without", func(t *testing.T) {
-			g, c := attached(t, m, "tcp", "")
+			g, c := attached(t, m, "tcp", "", 1)
 			c.put("c")
-			g.console.await(t, "Powered by")
+			g.await("Powered by")
 			c.send("\x03")
 			c.silent(time.Second)
 		})
 		for _, transport := range []string{"tcp", "pty"} {
 			t.Run(transport, func(t *testing.T) {
-				g := boot(t, m, transport, "debug.gdbint=1")
+				g := boot(t, m, transport, "debug.gdbint=1", 1)
 				c := &client{t: t, line: g.dial(), acks: true}
-				g.console.await(t, "Powered by")
+				g.start()
+				g.await("Powered by")
 				for range 3 {
 					c.send("\x03")
 					if p := c.reply(); p != "S02" {
@@ -194,7 +195,7 @@ func TestBreakIn(t *testing.T) {
 
 func TestConsolePackets(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
-		g, c := attached(t, m, "tcp", "debug.gdbconsole=1")
+		g, c := attached(t, m, "tcp", "debug.gdbconsole=1", 1)
 		c.want("qSupported", "PacketSize=800;qXfer:features:read+;QStartNoAckMode+")
 		c.put("c")
 		var text strings.Builder
@@ -207,14 +208,14 @@ func TestConsolePackets(t *testing.T) {
 			text.Write(b)
 			c.send("+")
 		}
-		g.console.await(t, "Powered by")
+		g.await("Powered by")
 	})
 }
 
 // Breakpoints that two CPUs run into are reported one by one.
 func TestSMP(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
-		g, c := attached(t, m, "tcp", "", "-smp", "2")
+		g, c := attached(t, m, "tcp", "", 2)
 		addr := g.addr("uk_sched_yield")
 		restore := c.breakAt(m, addr)
 		c.put("c")
@@ -234,9 +235,10 @@ func TestSMP(t *testing.T) {
 // gdb itself attaches, walks the stack, breaks and goes.
 func TestGDB(t *testing.T) {
 	eachMachine(t, func(t *testing.T, m machine) {
-		g := boot(t, m, "pty", "debug.gdbwait")
-		path := g.console.await(t, `redirected to (/dev/\S+) \(label gdb\)`)[1]
-		args := []string{"-nx", "-batch", prebuilt("ukguest-" + m.name + ".dbg"), "-ex", "set remotetimeout 20",
+		g := boot(t, m, "pty", "debug.gdbwait", 1)
+		g.start()
+		path := strings.TrimPrefix(g.Serial2Addr(), "serial:")
+		args := []string{"-nx", "-batch", g.Debug, "-ex", "set remotetimeout 20",
 			"-ex", "target remote " + path, "-ex", "bt", "-ex", "info registers pc", "-ex", "tbreak app_main",
 			"-ex", "continue", "-ex", "bt", "-ex", "stepi", "-ex", "disconnect"}
 		out, err := exec.Command("gdb-multiarch", args...).CombinedOutput()
