@@ -204,7 +204,7 @@ func (c *Client) learn(ctx context.Context, f features) error {
 		p.question, p.answer = supported, "PacketSize="
 	}
 	c.setProfile(p)
-	c.chunk = chunkSize(f, p.qemu)
+	c.chunk = chunkSize(f)
 
 	q := []ask{{text: "?", kind: replyStop}, {text: "qfThreadInfo"}}
 	if p.qemu {
@@ -350,14 +350,11 @@ const (
 	minChunk     = 64
 )
 
-// chunkSize is the largest read worth trying. QEMU answers as much as fits its
-// packet without the framing; others count the framing in.
-func chunkSize(f features, qemu bool) int {
-	switch {
-	case f.packetSize == 0:
+// chunkSize is the largest read worth trying: its answer fills a packet without
+// the framing, which is what gdb asks for too.
+func chunkSize(f features) int {
+	if f.packetSize == 0 {
 		return defaultChunk
-	case qemu:
-		return f.packetSize / 2
 	}
-	return max(minChunk, (f.packetSize-4)/2)
+	return max(minChunk, f.packetSize/2)
 }

@@ -141,7 +141,9 @@ func (c *Client) shut() error {
 // giveUp closes a connection that did not become an attachment. If the stub
 // was silent because it serves somebody else, QEMU adopts our connection later,
 // dead as it is, and stops the guest; the detach left behind in the stream
-// makes it run again at once.
+// makes it run again at once. (It also makes a guest run that the other session
+// left paused. Of the two harms a production guest stopped for good is the
+// greater; waitFree avoids both where the stub is on this host.)
 func (c *Client) giveUp() {
 	if c.spec.Scheme == target.TCP || c.spec.Scheme == target.Unix {
 		c.mu.Lock()

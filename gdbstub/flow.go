@@ -67,7 +67,7 @@ type window struct {
 	calls   [maxInFlight]*call
 	sizes   [maxInFlight]int
 	head, n int
-	bytes   int // expected in replies
+	bytes   int // expected in replies, decoded
 }
 
 func (w *window) push(cl *call, size int) {

@@ -51,16 +51,6 @@ func newLayout(regs []xmlReg, a *arch.Arch, inImage bool) layout {
 	return l
 }
 
-// find returns the slot of the register called name.
-func (l *layout) find(name string) *regSlot {
-	for i := range l.slots {
-		if l.slots[i].name == name {
-			return &l.slots[i]
-		}
-	}
-	return nil
-}
-
 // byDWARF returns the slot of a general register.
 func (l *layout) byDWARF(num int) *regSlot {
 	for i := range l.slots {

@@ -58,7 +58,7 @@ func (r *reader) next(cl *call, p []byte) ([]byte, int, bool) {
 	st.asked += n
 	st.flying++
 	p = packet.AppendUint(append(p, 'm'), addr)
-	return packet.AppendUint(append(p, ','), uint64(n)), 2*n + 16, true
+	return packet.AppendUint(append(p, ','), uint64(n)), n, true
 }
 
 // pick returns a range with something left to ask for.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -26,6 +27,7 @@ type vm struct {
 	t    testing.TB
 	gdb  target.Spec
 	sym  map[string]uint64
+	proc *os.Process
 	mon  net.Conn
 	monR *bufio.Reader
 	mu   sync.Mutex
@@ -77,9 +79,10 @@ func startVM(t testing.TB, o vmOptions) *vm {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting QEMU: %v (make tools installs it)", err)
 	}
+	v.proc = cmd.Process
 	t.Cleanup(func() {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Logf("ending QEMU: %v", err)
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("ending QEMU: %v", err)
 		}
 		_ = cmd.Wait() // it was killed
 	})

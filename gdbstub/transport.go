@@ -29,7 +29,7 @@ func open(ctx context.Context, spec target.Spec) (link, error) {
 	case target.Exec:
 		return openExec(spec)
 	}
-	return nil, fmt.Errorf("target %s is no GDB stub; want tcp:, unix:, serial: or exec:", spec)
+	return nil, fmt.Errorf("target %s is no GDB stub; stubs are reached by tcp, unix, serial or exec", spec)
 }
 
 func openSocket(ctx context.Context, spec target.Spec) (link, error) {
@@ -49,7 +49,7 @@ func openSocket(ctx context.Context, spec target.Spec) (link, error) {
 	case errors.As(err, &dns):
 		return nil, fmt.Errorf("%s: no such host: %w", spec, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("%s: nothing listens there: %w; was the guest started with a stub (QEMU: -gdb %s)?", spec, err, listenHint(spec))
+		return nil, fmt.Errorf("%s: nothing listens there: %w; start the guest with a stub (QEMU: -gdb %s)", spec, err, listenHint(spec))
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: no such socket: %w", spec, err)
 	}

@@ -11,13 +11,12 @@ import (
 
 // writer is the flow of M packets that writes data.
 type writer struct {
-	addr   uint64
-	data   []byte
-	chunk  int
-	sent   int
-	got    int   // bytes acknowledged
-	sizes  []int // of the packets in flight, in order
-	failed error
+	addr  uint64
+	data  []byte
+	chunk int
+	sent  int
+	got   int   // bytes acknowledged
+	sizes []int // of the packets in flight, in order
 }
 
 func (w *writer) next(cl *call, p []byte) ([]byte, int, bool) {
@@ -83,7 +82,7 @@ func (c *Client) insertAll(ctx context.Context, list []target.Breakpoint) error 
 	return errors.Join(errs...)
 }
 
-// writeRaw writes and believes only a stub that is known to tell failures.
+// writeRaw writes, and reads back what a stub wrote that does not tell failures.
 func (c *Client) writeRaw(ctx context.Context, p []byte, addr uint64) error {
 	// The address, lengths and framing take some of the packet.
 	w := writer{addr: addr, data: p, chunk: max(minChunk/2, c.chunk-32)}
