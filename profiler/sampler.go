@@ -166,6 +166,7 @@ func (r *run) loop(ctx context.Context) error {
 	defer func() { close(r.work); <-r.done }()
 	begin := r.profile.Start
 	window := min(firstWindow, r.opt.MaxStack)
+	budget := budget{share: r.opt.MaxPause, last: begin}
 	var earliest time.Time // by the pause budget
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -209,9 +210,7 @@ func (r *run) loop(ctx context.Context) error {
 		if err != nil || r.profile.Ended != "" {
 			return err
 		}
-		// pause/(pause+gap) <= MaxPause
-		gap := time.Duration(float64(pause) * (1/r.opt.MaxPause - 1))
-		earliest = time.Now().Add(gap)
+		earliest = budget.spend(pause, time.Now())
 	}
 }
 

@@ -1,0 +1,182 @@
+package profiler_test
+
+import (
+	"context"
+	"debug/elf"
+	"math"
+	"sort"
+	"testing"
+	"time"
+
+	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/internal/guesttest"
+	"github.com/ukdbg/ukdbg/profiler"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// functions finds the ELF symbol of an address, which is all this test needs of
+// a symbolizer.
+type functions []elf.Symbol
+
+func readFunctions(t testing.TB, path string) functions {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fs functions
+	for _, s := range all {
+		if elf.ST_TYPE(s.Info) == elf.STT_FUNC {
+			fs = append(fs, s)
+		}
+	}
+	sort.Slice(fs, func(i, j int) bool { return fs[i].Value < fs[j].Value })
+	return fs
+}
+
+func (fs functions) frames(addr uint64) []profiler.Frame {
+	i := sort.Search(len(fs), func(i int) bool { return fs[i].Value > addr }) - 1
+	if i < 0 || addr-fs[i].Value >= max(fs[i].Size, 1) {
+		return nil
+	}
+	return []profiler.Frame{{Function: fs[i].Name}}
+}
+
+// framePointers walks the chain of saved frame pointers.
+func framePointers(ctx context.Context, mem target.Memory, regs target.Regs) ([]profiler.Call, error) {
+	calls := []profiler.Call{{Addr: regs.PC()}}
+	for fp := regs.FP(); fp != 0 && len(calls) < 64; {
+		next, err := target.ReadUint(ctx, mem, fp, 8)
+		if err != nil {
+			return calls, err
+		}
+		ret, err := target.ReadUint(ctx, mem, fp+8, 8)
+		if err != nil || ret == 0 {
+			return calls, err
+		}
+		calls = append(calls, profiler.Call{Addr: ret - 1})
+		if next <= fp {
+			break
+		}
+		fp = next
+	}
+	return calls, nil
+}
+
+// TestProfileOfLiveGuest samples the guest in QEMU over its stub, and compares
+// the measured pauses with the ones QEMU's monitor reports.
+func TestProfileOfLiveGuest(t *testing.T) {
+	for _, image := range []string{"ukguest-x86_64", "ukguest-arm64"} {
+		t.Run(image, func(t *testing.T) {
+			vm := guesttest.Start(t, guesttest.Options{Image: image, GDB: "unix", Append: "burn"})
+			vm.WaitConsole(t, "up ", 30*time.Second)
+			spec, err := target.ParseSpec(vm.GDBAddr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := gdbstub.Dial(t.Context(), spec, gdbstub.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			fs := readFunctions(t, vm.Debug)
+			s := profiler.Sampler{Guest: profiler.Control(c), Machine: c, Unwind: framePointers, Symbolize: fs.frames}
+
+			before, trips := len(vm.Events()), c.Stats().RoundTrips
+			// Attaching has stopped it; the run leaves it stopped.
+			p, err := s.Run(t.Context(), profiler.Options{Rate: 99, Duration: 2 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if vm.Running(t) || p.Ended != "" {
+				t.Errorf("ended %q, and a guest found stopped is left running: %v", p.Ended, vm.Running(t))
+			}
+			named, deep := 0, 0
+			for _, sm := range p.Samples {
+				if sm.Stack[0].Function != "" {
+					named += int(sm.Count)
+				}
+				if len(sm.Stack) > 1 {
+					deep += int(sm.Count)
+				}
+			}
+			perSample := float64(c.Stats().RoundTrips-trips) / float64(max(p.Ticks, 1))
+			t.Logf("%d samples, %d missed, stopped %.2f %%, longest %v, %.1f packets a sample", p.Ticks, p.Missed, 100*p.Share(), p.Pause.Longest, perSample)
+			// The interrupt, registers, at most four pieces of stack, and going on.
+			if perSample > 8 {
+				t.Errorf("%.1f packets a sample", perSample)
+			}
+			if p.Ticks < 50 || named < p.Ticks*8/10 || deep < p.Ticks*8/10 {
+				t.Errorf("%d samples of 198, %d with a function's name, %d with a caller", p.Ticks, named, deep)
+			}
+
+			// QEMU's own account: from the run's start to its end the guest was
+			// stopped from each STOP to the RESUME after it.
+			var stopped time.Duration
+			var since time.Time
+			for _, e := range vm.Events()[before:] {
+				switch e.Name {
+				case "STOP":
+					since = e.Time()
+				case "RESUME":
+					if !since.IsZero() {
+						stopped += e.Time().Sub(since)
+					}
+					since = time.Time{}
+				}
+			}
+			t.Logf("stopped %v by QEMU's clock, %v by ours", stopped, p.Pause.Total)
+			if diff := (p.Pause.Total - stopped).Abs(); diff > stopped/4+20*time.Millisecond {
+				t.Errorf("stopped %v by QEMU's clock, %v by ours", stopped, p.Pause.Total)
+			}
+			if _, err := c.Leave(t.Context()); err != nil || !vm.Running(t) {
+				t.Errorf("leaving: guest running %v, error %v", vm.Running(t), err)
+			}
+		})
+	}
+}
+
+// TestSharesOfLiveGuest: three functions of the guest do 60, 30 and 10 % of the
+// burner's work. With -singlestep the emulator stops at every instruction, so
+// that samples are true there.
+func TestSharesOfLiveGuest(t *testing.T) {
+	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Append: "burn", Args: []string{"-singlestep"}})
+	vm.WaitConsole(t, "up ", 60*time.Second)
+	spec, err := target.ParseSpec(vm.GDBAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := gdbstub.Dial(t.Context(), spec, gdbstub.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s := profiler.Sampler{Guest: profiler.Control(c), Machine: c, Unwind: framePointers, Symbolize: readFunctions(t, vm.Debug).frames}
+	p, err := s.Run(t.Context(), profiler.Options{Rate: 250, Duration: 3 * time.Second, MaxPause: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int64{}
+	var all int64
+	for _, sm := range p.Samples {
+		if name := sm.Stack[0].Function; name == "burn_60" || name == "burn_30" || name == "burn_10" {
+			counts[name] += sm.Count
+			all += sm.Count
+		}
+	}
+	t.Logf("%v of %d samples", counts, p.Ticks)
+	if all < 100 {
+		t.Fatalf("%d samples of the burner in %d", all, p.Ticks)
+	}
+	for name, want := range map[string]float64{"burn_60": .6, "burn_30": .3, "burn_10": .1} {
+		got := float64(counts[name]) / float64(all)
+		if limit := 0.02 + 3*math.Sqrt(want*(1-want)/float64(all)); math.Abs(got-want) > limit {
+			t.Errorf("%s has %.1f %% of %d samples, want %.0f %% within %.1f", name, 100*got, all, 100*want, 100*limit)
+		}
+	}
+}
