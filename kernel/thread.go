@@ -56,7 +56,9 @@ type Thread struct {
 	Wait string
 	// WaitObject is the run-time address of what it waits for, 0 if not known.
 	WaitObject uint64
-	// CPU is where it runs, else NoCPU.
+	// CPU is the processor whose registers are this thread's, else NoCPU. In
+	// the middle of a context switch that is still the former thread, whatever
+	// its state.
 	CPU target.CPU
 	// Regs is where it is: the processor's registers if Live, else those
 	// saved when it was switched out. RegsErr says why there are none.

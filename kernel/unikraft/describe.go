@@ -123,6 +123,8 @@ func (s *survey) context(t *found, out *kernel.Thread, leaving *cpu) {
 		return
 	}
 	if len(t.current) > 0 {
+		// The processor is the other's until the stack is switched.
+		out.CPU = kernel.NoCPU
 		out.Notes = append(out.Notes, "it is just being switched in")
 	}
 	if out.State == kernel.Running && len(t.current) == 0 {

@@ -139,10 +139,12 @@ func ours(t *testing.T, list *kernel.ThreadList) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, th := range list.Threads {
-		if len(th.Notes) > 0 {
+		// The VM stops where it likes, in the middle of a context switch too.
+		// What gdb reads from memory does not show that.
+		if notes := strings.Join(th.Notes, " "); notes != "" && !strings.Contains(notes, "just being switched") {
 			t.Errorf("thread %s: %q", th.Name, th.Notes)
 		}
-		out[fmt.Sprintf("%#x", th.Addr)] = fmt.Sprintf("%s %v cpu %d exec %d", th.Name, th.State, th.CPU, *th.ExecTime)
+		out[fmt.Sprintf("%#x", th.Addr)] = fmt.Sprintf("%s %v exec %d", th.Name, th.State, *th.ExecTime)
 	}
 	return out
 }
@@ -176,7 +178,7 @@ func gdbs(t *testing.T, line string) (addr, text string) {
 	case wakeup != 0:
 		state = "sleeping"
 	}
-	return f[1], fmt.Sprintf("%s %s cpu %d exec %d", name, state, cpu, exec)
+	return f[1], fmt.Sprintf("%s %s exec %d", name, state, exec)
 }
 
 func TestLive(t *testing.T) {
@@ -208,6 +210,9 @@ func testLive(t *testing.T, opt guesttest.Options) {
 		}
 		if th.Wait != "" {
 			waits++
+		}
+		if (th.State == kernel.Running) != th.Live && len(th.Notes) == 0 {
+			t.Errorf("%s: %v, live %v", th.Name, th.State, th.Live)
 		}
 		t.Logf("%2d %-12s %-9v cpu %2d %-40s pc %#x", th.ID, th.Name, th.State, th.CPU, th.Wait, th.Regs.PC())
 	}
@@ -259,7 +264,8 @@ func (l *live) checkStacks(t *testing.T, list *kernel.ThreadList) {
 			}
 		}
 		t.Logf("%-12s %s (%v)", th.Name, strings.Join(names, " ← "), err)
-		if err != nil || len(frames) < 2 && !th.New {
+		// What runs may be in the thread's first function.
+		if err != nil || len(frames) < 2 && !th.New && !th.Live {
 			t.Errorf("%s: %d frames, %v", th.Name, len(frames), err)
 		}
 	}

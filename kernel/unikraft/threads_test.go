@@ -391,7 +391,7 @@ func TestSwitching(t *testing.T) {
 	if !main.Live || main.Regs.PC() != 0x310 || main.CPU != 0 || len(main.Notes) != 1 {
 		t.Errorf("main %+v", main)
 	}
-	if ready.Live || ready.State != kernel.Running || !ready.Returning || ready.Regs.PC() != 0x344 || len(ready.Notes) != 1 {
+	if ready.Live || ready.State != kernel.Running || ready.CPU != kernel.NoCPU || !ready.Returning || ready.Regs.PC() != 0x344 || len(ready.Notes) != 1 {
 		t.Errorf("ready %+v", ready)
 	}
 	// A stack pointer on no thread's stack says nothing.
