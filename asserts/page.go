@@ -1,6 +1,10 @@
 package asserts
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ukdbg/ukdbg/target/arch"
+)
 
 // nullLimit is the end of the addresses taken for a null pointer and an offset.
 const nullLimit = 4096
@@ -88,6 +92,8 @@ func (s *scene) addressClass(p pageState, sp Word) {
 	case addr.Known && addr.V < nullLimit:
 		f.Subkind = SubNullDereference
 		f.infer("null pointer: the address is in the first page")
+	case addr.Known && f.Arch == arch.ARM64 && !canonicalARM64(addr.V):
+		f.Subkind = SubNonCanonical
 	case addr.Known && !p.present && s.stackAccess(addr.V, sp):
 		f.Kind = StackOverflow
 		f.infer(fmt.Sprintf("stack overflow: the address is next to the stack pointer (%#x) and not mapped", sp.V))
@@ -98,6 +104,13 @@ func (s *scene) addressClass(p pageState, sp Word) {
 	case p.absent:
 		f.Subkind = SubNotPresent
 	}
+}
+
+// canonicalARM64 says that a 48-bit virtual address is well formed, with or
+// without a tag in its top byte.
+func canonicalARM64(a uint64) bool {
+	mid := a >> 48 & 0xff
+	return mid == 0 || mid == 0xff
 }
 
 // jump handles faults of instruction fetch.
@@ -139,7 +152,7 @@ func (s *scene) caller() {
 	}
 	var ret Word
 	how := "word at the stack pointer"
-	if f.Arch.Name == "arm64" {
+	if f.Arch != nil && f.Arch.Name == "arm64" {
 		ret, how = f.Reg("x30"), "link register"
 	} else if sp := f.Reg("rsp"); sp.Known {
 		ret = s.word(sp.V)

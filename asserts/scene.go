@@ -19,9 +19,7 @@ type scene struct {
 // conclude completes a fault read from text with what its own lines prove.
 func conclude(f *Fault) {
 	s := scene{ctx: context.Background(), f: f, m: &Machine{Memory: rowMemory(f.Memory)}}
-	if f.Arch != nil {
-		s.classify()
-	}
+	s.classify()
 	s.finish()
 }
 
@@ -31,6 +29,12 @@ func (s *scene) classify() bool {
 	switch s.f.Kind {
 	case Assertion, Warning, StackSmash, UndefinedBehavior, AddressSanitizer:
 		return true // the report said it; registers are context only
+	}
+	if s.f.Arch == nil {
+		if s.f.Kind == PageFault {
+			s.addressClass(pageState{}, Word{})
+		}
+		return true
 	}
 	switch s.f.Arch.Name {
 	case "x86_64":
@@ -69,6 +73,8 @@ func (s *scene) finish() {
 			return f.ErrorCode.Known
 		case "trap number": // arm64 has none: the syndrome register says it
 			return f.ErrorCode.Known && f.Arch != nil && f.Arch.Name == "arm64"
+		case "registers":
+			return len(f.Registers) > 0
 		case "fault address":
 			return f.Address.Known
 		}

@@ -12,12 +12,16 @@ import (
 // then "NAME : 0x…" lines and rows of general registers.
 type trapARM64 struct{ f *Fault }
 
-func beginTrapARM64(s *segment, _ assembler) assembler {
+func beginTrapARM64(s *segment, open assembler) assembler {
 	b := s.body
 	caught := bytes.Contains(b, []byte(" trap caught"))
 	tag := bytes.Contains(b, []byte("EL1 async tag check fault"))
 	if !tag && !(caught && (bytes.Contains(b, []byte("EL1 sync")) || bytes.Contains(b, []byte(" invalid ")))) {
 		return nil
+	}
+	if f := trapLike(open); f != nil && toldBefore(f.Kind) && sameMoment(f, s) && !tag {
+		f.Arch = arch.ARM64
+		return &trapARM64{f}
 	}
 	f := newFault(UnknownTrap, "unikraft-trap-arm64", s)
 	f.Arch = arch.ARM64
@@ -28,6 +32,12 @@ func beginTrapARM64(s *segment, _ assembler) assembler {
 		f.Kind, f.Subkind = MemoryTag, "asynchronous"
 	}
 	return &trapARM64{f}
+}
+
+// toldBefore says that a report of this kind is printed right before the dump of
+// its trap.
+func toldBefore(k Kind) bool {
+	return k == PageFault || k == StackOverflow || k == ControlFlowIntegrity
 }
 
 func (t *trapARM64) fault() *Fault { return t.f }

@@ -86,7 +86,11 @@ func (k *kasan) redzone(b []byte) {
 	if name != "" {
 		k.f.detail("redzone", name)
 		k.f.Subkind = kasanSubkind(name)
-	} else if sub := unikraftRedzone(v); sub != "" {
+	}
+	if k.f.Subkind != "" {
+		return
+	}
+	if sub := unikraftRedzone(v); sub != "" {
 		k.f.Subkind = sub
 		k.f.infer(sub + ": from the redzone code's meaning in Unikraft's KASAN")
 	}
@@ -127,7 +131,7 @@ func kasanSubkind(name string) string {
 	case strings.Contains(name, "pool"), strings.Contains(name, "malloc"), strings.Contains(name, "heap"):
 		return SubHeapOverflow
 	}
-	return SubOutOfBounds
+	return "" // "buffer-overflow", "partial redzone": the code says more
 }
 
 // unikraftRedzone gives the meaning of a shadow code in Unikraft's KASAN. The

@@ -48,11 +48,11 @@ func screenFault(s *segment, open assembler) *Fault {
 	if c, ok := open.(*critText); ok && !c.confirmed {
 		c.confirm("a crash screen follows it")
 	}
-	if f := trapLike(open); f != nil && sameMoment(f, s) {
-		return f
-	}
-	if x, ok := open.(*flexos); ok && sameMoment(x.f, s) {
-		return x.f
+	if _, another := open.(*screen); open != nil && !another {
+		f := open.fault()
+		if f.Kind != UndefinedBehavior && f.Kind != Warning && sameMoment(f, s) {
+			return f
+		}
 	}
 	f := newFault(UnknownTrap, "unikraft-screen", s)
 	f.Reason, f.derived = "the guest crashed; its screen does not say why", true

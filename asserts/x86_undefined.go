@@ -127,7 +127,7 @@ func (s *scene) kcfi(reg string, expected uint32) {
 	f.detail("target", s.place(target.V))
 	if actual := s.half(target.V - 4); actual.Known {
 		f.detail("actual type", actual.hex())
-	} else {
+	} else if f.Source.Format == "machine" {
 		f.detail("actual type", "unreadable")
 	}
 }
