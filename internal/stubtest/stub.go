@@ -67,7 +67,6 @@ type Stub struct {
 	last   []byte // sent and not acknowledged
 	again  int
 	breaks map[string][]byte
-	rest   func() // what follows the present packet's reply
 	served int
 }
 
