@@ -6,19 +6,19 @@
 
 GO ?= go
 FUZZTIME ?= 5s
-export CGO_ENABLED ?= 1
 
-.PHONY: all build demo test check fmt vet lint race fuzz bench guest guest-check tools clean
+
+.PHONY: all build demo test check fmt vet lint race fuzz bench guest guest-check demo-data tools clean
 
 all: build
 
 build:
-	$(GO) build -o bin/ukdbg ./cmd/ukdbg
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ukdbg ./cmd/ukdbg
 
 demo:
 	@scripts/install.sh qemu
-	@$(GO) build -o bin/ukdbg ./cmd/ukdbg
-	@bin/ukdbg demo
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ukdbg ./cmd/ukdbg
+	@$(GO) run ./internal/rundemo bin/ukdbg
 
 tools:
 	@scripts/install.sh qemu gdb cross clang
@@ -45,9 +45,15 @@ fuzz:
 bench: tools build
 	$(GO) run ./internal/bench -ukdbg bin/ukdbg -o docs/performance.md
 
-guest: 
+guest:
 	@scripts/install.sh cross clang
 	$(MAKE) -C guest install
+	$(MAKE) demo-data
+
+# The demo's embedded guest and dump, from guest/prebuilt.
+demo-data:
+	@scripts/install.sh qemu
+	$(GO) run ./demo/mkdata
 
 # Byte for byte under the recorded toolchain; elsewhere it builds and boots.
 guest-check: tools

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/asserts"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+func newCrash(e env) *cobra.Command {
+	var flags targetFlags
+	cmd := &cobra.Command{
+		Use:   "crash WHAT -e NAME.dbg",
+		Short: "Explain why a guest died: from its console log, or stopped in the crash",
+		Long: `crash reads a console log (a file, or - for stdin), a memory dump or a live guest
+that stopped in its crash, and tells what went wrong, where, with source lines.`,
+		Args: exactArgs("a log file, - or a TARGET"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return crash(cmd.Context(), e, &flags, args[0])
+		},
+	}
+	flags.add(cmd)
+	flags.addJSON(cmd)
+	return cmd
+}
+
+// faultsJSON is the answer of crash: docs/json.md.
+type faultsJSON struct {
+	Faults []*asserts.Fault `json:"faults"`
+}
+
+func crash(ctx context.Context, e env, flags *targetFlags, what string) error {
+	spec, err := target.ParseSpec(what)
+	isFile := err == nil && spec.Scheme == target.Core
+	if what != "-" && !isFile {
+		return once(ctx, e, flags, what, func(ctx context.Context, s *ukdbg.Session) error {
+			return crashOf(ctx, e, flags, s)
+		})
+	}
+	in := e.in
+	if what != "-" {
+		if isDump(spec.Addr) {
+			return once(ctx, e, flags, what, func(ctx context.Context, s *ukdbg.Session) error {
+				return crashOf(ctx, e, flags, s)
+			})
+		}
+		f, err := os.Open(spec.Addr)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	return crashLog(ctx, e, flags, in)
+}
+
+// isDump reports whether a file is a memory dump and no console log.
+func isDump(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 64)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	return ukdbg.IsDump(head[:n])
+}
+
+// crashOf explains the crash a target is stopped in.
+func crashOf(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session) error {
+	rep, err := s.Fault(ctx)
+	if ukdbg.IsNoFault(err) {
+		if flags.json {
+			return printJSON(e, faultsJSON{Faults: []*asserts.Fault{}})
+		}
+		fmt.Fprintln(e.out, "no fault: the guest is stopped in ordinary code")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if flags.json {
+		return printJSON(e, faultsJSON{Faults: []*asserts.Fault{rep.Fault}})
+	}
+	_, err = fmt.Fprint(e.out, rep.Text)
+	return err
+}
+
+// crashLog explains every fault in a console log.
+func crashLog(ctx context.Context, e env, flags *targetFlags, in io.Reader) error {
+	s, err := flags.openImage()
+	if err != nil {
+		return err
+	}
+	out := faultsJSON{Faults: []*asserts.Fault{}}
+	err = s.ReadLog(ctx, in, func(rep ukdbg.FaultReport) error {
+		if flags.json {
+			out.Faults = append(out.Faults, rep.Fault)
+			return nil
+		}
+		if len(out.Faults) > 0 {
+			fmt.Fprintln(e.out)
+		}
+		out.Faults = append(out.Faults, nil)
+		_, err := fmt.Fprint(e.out, rep.Text)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	if flags.json {
+		return printJSON(e, out)
+	}
+	if len(out.Faults) == 0 {
+		fmt.Fprintln(e.out, "no fault report in this log")
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"io"
+	"os"
+)
+
+// env is all a verb may touch of the world beside its target, so that each verb
+// is tested with its whole output.
+type env struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	// inTTY and outTTY report whether a person is at the other end.
+	inTTY, outTTY bool
+}
+
+func osEnv() env {
+	return env{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		getenv: os.Getenv,
+		inTTY:  isTerminal(os.Stdin), outTTY: isTerminal(os.Stdout),
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0 && st.Mode()&os.ModeDevice != 0 && f.Name() != os.DevNull
+}
+
+// color reports whether output may be coloured.
+func (e env) color() bool {
+	return e.outTTY && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/signal"
+	"syscall"
+
+	"os"
+
+	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// once opens a target, runs f and gives the guest back, whatever happens
+// meanwhile: ^C and SIGTERM end f through its context.
+func once(ctx context.Context, e env, flags *targetFlags, name string, f func(context.Context, *ukdbg.Session) error) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	s, err := flags.open(ctx, name, nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leavePatience)
+		defer cancel()
+		bye, lerr := s.Leave(leaving)
+		err = errors.Join(err, lerr)
+		if lerr == nil && s.Live() && !flags.json {
+			// On stderr: stdout is the answer.
+			fmt.Fprintln(e.err, ukdbg.FarewellText(bye))
+		}
+	}()
+	if w := s.Warning(); w != "" {
+		fmt.Fprintf(e.err, "ukdbg: warning: %s\n", w)
+	}
+	err = f(ctx, s)
+	if ctx.Err() != nil {
+		return errors.Join(errors.New("interrupted"), err)
+	}
+	return err
+}
+
+// printJSON writes v indented, which is what --json gives.
+func printJSON(e env, v any) error {
+	enc := json.NewEncoder(e.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// pauseJSON is what each verb's JSON says of what it cost the guest.
+type pauseJSON struct {
+	StoppedNS int64 `json:"stopped_ns"`
+	LongestNS int64 `json:"longest_ns"`
+	Stops     int   `json:"stops"`
+	Running   bool  `json:"left_running"`
+}
+
+func pauseOf(f target.Farewell) pauseJSON {
+	return pauseJSON{f.Stopped.Nanoseconds(), f.Longest.Nanoseconds(), f.Stops, f.Running}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ukdbg/ukdbg"
+)
+
+// Exit statuses, a contract: docs/exit-status.md.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitMismatch    = 4
+)
+
+// usageError marks a wrong use of the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// silentError carries an exit status whose reason was told already.
+type silentError struct{ status int }
+
+func (e silentError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
+
+// run runs one command line and returns the exit status.
+func run(ctx context.Context, e env, args []string) int {
+	root := newRoot(e)
+	root.SetArgs(args)
+	root.SetIn(e.in)
+	root.SetOut(e.out)
+	root.SetErr(e.err)
+	err := root.ExecuteContext(ctx)
+	status := exitStatus(err)
+	var silent silentError
+	if err != nil && !errors.As(err, &silent) {
+		fmt.Fprintf(e.err, "ukdbg: %v\n", err)
+		if status == exitUsage {
+			fmt.Fprintln(e.err, "run 'ukdbg help' for what there is")
+		}
+	}
+	return status
+}
+
+func exitStatus(err error) int {
+	var usage usageError
+	var silent silentError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &silent):
+		return silent.status
+	case errors.As(err, &usage), errors.Is(err, ukdbg.ErrUsage):
+		return exitUsage
+	case errors.Is(err, ukdbg.ErrMismatch):
+		return exitMismatch
+	case errors.Is(err, ukdbg.ErrUnreachable):
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+func newRoot(e env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ukdbg",
+		Short: "Debug and observe unikernels from outside",
+		Long: `ukdbg reads a unikernel from outside, alive or dead, tells what it is doing and
+why it died, and leaves it as it found it.
+
+Targets: tcp:HOST:PORT or :PORT, unix:PATH, serial:DEV?baud=N, exec:COMMAND (GDB
+stubs), core:FILE or a file name (memory dumps). -e names the image with debug
+information (NAME.dbg).`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("no verb %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newAttach(e), newThreads(e), newHeap(e), newTrace(e), newCrash(e),
+		newProfile(e), newSymbolize(e), newDemo(e), newVersion(e),
+	)
+	return root
+}
+
+// exactArgs wants n arguments, and names them in the error.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return usageError{fmt.Errorf("want %s, got %d arguments", strings.Join(names, " "), len(args))}
+	}
+}
+
+// targetFlags are the flags of every verb that opens a target.
+type targetFlags struct {
+	image     string
+	force     bool
+	sourceMap []string
+	json      bool
+}
+
+func (f *targetFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.image, "elf", "e", "", "the image with debug information (NAME.dbg)")
+	cmd.Flags().BoolVar(&f.force, "force", false, "go on although the image does not match the guest")
+	cmd.Flags().StringArrayVar(&f.sourceMap, "source-map", nil, "FROM=TO: look for sources recorded under FROM in TO")
+}
+
+func (f *targetFlags) addJSON(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+}
+
+// options are what the flags say.
+func (f *targetFlags) options() (ukdbg.Options, error) {
+	opt := ukdbg.Options{Image: f.image, Force: f.force}
+	for _, m := range f.sourceMap {
+		from, to, ok := strings.Cut(m, "=")
+		if !ok || from == "" {
+			return opt, usageError{fmt.Errorf("--source-map %q: want FROM=TO", m)}
+		}
+		opt.SourceMap = append(opt.SourceMap, ukdbg.SourceMap{From: from, To: to})
+	}
+	return opt, nil
+}
+
+// open opens the session the flags describe. output gets what the guest prints
+// over the link, nil drops it.
+func (f *targetFlags) open(ctx context.Context, target string, output func([]byte)) (*ukdbg.Session, error) {
+	opt, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	opt.Target, opt.Output = target, output
+	return ukdbg.Open(ctx, opt)
+}
+
+// openImage makes a session without a guest, for what needs only the image.
+func (f *targetFlags) openImage() (*ukdbg.Session, error) {
+	opt, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	return ukdbg.OpenImage(opt)
+}

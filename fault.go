@@ -1,0 +1,195 @@
+package ukdbg
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ukdbg/ukdbg/asserts"
+	"github.com/ukdbg/ukdbg/symbolizer/unwind"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// FaultReport is a fault with what the image tells about it.
+type FaultReport struct {
+	Fault *asserts.Fault
+	// Functions are those of the backtrace, innermost first, for the
+	// fingerprint.
+	Functions []string
+	// Text is the whole for people, made safe for a terminal.
+	Text string
+}
+
+// Fault explains the crash the guest is stopped in: from what its console ring
+// says, and from the machine itself. asserts.ErrNoFault says that it shows none.
+func (s *Session) Fault(ctx context.Context) (FaultReport, error) {
+	thread, err := s.CurrentThread(ctx, s.stopCPU)
+	if err != nil {
+		return FaultReport{}, err
+	}
+	physical, uerr := s.unwind(ctx, thread)
+	if len(physical) == 0 {
+		return FaultReport{}, fmt.Errorf("the stopped thread's stack: %w", uerr)
+	}
+	at := faultFrame(physical)
+	m := s.machineAt(ctx, thread, physical, at)
+	f := s.printedFault(ctx)
+	if f == nil {
+		if f, err = asserts.Decode(ctx, m); err != nil {
+			return FaultReport{}, err
+		}
+	} else {
+		asserts.Refine(ctx, f, m)
+	}
+	// The machine's own stack goes further than what the guest printed.
+	f.Backtrace = nil
+	for _, p := range physical[at:] {
+		a := asserts.CodeAddr{Addr: p.PC, Kind: asserts.ReturnAddr}
+		if p.LookupPC == p.PC {
+			a.Kind = asserts.AtPC
+		}
+		if p.How == unwind.Scan {
+			a.How = "found by scanning the stack"
+		}
+		f.Backtrace = append(f.Backtrace, a)
+	}
+	return s.report(f)
+}
+
+// faultFrame is the index of the frame that faulted: the one the innermost trap
+// interrupted, or the innermost of all.
+func faultFrame(frames []unwind.Frame) int {
+	for i := range frames {
+		if frames[i].Trap && i+1 < len(frames) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// machineAt is the machine as it was when frame at faulted.
+func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame, at int) asserts.Machine {
+	m := asserts.Machine{
+		Regs: frames[at].Regs, Memory: s.mem, Symbol: s.Symbolize, Section: s.SectionName,
+		Thread: t.Name,
+	}
+	if sr, ok := s.machine.(target.SystemRegisters); ok {
+		if raw, err := sr.ReadSystemRegisters(ctx, s.stopCPU); err == nil {
+			m.System = asserts.SystemValues(raw)
+		}
+	}
+	if at > 0 && s.kernel != nil {
+		if k, ok := s.kernel.(trapReader); ok {
+			trap, code, tok, cok := k.TrapCause(ctx, frames[:at])
+			if tok {
+				m.Trap = asserts.Value(trap)
+			}
+			if cok {
+				m.ErrorCode = asserts.Value(code)
+			}
+		}
+	}
+	return m
+}
+
+// trapReader is the optional power of a kernel to tell from the frames of a
+// trap's handler which trap it is and its error code.
+type trapReader interface {
+	TrapCause(ctx context.Context, handler []unwind.Frame) (trap, code uint64, trapOK, codeOK bool)
+}
+
+// printedFault is the last fault in the guest's console ring, nil if none.
+func (s *Session) printedFault(ctx context.Context) *asserts.Fault {
+	if s.kernel == nil {
+		return nil
+	}
+	text, err := s.kernel.Log(ctx)
+	if err != nil {
+		return nil // most images have no ring; the machine tells then
+	}
+	var last *asserts.Fault
+	sc := asserts.NewScanner(bytes.NewReader(text))
+	for sc.Scan() {
+		last = sc.Fault()
+	}
+	return last
+}
+
+// report renders a fault with the session's names and sources.
+func (s *Session) report(f *asserts.Fault) (FaultReport, error) {
+	var b strings.Builder
+	r := FaultReport{Fault: f}
+	n := namer{s}
+	for _, a := range f.Backtrace {
+		for _, fr := range n.Frames(a.Lookup()) {
+			r.Functions = append(r.Functions, fr.Function)
+		}
+	}
+	if err := asserts.Render(&b, f, asserts.RenderOptions{Names: n, Source: texter{s}}); err != nil {
+		return r, err
+	}
+	r.Text = b.String()
+	return r, nil
+}
+
+// ReadLog finds the faults in console text and calls found for each, in order.
+// The image, if there is one, gives names and sources; its slide is the one the
+// session knows, 0 without a guest.
+func (s *Session) ReadLog(ctx context.Context, r io.Reader, found func(FaultReport) error) error {
+	sc := asserts.NewScanner(r)
+	for sc.Scan() {
+		f := sc.Fault()
+		if s.image != nil {
+			if regs, ok := f.Regs(); ok {
+				asserts.Refine(ctx, f, asserts.Machine{
+					Regs: regs, Memory: imageMemory{s}, Symbol: s.Symbolize, Section: s.SectionName,
+				})
+			}
+		}
+		rep, err := s.report(f)
+		if err != nil {
+			return err
+		}
+		if err := found(rep); err != nil {
+			return err
+		}
+	}
+	return sc.Err()
+}
+
+// namer gives names to a fault's addresses.
+type namer struct{ s *Session }
+
+func (n namer) Frames(lookup uint64) []asserts.Frame {
+	locs, err := n.s.Resolve(lookup)
+	if err != nil {
+		return nil
+	}
+	out := make([]asserts.Frame, 0, len(locs))
+	for _, l := range locs {
+		out = append(out, asserts.Frame{Function: l.Function, File: l.File, Line: l.Line, Inline: l.Inline})
+	}
+	return out
+}
+
+// texter gives source text to a fault's report.
+type texter struct{ s *Session }
+
+func (t texter) Lines(file string, line, around int) []asserts.SourceLine {
+	from := max(1, line-around)
+	text, err := t.s.SourceLines(file, from, line+around)
+	if err != nil {
+		return nil
+	}
+	out := make([]asserts.SourceLine, 0, len(text))
+	for i, l := range text {
+		out = append(out, asserts.SourceLine{Number: from + i, Text: l})
+	}
+	return out
+}
+
+// IsNoFault reports whether an error says that the guest shows no fault.
+func IsNoFault(err error) bool { return errors.Is(err, asserts.ErrNoFault) }

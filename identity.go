@@ -1,0 +1,184 @@
+package ukdbg
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/ukdbg/ukdbg/kernel/unikraft"
+	"github.com/ukdbg/ukdbg/symbolizer"
+	"github.com/ukdbg/ukdbg/symbolizer/ctype"
+	"github.com/ukdbg/ukdbg/symbolizer/unwind"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// prove finds where the image lies in the guest and compares its bytes.
+func (s *Session) prove(ctx context.Context) error {
+	var pcs []uint64
+	for _, cpu := range s.cpus {
+		regs, err := s.machine.ReadRegisters(ctx, cpu)
+		if err != nil {
+			return mark(fmt.Errorf("reading registers of CPU %d: %w", cpu, err), ErrUnreachable)
+		}
+		pcs = append(pcs, regs.PC())
+	}
+	slide, err := symbolizer.FindSlide(ctx, s.mem, s.image, pcs...)
+	if err != nil {
+		if !s.opt.Force {
+			return mark(fmt.Errorf("%s is not what this guest runs: %w; --force goes on all the same", s.opt.Image, err), ErrMismatch)
+		}
+		s.warning = fmt.Sprintf("the image does not match the guest (%v): every name below may be wrong", err)
+	}
+	s.mapping = symbolizer.Mapping{Image: s.image, Slide: slide}
+	s.identity, err = symbolizer.Prove(ctx, s.mem, s.mapping, symbolizer.ProveOptions{Around: pcs})
+	if err != nil {
+		return mark(fmt.Errorf("comparing the image with the guest: %w", err), ErrUnreachable)
+	}
+	if s.identity.Match {
+		return nil
+	}
+	if !s.opt.Force {
+		return mark(fmt.Errorf("%s is not what this guest runs: %s; --force goes on all the same", s.opt.Image, s.identity), ErrMismatch)
+	}
+	s.warning = fmt.Sprintf("the image does not match the guest (%s): every name below may be wrong", s.identity)
+	return nil
+}
+
+// Warning is what the person must know of the whole session, "" if nothing.
+func (s *Session) Warning() string { return s.warning }
+
+// recognise prepares what needs the image: types, expressions, the kernel, and
+// the unwinder that knows its traps.
+func (s *Session) recognise() error {
+	var opt unwind.Options
+	if s.image.HasDWARF() {
+		if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
+			s.types = nil
+		}
+	} else {
+		s.typesErr = symbolizer.ErrNoDWARF
+	}
+	img := unikraft.FromSymbolizer(s.image, s.types)
+	switch {
+	case !unikraft.Detect(img):
+		s.noKernel = "the image is no kernel known here"
+	case s.types == nil:
+		s.noKernel = fmt.Sprintf("a Unikraft, but its layout is not known: %v", s.typesErr)
+	default:
+		cfg := unikraft.Config{Image: img, Memory: s.mem, CPUs: s.machine, Slide: s.mapping.Slide}
+		if sr, ok := s.machine.(target.SystemRegisters); ok {
+			cfg.System = sr
+		}
+		k, err := unikraft.New(cfg)
+		if err != nil {
+			s.noKernel = err.Error()
+			break
+		}
+		s.kernel = k
+		opt = k.UnwindOptions()
+	}
+	s.unwinder = unwind.New(symbolizer.Mappings{s.mapping}, opt)
+	return nil
+}
+
+// HasKernel reports whether the guest's kernel is known.
+func (s *Session) HasKernel() bool { return s.kernel != nil }
+
+// Banner is what a session begins with.
+func (s *Session) Banner(ctx context.Context) []string {
+	what := s.spec.String()
+	if s.opt.Image != "" {
+		what = strings.TrimSuffix(filepath.Base(s.opt.Image), ".dbg")
+	}
+	line := what
+	if s.kernel != nil {
+		line += " · " + s.kernel.Name() + " " + s.kernel.Version()
+	}
+	line += " · " + s.arch.Name + ", " + plural(len(s.cpus), "CPU")
+	if s.kernel != nil {
+		if up, err := s.kernel.Uptime(ctx); err == nil {
+			line += fmt.Sprintf(" · up %.1f s", float64(up.Nanoseconds)/1e9)
+		}
+	}
+	switch {
+	case s.image == nil:
+		line += " · no image (-e NAME.dbg gives names)"
+	case s.warning != "":
+		return []string{line, "warning: " + s.warning}
+	default:
+		line += " · image matches the guest"
+		if s.mapping.Slide != 0 {
+			line += fmt.Sprintf(" (slide %#x)", s.mapping.Slide)
+		}
+	}
+	if s.image != nil && s.kernel == nil {
+		return []string{line, "no threads: " + s.noKernel}
+	}
+	return []string{line}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// ImageFacts tells about the image: name and value.
+func (s *Session) ImageFacts(context.Context) [][2]string {
+	if s.image == nil {
+		return [][2]string{{"image", "none"}}
+	}
+	out := [][2]string{
+		{"file", s.opt.Image},
+		{"arch", s.arch.Name},
+		{"content hash", s.image.ContentHash()},
+		{"build id", orNone(s.image.BuildID())},
+		{"slide", fmt.Sprintf("%#x", s.mapping.Slide)},
+		{"identity", s.identity.String()},
+	}
+	dw := "yes"
+	if s.typesErr != nil {
+		dw = s.typesErr.Error()
+	}
+	out = append(out, [2]string{"debug info", dw})
+	if s.kernel != nil {
+		out = append(out, [2]string{"kernel", s.kernel.Name() + " " + s.kernel.Version()})
+	} else {
+		out = append(out, [2]string{"kernel", s.noKernel})
+	}
+	return out
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// TargetFacts tells about the target: name and value.
+func (s *Session) TargetFacts() [][2]string {
+	out := [][2]string{{"target", s.spec.String()}, {"CPUs", fmt.Sprint(len(s.cpus))}}
+	if s.live == nil {
+		return append(out, [2]string{"state", "a dump"})
+	}
+	if r, ok := s.live.(interface {
+		FoundRunning() (running, known bool)
+	}); ok {
+		running, known := r.FoundRunning()
+		found := "not known"
+		switch {
+		case known && running:
+			found = "running"
+		case known:
+			found = "paused"
+		}
+		out = append(out, [2]string{"found", found})
+	}
+	if d, ok := s.live.(interface{ Describe() [][2]string }); ok {
+		out = append(out, d.Describe()...)
+	}
+	return out
+}

@@ -1,0 +1,36 @@
+package ukdbg
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// SourceMap looks for sources recorded under the folder From in To.
+type SourceMap struct{ From, To string }
+
+// Options say what to open.
+type Options struct {
+	// Target is a target address: see target.ParseSpec.
+	Target string
+	// Image is the ELF image with debug information, "" for none.
+	Image string
+	// Force goes on although the image does not match the guest.
+	Force bool
+	// SourceMap is applied in order; the first entry that fits wins.
+	SourceMap []SourceMap
+	// Output gets what the guest or the stub prints over the link, nil to drop it.
+	Output func(text []byte)
+	// Timeout bounds the connection, 0 for 5 s.
+	Timeout time.Duration
+}
+
+// sourcePath applies the source map to a recorded path.
+func (o *Options) sourcePath(recorded string) string {
+	for _, m := range o.SourceMap {
+		if rest, ok := strings.CutPrefix(recorded, m.From); ok && (rest == "" || rest[0] == '/' || strings.HasSuffix(m.From, "/")) {
+			return filepath.Join(m.To, rest)
+		}
+	}
+	return recorded
+}

@@ -1,0 +1,268 @@
+package ukdbg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ukdbg/ukdbg/corefile"
+	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/kernel"
+	"github.com/ukdbg/ukdbg/symbolizer"
+	"github.com/ukdbg/ukdbg/symbolizer/ctype"
+	"github.com/ukdbg/ukdbg/symbolizer/expr"
+	"github.com/ukdbg/ukdbg/symbolizer/unwind"
+	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/target/arch"
+)
+
+// live is what a running guest must be able to do to be debugged.
+type live interface {
+	target.Memory
+	target.MemoryWriter
+	target.RegisterReader
+	target.RegisterWriter
+	target.CPULister
+	target.Controller
+	target.Breaker
+	target.Leaver
+}
+
+// machine is what any guest, alive or dead, can be asked.
+type machine interface {
+	target.Memory
+	target.RegisterReader
+	target.CPULister
+}
+
+// Session is a guest with its image and its kernel. It is used from one
+// goroutine.
+type Session struct {
+	opt  Options
+	spec target.Spec
+
+	machine machine
+	live    live // nil for a dump
+	mem     *cache
+	arch    *arch.Arch
+	cpus    []target.CPU
+	stopCPU target.CPU
+	// found tells how the guest was when it was opened, for the farewell.
+	found string
+
+	image    *symbolizer.Image // nil without an image
+	mapping  symbolizer.Mapping
+	identity symbolizer.Identity
+	unwinder *unwind.Unwinder
+	types    *ctype.Types // nil without debug information
+	typesErr error
+	env      *expr.Env
+	kernel   kernel.Kernel // nil if none was recognised
+	noKernel string        // why
+	warning  string
+
+	epoch       uint64
+	threads     []Thread
+	threadNotes []string
+	stacks      map[uint64]stack // by thread address, this epoch
+
+	breaks    []*Breakpoint
+	lastBreak int
+	breakKind target.BreakKind
+	inserted  []target.Breakpoint
+	farewell  *target.Farewell
+}
+
+// connectPatience bounds the way to a stub where Options say nothing.
+const connectPatience = 5 * time.Second
+
+// Open reaches the target, opens the image, proves that the two belong together
+// and recognises the kernel. Whatever fails, the target is left as it was found.
+func Open(ctx context.Context, opt Options) (*Session, error) {
+	spec, err := target.ParseSpec(opt.Target)
+	if err != nil {
+		return nil, mark(err, ErrUsage)
+	}
+	s := &Session{opt: opt, spec: spec, epoch: 1, stacks: map[uint64]stack{}}
+	if opt.Image != "" {
+		// Before the guest is stopped: a wrong file must cost it nothing.
+		if s.image, err = symbolizer.Open(opt.Image); err != nil {
+			return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
+		}
+	}
+	if err := s.reach(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, s.abandon(ctx))
+	}
+	return s, nil
+}
+
+// OpenImage makes a session of an image alone, or of nothing: for console logs.
+func OpenImage(opt Options) (*Session, error) {
+	s := &Session{opt: opt, epoch: 1, stacks: map[uint64]stack{}, noKernel: "there is no guest"}
+	if opt.Image == "" {
+		return s, nil
+	}
+	im, err := symbolizer.Open(opt.Image)
+	if err != nil {
+		return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
+	}
+	s.image, s.arch, s.mapping = im, im.Arch(), symbolizer.Mapping{Image: im}
+	return s, nil
+}
+
+// reach opens the target.
+func (s *Session) reach(ctx context.Context) error {
+	var imageArch *arch.Arch
+	if s.image != nil {
+		imageArch = s.image.Arch()
+	}
+	if s.spec.Scheme == target.Core {
+		dump, err := corefile.Open(s.spec.Addr)
+		if err != nil {
+			return err
+		}
+		s.machine, s.arch = dump, dump.Arch()
+		return nil
+	}
+	timeout := s.opt.Timeout
+	if timeout == 0 {
+		timeout = connectPatience
+	}
+	dial, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client, err := gdbstub.Dial(dial, s.spec, gdbstub.Options{Arch: imageArch})
+	if err != nil {
+		return mark(err, ErrUnreachable)
+	}
+	s.machine, s.live, s.arch = client, client, client.Arch()
+	return nil
+}
+
+// prepare makes a session of a target that answers.
+func (s *Session) prepare(ctx context.Context) error {
+	if s.arch == nil {
+		return mark(errors.New("neither the stub nor an image tells the architecture: give the image with -e"), ErrUsage)
+	}
+	if s.image != nil && s.image.Arch() != s.arch {
+		return mark(fmt.Errorf("%s is for %s, the guest is %s", s.opt.Image, s.image.Arch().Name, s.arch.Name), ErrMismatch)
+	}
+	s.mem = newCache(s.machine)
+	var err error
+	if s.cpus, err = s.machine.CPUs(ctx); err != nil {
+		return mark(fmt.Errorf("asking for the processors: %w", err), ErrUnreachable)
+	}
+	if s.image == nil {
+		s.noKernel = "no image was given (-e NAME.dbg)"
+		s.unwinder = unwind.New(nil, unwind.Options{})
+		return nil
+	}
+	if err := s.prove(ctx); err != nil {
+		return err
+	}
+	return s.recognise()
+}
+
+// abandon leaves a target that did not become a session.
+func (s *Session) abandon(ctx context.Context) error {
+	_, err := s.Leave(context.WithoutCancel(ctx))
+	return err
+}
+
+// Leave gives the guest back: unpatched, and running if it ran when it was
+// found. It may be called again.
+func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
+	if s.farewell != nil {
+		return *s.farewell, nil
+	}
+	var bye target.Farewell
+	var errs []error
+	if s.live != nil {
+		var err error
+		if bye, err = s.live.Leave(ctx); err != nil {
+			errs = append(errs, mark(fmt.Errorf("leaving the guest: %w", err), ErrUnreachable))
+		}
+	}
+	s.farewell = &bye
+	if c, ok := s.machine.(interface{ Close() error }); ok && s.live == nil {
+		errs = append(errs, c.Close())
+	}
+	return bye, errors.Join(errs...)
+}
+
+// newEpoch drops what was known of the guest's state.
+func (s *Session) newEpoch() {
+	s.epoch++
+	s.mem.forget()
+	s.threads = nil
+	clear(s.stacks)
+}
+
+// Epoch numbers the states the guest was seen in.
+func (s *Session) Epoch() uint64 { return s.epoch }
+
+// Live reports whether the guest can run; a dump cannot.
+func (s *Session) Live() bool { return s.live != nil }
+
+// Arch is the guest's architecture.
+func (s *Session) Arch() *arch.Arch { return s.arch }
+
+// Memory is the guest's virtual memory.
+func (s *Session) Memory() target.Memory { return s.mem }
+
+// StopCPU is the processor whose stop was last reported.
+func (s *Session) StopCPU() target.CPU { return s.stopCPU }
+
+// Spec is the target address.
+func (s *Session) Spec() target.Spec { return s.spec }
+
+// Monitor runs a command of the VMM's or probe's own.
+func (s *Session) Monitor(ctx context.Context, command string) (string, error) {
+	m, ok := s.machine.(target.Monitor)
+	if !ok {
+		return "", fmt.Errorf("monitor commands: %w", target.ErrUnsupported)
+	}
+	// It may have changed anything.
+	s.newEpoch()
+	return m.Monitor(ctx, command)
+}
+
+// SystemRegisters reads the registers that are no general ones.
+func (s *Session) SystemRegisters(ctx context.Context, cpu target.CPU) (map[string][]byte, error) {
+	sr, ok := s.machine.(target.SystemRegisters)
+	if !ok {
+		return nil, fmt.Errorf("system registers: %w", target.ErrUnsupported)
+	}
+	return sr.ReadSystemRegisters(ctx, cpu)
+}
+
+// FarewellText tells a person how the guest was left.
+func FarewellText(f target.Farewell) string {
+	state := "guest left paused, as it was found"
+	if f.Running {
+		state = "guest resumed"
+	}
+	text := fmt.Sprintf("%s · stopped %s in all", state, roundDuration(f.Stopped))
+	if f.Note != "" {
+		return text + " · " + f.Note
+	}
+	return text + " · memory as found"
+}
+
+func roundDuration(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d >= time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	case d >= 10*time.Millisecond:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
+
+// Left reports whether the guest was given back.
+func (s *Session) Left() bool { return s.farewell != nil }

@@ -1,0 +1,366 @@
+package ukdbg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// StepKind is how far a step goes.
+type StepKind int
+
+const (
+	// StepInto: to another source line, into calls that have lines.
+	StepInto StepKind = iota
+	// StepOver: to another source line of this function or its caller.
+	StepOver
+	// StepUntil: like StepOver, but never back up a loop.
+	StepUntil
+	// StepInstruction: one machine instruction.
+	StepInstruction
+	// StepInstructionOver: one machine instruction, calls as one.
+	StepInstructionOver
+)
+
+// Step takes the selected scheduler thread one step further. The step belongs
+// to that thread: other threads may run meanwhile and hit the same places, which
+// passes silently. A thread that is not on a processor is first waited for.
+func (s *Session) Step(ctx context.Context, t Thread, kind StepKind) (StopReport, error) {
+	if s.live == nil {
+		return StopReport{}, ErrNotLive
+	}
+	cpu, rep, err := s.bring(ctx, t)
+	if err != nil || rep.Cause != CauseStep {
+		return rep, err
+	}
+	st := &stepper{s: s, thread: t, cpu: cpu, kind: kind}
+	if err := st.begin(ctx); err != nil {
+		return StopReport{}, err
+	}
+	for {
+		done, rep, err := st.advance(ctx)
+		if done || err != nil {
+			rep.CPU = st.cpu
+			return rep, err
+		}
+		if ctx.Err() != nil {
+			return StopReport{Cause: CauseInterrupt, CPU: st.cpu}, nil
+		}
+	}
+}
+
+// bring lets the guest run until the thread is on a processor, and says which.
+// rep.Cause is CauseStep if it got there.
+func (s *Session) bring(ctx context.Context, t Thread) (target.CPU, StopReport, error) {
+	if t.CPU >= 0 {
+		return t.CPU, StopReport{Cause: CauseStep, CPU: t.CPU}, nil
+	}
+	frames, err := s.unwind(ctx, t)
+	if err != nil {
+		return 0, StopReport{}, err
+	}
+	if len(frames) < 2 {
+		return 0, StopReport{}, fmt.Errorf("thread %d (%s) has no saved frame to wait at: let it run first", t.ID, t.Name)
+	}
+	// The saved frame is inside the switch; its return is the first place the
+	// thread passes on its own stack.
+	rep, err := s.runToFrame(ctx, frames[1].PC, frames[0].CFA)
+	return rep.CPU, rep, err
+}
+
+// runToFrame runs until pc is reached with the stack pointer at sp, which only
+// the thread that owns that stack can do.
+func (s *Session) runToFrame(ctx context.Context, pc, sp uint64) (StopReport, error) {
+	own := []target.Breakpoint{{Kind: s.breakKind, Addr: pc}}
+	return s.runFor(ctx, own, func(_ context.Context, _ target.CPU, regs *target.Regs) bool {
+		return regs.PC() == pc && regs.SP() == sp
+	})
+}
+
+// Finish runs until the frame returns to its caller. An inlined frame has no
+// return: it is stepped out of.
+func (s *Session) Finish(ctx context.Context, t Thread, f Frame) (StopReport, error) {
+	if s.live == nil {
+		return StopReport{}, ErrNotLive
+	}
+	if f.epoch != s.epoch {
+		return StopReport{}, ErrStale
+	}
+	if f.Inline {
+		return s.leaveInlined(ctx, t, f)
+	}
+	if f.physical+1 >= len(f.stack) {
+		return StopReport{}, errors.New("the outermost frame has no caller to return to")
+	}
+	return s.runToFrame(ctx, f.stack[f.physical+1].PC, f.stack[f.physical].CFA)
+}
+
+// leaveInlined steps until the inlined copy of a function is behind.
+func (s *Session) leaveInlined(ctx context.Context, t Thread, f Frame) (StopReport, error) {
+	if f.physical > 0 {
+		// First back to the frame that holds it.
+		rep, err := s.runToFrame(ctx, f.PC, f.stack[f.physical-1].CFA)
+		if err != nil || rep.Cause != CauseStep {
+			return rep, err
+		}
+	}
+	for {
+		threads, err := s.Threads(ctx)
+		if err != nil {
+			return StopReport{}, err
+		}
+		for _, now := range threads {
+			if now.Addr == t.Addr {
+				t = now
+			}
+		}
+		rep, err := s.Step(ctx, t, StepInstructionOver)
+		if err != nil || rep.Cause != CauseStep {
+			return rep, err
+		}
+		regs, err := s.live.ReadRegisters(ctx, rep.CPU)
+		if err != nil {
+			return rep, err
+		}
+		locs, err := s.Resolve(regs.PC())
+		inside := false
+		for _, l := range locs {
+			inside = inside || l.Inline && l.Entry == f.Loc.Entry && l.Function == f.Loc.Function
+		}
+		if err != nil || !inside {
+			return rep, nil
+		}
+	}
+}
+
+// RunTo runs until the thread reaches one of addrs, or leaves the given frame.
+func (s *Session) RunTo(ctx context.Context, t Thread, f Frame, addrs []uint64) (StopReport, error) {
+	if s.live == nil {
+		return StopReport{}, ErrNotLive
+	}
+	if f.epoch != s.epoch {
+		return StopReport{}, ErrStale
+	}
+	var own []target.Breakpoint
+	for _, a := range addrs {
+		own = append(own, target.Breakpoint{Kind: s.breakKind, Addr: a})
+	}
+	var outPC, outSP uint64
+	if f.physical+1 < len(f.stack) {
+		outPC, outSP = f.stack[f.physical+1].PC, f.stack[f.physical].CFA
+		own = append(own, target.Breakpoint{Kind: s.breakKind, Addr: outPC})
+	}
+	return s.runFor(ctx, own, func(ctx context.Context, cpu target.CPU, regs *target.Regs) bool {
+		if outPC != 0 && regs.PC() == outPC && regs.SP() == outSP {
+			return true
+		}
+		return slices.Contains(addrs, regs.PC()) && s.runs(ctx, cpu, t)
+	})
+}
+
+// runs reports whether t is the thread on the processor.
+func (s *Session) runs(ctx context.Context, cpu target.CPU, t Thread) bool {
+	now, err := s.CurrentThread(ctx, cpu)
+	return err == nil && now.Addr == t.Addr
+}
+
+// stepper is one step under way.
+type stepper struct {
+	s      *Session
+	thread Thread
+	cpu    target.CPU
+	kind   StepKind
+
+	line   lineRange // where the step began
+	start  uint64    // of the function it began in
+	end    uint64
+	inline int    // calls inlined into each other where it began
+	cfa    uint64 // of the frame it began in
+	caller uint64 // its return address
+}
+
+// lineRange is a stretch of code of one source line, run-time addresses.
+type lineRange struct {
+	start, end uint64 // [start, end)
+	file       string
+	line       int
+}
+
+func (r lineRange) has(pc uint64) bool { return pc >= r.start && pc < r.end }
+
+func (st *stepper) begin(ctx context.Context) error {
+	regs, err := st.s.live.ReadRegisters(ctx, st.cpu)
+	if err != nil {
+		return err
+	}
+	frames, err := st.s.unwindRegs(ctx, regs)
+	if err != nil {
+		return err
+	}
+	st.cfa = frames[0].CFA
+	if len(frames) > 1 {
+		st.caller = frames[1].PC
+	}
+	st.line, _ = st.s.lineRange(regs.PC())
+	if _, start, end, err := st.s.FunctionRange(regs.PC()); err == nil {
+		st.start, st.end = start, end
+	}
+	st.inline = st.s.inlineDepth(regs.PC())
+	return nil
+}
+
+// advance executes one instruction, or a whole call, and decides whether the
+// step is over.
+func (st *stepper) advance(ctx context.Context) (bool, StopReport, error) {
+	s := st.s
+	before, err := s.live.ReadRegisters(ctx, st.cpu)
+	if err != nil {
+		return true, StopReport{}, err
+	}
+	call, err := s.callAt(ctx, before.PC())
+	if err != nil {
+		return true, StopReport{}, err
+	}
+	over := st.kind == StepOver || st.kind == StepUntil || st.kind == StepInstructionOver
+	if call.length > 0 && over {
+		return st.cross(ctx, before.PC()+call.length, before.SP())
+	}
+	ev, err := s.stepInstruction(ctx, st.cpu)
+	if err != nil {
+		return true, StopReport{}, err
+	}
+	if done, rep := st.foreign(ev); done {
+		return true, rep, nil
+	}
+	regs, err := s.live.ReadRegisters(ctx, st.cpu)
+	if err != nil {
+		return true, StopReport{}, err
+	}
+	if !s.runs(ctx, st.cpu, st.thread) && s.kernel != nil {
+		// The instruction gave the processor to another thread: wait until this
+		// one is back at the place it will return to.
+		return st.rejoin(ctx)
+	}
+	if st.kind == StepInstruction || st.kind == StepInstructionOver {
+		return true, StopReport{Cause: CauseStep}, nil
+	}
+	if call.length > 0 && regs.PC() != before.PC()+call.length {
+		return st.entered(ctx, before, call, regs.PC())
+	}
+	return st.landed(&regs), StopReport{Cause: CauseStep}, nil
+}
+
+// foreign reports stops that are not the end of our single step.
+func (st *stepper) foreign(ev target.Event) (bool, StopReport) {
+	if ev.Kind == target.EventExited {
+		return true, StopReport{Cause: CauseExit, Signal: ev.Status}
+	}
+	switch ev.Stop.Reason {
+	case target.StopInterrupt:
+		return true, StopReport{Cause: CauseInterrupt}
+	case target.StopForeign:
+		return true, StopReport{Cause: CauseForeign}
+	case target.StopSignal:
+		return true, StopReport{Cause: CauseSignal, Signal: ev.Stop.Signal}
+	}
+	return false, StopReport{}
+}
+
+// cross runs over a call to its return address on the same stack.
+func (st *stepper) cross(ctx context.Context, ret, sp uint64) (bool, StopReport, error) {
+	rep, err := st.s.runToFrame(ctx, ret, sp)
+	if err != nil || rep.Cause != CauseStep {
+		return true, rep, err
+	}
+	st.cpu = rep.CPU
+	if st.kind == StepInstructionOver {
+		return true, rep, nil
+	}
+	regs, err := st.s.live.ReadRegisters(ctx, st.cpu)
+	if err != nil {
+		return true, rep, err
+	}
+	return st.landed(&regs), rep, nil
+}
+
+// entered decides what to do inside a function just called: stop after its
+// prologue if it has lines, else run back out.
+func (st *stepper) entered(ctx context.Context, before target.Regs, call call, pc uint64) (bool, StopReport, error) {
+	body, ok := st.s.afterPrologue(pc)
+	if !ok {
+		return st.cross(ctx, before.PC()+call.length, before.SP())
+	}
+	if body == pc {
+		return true, StopReport{Cause: CauseStep}, nil
+	}
+	own := []target.Breakpoint{{Kind: st.s.breakKind, Addr: body}}
+	rep, err := st.s.runFor(ctx, own, func(ctx context.Context, cpu target.CPU, regs *target.Regs) bool {
+		return regs.PC() == body && st.s.runs(ctx, cpu, st.thread)
+	})
+	if err == nil && rep.Cause == CauseStep {
+		st.cpu = rep.CPU
+	}
+	return true, rep, err
+}
+
+// rejoin waits for the thread after it gave up its processor.
+func (st *stepper) rejoin(ctx context.Context) (bool, StopReport, error) {
+	threads, err := st.s.Threads(ctx)
+	if err != nil {
+		return true, StopReport{}, err
+	}
+	for _, t := range threads {
+		if t.Addr != st.thread.Addr {
+			continue
+		}
+		cpu, rep, err := st.s.bring(ctx, t)
+		if err != nil || rep.Cause != CauseStep {
+			return true, rep, err
+		}
+		st.cpu = cpu
+		regs, err := st.s.live.ReadRegisters(ctx, cpu)
+		if err != nil {
+			return true, rep, err
+		}
+		return st.kind >= StepInstruction || st.landed(&regs), rep, nil
+	}
+	return true, StopReport{Cause: CauseStep}, nil
+}
+
+func (st *stepper) inFunction(pc uint64) bool { return pc >= st.start && pc < st.end }
+
+// landed reports whether a line step may end here.
+func (st *stepper) landed(regs *target.Regs) bool {
+	pc := regs.PC()
+	if st.line.has(pc) {
+		return false
+	}
+	if st.cfa != 0 && regs.SP() >= st.cfa && (pc == st.caller || !st.inFunction(pc)) {
+		return true // back in the caller, or further out
+	}
+	now, ok := st.s.lineRange(pc)
+	if !ok {
+		return false // no line here: go on until there is one
+	}
+	if st.kind != StepInto && st.inFunction(pc) && st.s.inlineDepth(pc) > st.inline {
+		return false // inside a call that was inlined, which counts as a call
+	}
+	if st.kind == StepUntil && pc < st.line.start && now.file == st.line.file {
+		return false
+	}
+	// Another stretch of the same line, or the middle of a statement: gdb goes
+	// on to the start of a line, so does this.
+	return pc == now.start && (now.line != st.line.line || now.file != st.line.file)
+}
+
+// inlineDepth counts the calls inlined into each other at an address.
+func (s *Session) inlineDepth(pc uint64) int {
+	locs, err := s.Resolve(pc)
+	if err != nil {
+		return 0
+	}
+	return len(locs) - 1
+}

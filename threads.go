@@ -1,0 +1,130 @@
+package ukdbg
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ukdbg/ukdbg/kernel"
+	"github.com/ukdbg/ukdbg/kernel/unikraft"
+	"github.com/ukdbg/ukdbg/symbolizer/unwind"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// Thread is a thread of the guest's scheduler, or, where no kernel is known, a
+// processor.
+type Thread struct {
+	kernel.Thread
+	epoch uint64
+}
+
+// Runnable reports whether it runs or would.
+func (t Thread) Runnable() bool { return t.State == kernel.Running || t.State == kernel.Ready }
+
+// Doing says in words what the thread does.
+func (t Thread) Doing() string {
+	switch {
+	case t.New:
+		return "new, never ran"
+	case t.Wait != "":
+		text := "waits for " + t.Wait
+		if t.ToGo != nil && *t.ToGo > 0 {
+			text += fmt.Sprintf(", at most %s more", roundDuration(time.Duration(*t.ToGo)))
+		}
+		return text
+	case t.State == kernel.Sleeping && t.ToGo != nil:
+		return fmt.Sprintf("sleeps, %s to go", roundDuration(time.Duration(*t.ToGo)))
+	case t.State == kernel.Running && t.CPU > 0:
+		return fmt.Sprintf("running on CPU %d", t.CPU)
+	}
+	return t.State.String()
+}
+
+// Threads lists the guest's threads. Where no kernel is known each processor
+// is one.
+func (s *Session) Threads(ctx context.Context) ([]Thread, error) {
+	if s.threads != nil {
+		return s.threads, nil
+	}
+	if s.kernel == nil {
+		return s.processors(ctx)
+	}
+	list, err := s.kernel.Threads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range list.Threads {
+		s.threads = append(s.threads, Thread{t, s.epoch})
+	}
+	s.threadNotes = list.Notes
+	return s.threads, nil
+}
+
+// processors lists the processors as threads.
+func (s *Session) processors(ctx context.Context) ([]Thread, error) {
+	for _, cpu := range s.cpus {
+		regs, err := s.machine.ReadRegisters(ctx, cpu)
+		t := kernel.Thread{
+			ID: int(cpu) + 1, Name: fmt.Sprintf("CPU %d", cpu), State: kernel.Running,
+			CPU: cpu, Regs: regs, Live: true, RegsErr: err,
+			// An address of its own tells processors apart.
+			Addr: ^uint64(0) - uint64(cpu),
+		}
+		s.threads = append(s.threads, Thread{t, s.epoch})
+	}
+	return s.threads, nil
+}
+
+// CurrentThread is the thread on a processor.
+func (s *Session) CurrentThread(ctx context.Context, cpu target.CPU) (Thread, error) {
+	threads, err := s.Threads(ctx)
+	if err != nil {
+		return Thread{}, err
+	}
+	for _, t := range threads {
+		if t.CPU == cpu {
+			return t, nil
+		}
+	}
+	if len(threads) > 0 {
+		return threads[0], nil
+	}
+	return Thread{}, fmt.Errorf("no thread on CPU %d", cpu)
+}
+
+// Explain adds to a thread what its stack tells about why it waits.
+func (s *Session) Explain(t Thread, frames []Frame) Thread {
+	names := make([]string, 0, len(frames))
+	for _, f := range frames {
+		names = append(names, f.Loc.Short())
+	}
+	unikraft.RefineWait(&t.Thread, names)
+	return t
+}
+
+// stack is a thread's stack as it was unwound in this epoch.
+type stack struct {
+	frames []unwind.Frame
+	err    error
+}
+
+// unwind returns the physical frames of a thread.
+func (s *Session) unwind(ctx context.Context, t Thread) ([]unwind.Frame, error) {
+	if t.epoch != s.epoch {
+		return nil, ErrStale
+	}
+	if st, ok := s.stacks[t.Addr]; ok {
+		return st.frames, st.err
+	}
+	if t.RegsErr != nil {
+		return nil, t.RegsErr
+	}
+	frames, err := s.unwindRegs(ctx, t.Regs)
+	s.stacks[t.Addr] = stack{frames, err}
+	return frames, err
+}
+
+// unwindRegs unwinds from a register set. There is always at least one frame.
+func (s *Session) unwindRegs(ctx context.Context, regs target.Regs) ([]unwind.Frame, error) {
+	return s.unwinder.Append(ctx, nil, s.mem, regs)
+}
