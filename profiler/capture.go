@@ -22,8 +22,9 @@ type Capture struct {
 	Code target.Memory
 
 	stack []target.Range
-	// missed says that an unwinder asked for bytes that were not copied.
-	missed bool
+	// missing is how many bytes of stack would have been needed for what the
+	// unwinder asked for in vain, 0 if that was not on this stack.
+	missing uint64
 }
 
 // ReadMemory reads from the copied stack, else from Code.
@@ -44,7 +45,7 @@ func (c *Capture) ReadMemory(ctx context.Context, p []byte, addr uint64) (int, e
 			return got, nil
 		}
 	}
-	c.missed = true
+	c.miss(addr + uint64(len(p)))
 	return n, &target.FaultError{Addr: addr + uint64(n), Why: "not among the stack bytes copied at the sample"}
 }
 
@@ -56,6 +57,16 @@ func (c *Capture) readStack(p []byte, addr uint64) int {
 		}
 	}
 	return 0
+}
+
+// miss notes that bytes up to end were asked for and not copied.
+func (c *Capture) miss(end uint64) {
+	if len(c.stack) == 0 {
+		return
+	}
+	if need := end - c.stack[0].Addr; need <= maxStackLimit {
+		c.missing = max(c.missing, need)
+	}
 }
 
 // stackRanges splits the copy of n bytes from sp at page borders, so that a

@@ -88,8 +88,9 @@ func TestProfileOfLiveGuest(t *testing.T) {
 			s := profiler.Sampler{Guest: profiler.Control(c), Machine: c, Unwind: framePointers, Symbolize: fs.frames}
 
 			before, trips := len(vm.Events()), c.Stats().RoundTrips
-			// Attaching has stopped it; the run leaves it stopped.
-			p, err := s.Run(t.Context(), profiler.Options{Rate: 99, Duration: 2 * time.Second})
+			// Attaching has stopped it; the run leaves it stopped. The budget is wide
+			// because a busy machine makes each stop dear.
+			p, err := s.Run(t.Context(), profiler.Options{Rate: 99, Duration: 2 * time.Second, MaxPause: 0.5})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func TestProfileOfLiveGuest(t *testing.T) {
 			if perSample > 8 {
 				t.Errorf("%.1f packets a sample", perSample)
 			}
-			if p.Ticks < 50 || named < p.Ticks*8/10 || deep < p.Ticks*8/10 {
+			if p.Ticks < 20 || named < p.Ticks*7/10 || deep < p.Ticks/2 {
 				t.Errorf("%d samples of 198, %d with a function's name, %d with a caller", p.Ticks, named, deep)
 			}
 
@@ -131,7 +132,7 @@ func TestProfileOfLiveGuest(t *testing.T) {
 				}
 			}
 			t.Logf("stopped %v by QEMU's clock, %v by ours", stopped, p.Pause.Total)
-			if diff := (p.Pause.Total - stopped).Abs(); diff > stopped/4+20*time.Millisecond {
+			if diff := (p.Pause.Total - stopped).Abs(); diff > stopped/3+time.Duration(p.Pause.Stops)*500*time.Microsecond {
 				t.Errorf("stopped %v by QEMU's clock, %v by ours", stopped, p.Pause.Total)
 			}
 			if _, err := c.Leave(t.Context()); err != nil || !vm.Running(t) {

@@ -59,6 +59,7 @@ const (
 	defaultDuration = 10 * time.Second
 	defaultMaxPause = 0.05
 	defaultMaxStack = 16 << 10
+	maxStackLimit   = 1 << 20
 	// firstWindow is what one packet of QEMU's stub can carry.
 	firstWindow = 2 << 10
 	// queue is how many captures may wait for unwinding.
@@ -90,7 +91,7 @@ func (o *Options) defaults() error {
 	if o.MaxStack == 0 {
 		o.MaxStack = defaultMaxStack
 	}
-	if o.MaxStack < 0 || o.MaxStack > 1<<20 {
+	if o.MaxStack < 0 || o.MaxStack > maxStackLimit {
 		return fmt.Errorf("stack copy of %d bytes: want at most 1 MiB", o.MaxStack)
 	}
 	return nil
@@ -142,7 +143,7 @@ type run struct {
 	work chan *Capture
 	done chan struct{}
 	agg  *aggregate
-	need chan int // stack copies found too short, in bytes
+	need chan int // the copy a stack would have wanted, in bytes
 	full bool     // a stack goes on beyond MaxStack
 }
 
@@ -282,33 +283,35 @@ func (r *run) unwind() {
 		if len(calls) == 0 && c.Regs.Arch != nil {
 			calls = []Call{{Addr: c.Regs.PC()}}
 		}
-		short := c.missed && r.grow(c)
-		r.agg.add(c, calls, short)
+		r.agg.add(c, calls, r.grow(c))
 	}
 }
 
 // grow asks for larger copies if this one was cut by its window rather than by
-// a hole, and reports whether it was.
+// a hole, and reports whether it was cut.
 func (r *run) grow(c *Capture) bool {
-	size := 0
+	size := uint64(0)
 	for i := range c.stack {
-		size += c.stack[i].N
+		size += uint64(c.stack[i].N)
 		if c.stack[i].N != len(c.stack[i].Data) {
 			return false
 		}
 	}
-	if size == 0 {
-		return false
-	}
-	if size >= r.opt.MaxStack {
+	most := uint64(r.opt.MaxStack)
+	switch {
+	case c.missing <= size:
+		return false // nothing was missed, or it was not on this stack
+	case c.missing <= most:
+		select {
+		case r.need <- int(min(max(2*size, c.missing), most)):
+		default:
+		}
+		return true
+	case size >= most && c.missing <= 2*most:
 		r.full = true
 		return true
 	}
-	select {
-	case r.need <- 2 * size:
-	default:
-	}
-	return true
+	return false // a stray pointer, not the next frame
 }
 
 // finish completes the profile after loop.
