@@ -19,6 +19,7 @@ func arm64Context() archContext {
 		resume:   []string{"restore_point", "ukarch_ctx_switch"},
 		fresh:    "_ctx_arm_",
 		slot:     16,
+		firstArg: arch.ARM64X0,
 		cpuReg:   arch.ARM64TPIDREL1,
 		cpuNames: []string{"TPIDR_EL1", "tpidr_el1"},
 	}

@@ -26,6 +26,9 @@ type archContext struct {
 	fresh  string
 	// slot is the distance of two words pushed on a new thread's stack.
 	slot uint64
+	// firstArg is the DWARF number of the register of a function's first
+	// argument.
+	firstArg int
 	// cpuReg is the DWARF number of the register that points to struct lcpu,
 	// cpuNames its names among system registers.
 	cpuReg   int

@@ -87,7 +87,7 @@ func newImage(a *arch.Arch) *fakeImage {
 		},
 		fields: map[string]map[string][2]uint64{
 			"uk_thread": {
-				"ctx.sp": {8, 8}, "ctx.ip": {16, 8}, "flags": {28, 4},
+				"ctx": {8, 16}, "ctx.sp": {8, 8}, "ctx.ip": {16, 8}, "flags": {28, 4},
 				"thread_list.tqe_next": {32, 8}, "thread_list.tqe_prev": {40, 8},
 				"queue.tqe_next": {48, 8}, "queue.tqe_prev": {56, 8},
 				"wakeup_time": {64, 8}, "exec_time": {72, 8}, "name": {80, 8},

@@ -29,7 +29,11 @@ func (l *layouter) optional(structure string, paths ...string) field {
 func (l *layouter) required(structure, path string) field {
 	f := l.optional(structure, path)
 	if !f.ok {
-		l.missing = append(l.missing, fmt.Sprintf("struct %s has no member %s", structure, path))
+		why := fmt.Sprintf("struct %s has no usable member %s", structure, path)
+		if _, _, err := l.img.Field(structure, path); err != nil {
+			why += ": " + err.Error()
+		}
+		l.missing = append(l.missing, why)
 	}
 	return f
 }
@@ -68,6 +72,7 @@ func (f field) value(b []byte) uint64 {
 // lcpu of this image.
 type threadLayout struct {
 	size                        uint64
+	ctx                         field
 	ip, sp, flags, listNext     field
 	listPrev, queueNext, wakeup field
 	exec, name, sched           field
@@ -88,6 +93,7 @@ func newThreadLayout(img Image) threadLayout {
 	l := &layouter{img: img}
 	t := threadLayout{
 		size:      l.size("uk_thread"),
+		ctx:       l.optional("uk_thread", "ctx"),
 		ip:        l.required("uk_thread", "ctx.ip"),
 		sp:        l.required("uk_thread", "ctx.sp"),
 		flags:     l.required("uk_thread", "flags"),

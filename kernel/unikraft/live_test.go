@@ -406,20 +406,27 @@ func (l *live) runTo(t *testing.T, function string) {
 	if err := l.client.Resume(ctx, target.Action{CPU: target.AllCPUs}); err != nil {
 		t.Fatal(err)
 	}
+	l.waitStop(t)
+	if err := l.client.Remove(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitStop waits until the guest has stopped.
+func (l *live) waitStop(t *testing.T) {
+	t.Helper()
+	timeout := time.After(60 * time.Second)
 	for {
 		select {
 		case e := <-l.client.Events():
 			if e.Kind == target.EventStopped {
-				if err := l.client.Remove(ctx, b); err != nil {
-					t.Fatal(err)
-				}
 				return
 			}
 			if e.Err != nil {
 				t.Fatal(e.Err)
 			}
-		case <-ctx.Done():
-			t.Fatalf("the guest did not come to %s:\n%s", function, l.vm.Console())
+		case <-timeout:
+			t.Fatalf("the guest did not stop:\n%s", l.vm.Console())
 		}
 	}
 }
@@ -554,4 +561,70 @@ func TestLiveTrap(t *testing.T) {
 			}
 		})
 	}
+}
+
+// At the entry of ukarch_ctx_switch the kernel already names the next thread
+// while the stack is the former's: each thread must still have its own stack.
+func TestLiveSwitching(t *testing.T) {
+	for _, image := range []string{"ukguest-x86_64", "ukguest-arm64"} {
+		t.Run(image, func(t *testing.T) {
+			ctx := context.Background()
+			l := boot(t, guesttest.Options{Image: image}, "ms, ")
+			seen := map[string]bool{}
+			for range 12 {
+				l.runTo(t, "ukarch_ctx_switch")
+				list, err := l.k.Threads(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, th := range list.Threads {
+					if bottom := l.bottom(t, th); !strings.HasPrefix(bottom, firstFunction(th.Name)) {
+						t.Errorf("%s (live %v, %q) stands on the stack of %s", th.Name, th.Live, th.Notes, bottom)
+					}
+					if th.Live {
+						seen[th.Name] = true
+					}
+					if th.Live && th.CPU != 0 || !th.Live && th.CPU != kernel.NoCPU {
+						t.Errorf("%s: live %v on CPU %d", th.Name, th.Live, th.CPU)
+					}
+				}
+				// Off the breakpoint, so that the next run does not stop here again.
+				l.step(t)
+			}
+			if len(seen) < 2 {
+				t.Errorf("only %v left the CPU", seen)
+			}
+		})
+	}
+}
+
+// firstFunction is what the guest's thread of a name starts in.
+func firstFunction(thread string) string {
+	switch {
+	case strings.HasPrefix(thread, "worker"):
+		return "worker_main"
+	case thread == "main":
+		return "kmain"
+	}
+	return thread + "_main"
+}
+
+// bottom returns the outermost function on a thread's stack.
+func (l *live) bottom(t *testing.T, th kernel.Thread) string {
+	t.Helper()
+	mods := symbolizer.Mappings{{Image: l.image}}
+	frames, err := unwind.Unwind(context.Background(), l.client, mods, th.Regs, l.k.UnwindOptions())
+	if err != nil {
+		t.Errorf("%s: %v", th.Name, err)
+	}
+	s, _ := l.image.Symbol(frames[len(frames)-1].LookupPC)
+	return s.Name
+}
+
+func (l *live) step(t *testing.T) {
+	t.Helper()
+	if err := l.client.Resume(context.Background(), target.Action{CPU: 0, Step: true}); err != nil {
+		t.Fatal(err)
+	}
+	l.waitStop(t)
 }

@@ -383,21 +383,50 @@ func TestCPUsUnknown(t *testing.T) {
 // Between naming the next thread and switching the stack, the processor's
 // registers are still the former's.
 func TestSwitching(t *testing.T) {
-	img := newImage(arch.X86_64)
-	g := build(img, typical, 0)
-	g.u64(0x1010, threadAddr(1)) // next is "ready", but the stack is main's
-	l := list(t, open(t, img, g))
-	main, ready := byName(t, l, "main"), byName(t, l, "ready")
-	if !main.Live || main.Regs.PC() != 0x310 || main.CPU != 0 || len(main.Notes) != 1 {
-		t.Errorf("main %+v", main)
+	check := func(a *arch.Arch, g *guest, former, next string) {
+		t.Helper()
+		l := list(t, open(t, newImage(a), g))
+		out, in := byName(t, l, former), byName(t, l, next)
+		if !out.Live || out.CPU != 0 || len(out.Notes) != 1 {
+			t.Errorf("%s: leaving: %+v", a.Name, out)
+		}
+		if in.Live || in.State != kernel.Running || in.CPU != kernel.NoCPU || !in.Returning || in.Regs.PC() != 0x344 || len(in.Notes) != 1 {
+			t.Errorf("%s: coming: %+v", a.Name, in)
+		}
 	}
-	if ready.Live || ready.State != kernel.Running || ready.CPU != kernel.NoCPU || !ready.Returning || ready.Regs.PC() != 0x344 || len(ready.Notes) != 1 {
-		t.Errorf("ready %+v", ready)
+	whole := func(a *arch.Arch, g *guest, current string) {
+		t.Helper()
+		if th := byName(t, list(t, open(t, newImage(a), g)), current); !th.Live || th.CPU != 0 || len(th.Notes) != 0 {
+			t.Errorf("%s: %+v", a.Name, th)
+		}
 	}
-	// A stack pointer on no thread's stack says nothing.
-	g.regs[0].Set(arch.X86RSP, 0x9000)
-	if th := byName(t, list(t, open(t, img, g)), "ready"); !th.Live {
-		t.Errorf("ready %+v", th)
+	for _, a := range arches {
+		// Told by the stack: next is "ready", but the stack is main's.
+		g := build(newImage(a), typical, 0)
+		g.u64(0x1010, threadAddr(1))
+		check(a, g, "main", "ready")
+		// That next's own stack is not known changes nothing.
+		g.u64(threadAddr(1)+88, 0)
+		check(a, g, "main", "ready")
+		// A stack pointer on no thread's stack, as in a trap, says nothing.
+		g.regs[0].Set(a.SP, 0x9000)
+		whole(a, g, "ready")
+
+		// In ukarch_ctx_switch, told by its argument, whatever the stack is.
+		g = build(newImage(a), typical, 0)
+		g.u64(0x1010, threadAddr(1))
+		g.regs[0].Set(a.PC, 0x210)
+		g.regs[0].Set(a.SP, 0x9000)
+		first := map[*arch.Arch]int{arch.X86_64: arch.X86RDI, arch.ARM64: 0}[a]
+		g.regs[0].Set(first, threadAddr(0)+8)
+		check(a, g, "main", "ready")
+		// Its stack pointer is next's already.
+		g.regs[0].Set(a.SP, stackOf(1)+0x3800+16)
+		whole(a, g, "ready")
+		// An argument that is no thread.
+		g.regs[0].Set(a.SP, 0x9000)
+		g.regs[0].Set(first, 0x1234)
+		whole(a, g, "ready")
 	}
 }
 

@@ -16,6 +16,7 @@ func x86Context() archContext {
 		resume:   []string{"ukarch_ctx_switch"},
 		fresh:    "_ctx_x86_",
 		slot:     8,
+		firstArg: arch.X86RDI,
 		cpuReg:   arch.X86GSBase,
 		cpuNames: []string{"gs_base"},
 	}
