@@ -149,6 +149,11 @@ func (ts *Types) variable(n *named) (v Variable, isDef bool) {
 		return v, !n.decl && e.Attr(dwarf.AttrSpecification) == nil
 	}
 	v.Addr, v.HasAddr, v.TLS = ts.staticAddr(e.Unit, a.B)
+	if v.HasAddr && (v.Addr == 0 || v.Addr == ^uint64(0)) {
+		// What the linker threw away keeps its entry, with an address of 0 or -1.
+		v.Addr, v.HasAddr = 0, false
+		return v, false
+	}
 	return v, true
 }
 

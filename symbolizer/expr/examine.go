@@ -115,11 +115,12 @@ func (e *Env) ExamineAt(addr uint64, f ExamineFormat) (text string, next uint64,
 	for left := f.Count; left > 0; {
 		b.WriteString(e.address(addr) + ":")
 		for i := 0; i < perLine && left > 0; i++ {
+			b.WriteByte('\t')
 			one, n, err := e.examineOne(addr, f, size)
 			if err != nil {
 				return b.String(), addr, memoryError(err)
 			}
-			b.WriteString("\t" + one)
+			b.WriteString(one)
 			addr += uint64(n)
 			left--
 		}

@@ -50,6 +50,12 @@ func (e *Env) parse(src string) (n node, typ *ctype.Type, err error) {
 	return n, nil, nil
 }
 
+// Check reports a text that is no C expression, whatever its names mean.
+func Check(src string) error {
+	_, _, err := (*Env)(nil).parse(src)
+	return err
+}
+
 func (p *parser) peek() token { return p.toks[p.pos] }
 
 func (p *parser) next() token {

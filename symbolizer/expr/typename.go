@@ -20,7 +20,7 @@ var (
 
 // charType is char, whose sign is the architecture's.
 func (e *Env) charType() *ctype.Type {
-	signed := e.Arch == nil || e.Arch.Name != "arm64"
+	signed := e == nil || e.Arch == nil || e.Arch.Name != "arm64"
 	return ctype.Basic(ctype.Char, "char", 1, signed)
 }
 
@@ -44,11 +44,36 @@ func (p *parser) startsType() bool {
 	if n := p.toks[p.pos+1]; n.kind == tokOp && n.text == "::" {
 		return false
 	}
+	if p.env == nil {
+		return p.looksLikeCast()
+	}
 	if p.env.isVariable(t.text) {
 		return false
 	}
 	_, err := p.env.Reader.Types().Lookup(t.text)
 	return err == nil
+}
+
+// looksLikeCast guesses, where names mean nothing, whether an identifier is a
+// type: in parentheses, with nothing but stars after it, before an operand.
+func (p *parser) looksLikeCast() bool {
+	if p.pos == 0 || p.toks[p.pos-1].text != "(" {
+		return false
+	}
+	i := p.pos + 1
+	for p.toks[i].kind == tokOp && p.toks[i].text == "*" {
+		i++
+	}
+	if p.toks[i].kind != tokOp || p.toks[i].text != ")" {
+		return false
+	}
+	switch p.toks[i+1].kind {
+	case tokEnd:
+		return false
+	case tokOp:
+		return p.toks[i+1].text == "("
+	}
+	return true
 }
 
 // typeName reads a type name: specifiers and an abstract declarator.
@@ -99,6 +124,9 @@ loop:
 
 // namedType looks a type up; gdb's words are used where there is none.
 func (e *Env) namedType(words string) (*ctype.Type, error) {
+	if e == nil {
+		return voidType, nil // only the form is checked
+	}
 	t, err := e.Reader.Types().Lookup(words)
 	if err != nil || t.Declaration {
 		kind, tag, _ := strings.Cut(words, " ")
