@@ -1,0 +1,68 @@
+package unikraft
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ukdbg/ukdbg/kernel"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// CurrentSlots returns, for each processor whose index is known, the address of
+// the word that points to the thread it runs. The words stay where they are, so
+// a sampler that reads them tells threads apart by eight bytes a sample.
+func (k *Kernel) CurrentSlots(ctx context.Context) (map[target.CPU]uint64, error) {
+	base, size, ok := k.symbol("__uk_sched_thread_current")
+	if !ok {
+		return nil, absent("current threads", "no symbol __uk_sched_thread_current")
+	}
+	s := &survey{k: k, f: newFetcher(k.cfg.Memory), list: &kernel.ThreadList{}, known: map[uint64]*found{}}
+	s.readCPUs(ctx)
+	for more := true; more; {
+		s.stepCPUs()
+		var err error
+		if more, err = s.f.run(ctx); err != nil {
+			return nil, fmt.Errorf("current threads: %w", err)
+		}
+	}
+	slots := map[target.CPU]uint64{}
+	for _, c := range s.cpus {
+		if c.index >= 0 && uint64(c.index) < max(size/8, 1) {
+			slots[c.number] = base + 8*uint64(c.index)
+		}
+	}
+	return slots, nil
+}
+
+// ThreadAt returns the number and name of the thread at addr, reading two
+// ranges; it is much cheaper than Threads and numbers threads alike.
+func (k *Kernel) ThreadAt(ctx context.Context, addr uint64) (id int, name string, err error) {
+	l := &k.layout
+	if !l.name.ok || l.size == 0 {
+		return 0, "", absent("thread name", "struct uk_thread has no name")
+	}
+	s := &survey{k: k, f: newFetcher(k.cfg.Memory)}
+	var b []byte
+	for more := true; more; {
+		var ok bool
+		if b, ok, err = s.f.get(addr, int(l.size)); ok && err == nil {
+			if p := l.name.value(b); p != 0 {
+				var text []byte
+				text, err = s.cstring(p)
+				name = string(text)
+			}
+		}
+		if err != nil {
+			return 0, "", fmt.Errorf("thread at %#x: %w", addr, err)
+		}
+		if more, err = s.f.run(ctx); err != nil {
+			return 0, "", fmt.Errorf("thread at %#x: %w", addr, err)
+		}
+	}
+	if id = k.ids[addr]; id == 0 {
+		k.lastID++
+		id = k.lastID
+		k.ids[addr] = id
+	}
+	return id, name, nil
+}
