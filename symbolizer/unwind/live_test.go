@@ -1,0 +1,222 @@
+package unwind_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ukdbg/ukdbg/internal/guesttest"
+	"github.com/ukdbg/ukdbg/symbolizer"
+	"github.com/ukdbg/ukdbg/symbolizer/unwind"
+	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/target/arch"
+)
+
+// window is memory around a stack pointer as gdb dumped it; outside is a hole.
+type window struct {
+	addr uint64
+	data []byte
+	// reads counts requests, each a round trip to a live guest.
+	reads int
+}
+
+func (w *window) ReadMemory(_ context.Context, p []byte, addr uint64) (int, error) {
+	w.reads++
+	off := addr - w.addr
+	if off >= uint64(len(w.data)) {
+		return 0, &target.FaultError{Addr: addr}
+	}
+	n := copy(p, w.data[off:])
+	if n < len(p) {
+		return n, &target.FaultError{Addr: addr + uint64(n)}
+	}
+	return n, nil
+}
+
+// stop is one stop of the guest as gdb sees it.
+type stop struct {
+	regs   target.Regs
+	mem    *window
+	frames []gdbFrame
+}
+
+type gdbFrame struct {
+	pc   uint64
+	regs map[string]uint64
+}
+
+// compared names the registers compared in every frame.
+func compared(a *arch.Arch) []string {
+	if a == arch.ARM64 {
+		return []string{"sp", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28"}
+	}
+	return []string{"rsp", "rbx", "rbp", "r12", "r13", "r14", "r15"}
+}
+
+// gdbStops lets gdb drive the guest: it stops at each break in turn, then steps
+// from there in strides, and tells registers, memory and backtrace each time.
+func gdbStops(t *testing.T, vm *guesttest.VM, a *arch.Arch, breaks []string, strides int) []stop {
+	t.Helper()
+	dir := t.TempDir()
+	var s strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&s, format+"\n", args...) }
+	say("set pagination off\nset confirm off\nset width 0\nset backtrace limit 64\nset backtrace past-main on")
+	python, err := filepath.Abs("testdata/frames.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	say("source %s", python)
+	say("target remote %s", strings.TrimPrefix(vm.GDBAddr(), "tcp:"))
+	n := 0
+	report := func() {
+		say("echo \\n@stop %d\\n", n)
+		for _, r := range a.Regs {
+			if r.Bits == 64 && r.Num < 50 && !strings.Contains(r.Name, "TPIDR") {
+				say("printf \"@reg %s %%lx\\n\", $%s", r.Name, r.Name)
+			}
+		}
+		say("python save('%s/%d')", dir, n)
+		say("python frames(%q)", strings.Join(compared(a), " "))
+		n++
+	}
+	for _, b := range breaks {
+		say("tbreak %s\ncontinue", b)
+		report()
+	}
+	for i := range strides {
+		say("stepi %d", 61+i*7)
+		report()
+	}
+	say("detach")
+	script := filepath.Join(dir, "script")
+	if err := os.WriteFile(script, []byte(s.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "gdb-multiarch", "-nx", "-batch", "-x", script, vm.Debug).CombinedOutput()
+	if err != nil {
+		t.Fatalf("gdb-multiarch is needed by this test (make tools installs it): %v\n%s", err, out)
+	}
+	return parseStops(t, string(out), dir, a)
+}
+
+func parseStops(t *testing.T, out, dir string, a *arch.Arch) []stop {
+	t.Helper()
+	var stops []stop
+	hex := func(s string) uint64 {
+		v, err := strconv.ParseUint(s, 16, 64)
+		if err != nil {
+			t.Fatalf("gdb printed %q", s)
+		}
+		return v
+	}
+	for _, line := range strings.Split(out, "\n") {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		switch f[0] {
+		case "@stop":
+			data, err := os.ReadFile(filepath.Join(dir, f[1]))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			stops = append(stops, stop{regs: target.NewRegs(a), mem: &window{data: data}})
+		case "@reg":
+			s := &stops[len(stops)-1]
+			r, _ := a.Reg(f[1])
+			s.regs.Set(r.Num, hex(f[2]))
+			s.mem.addr = s.regs.SP() &^ 4095
+		case "@frame":
+			s := &stops[len(stops)-1]
+			g := gdbFrame{pc: hex(f[1]), regs: map[string]uint64{}}
+			for i, name := range compared(a) {
+				if i+2 < len(f) {
+					g.regs[name] = hex(f[i+2])
+				}
+			}
+			s.frames = append(s.frames, g)
+		}
+	}
+	return stops
+}
+
+// sameAsGDB compares one walk with gdb's, register by register.
+func sameAsGDB(t *testing.T, mods symbolizer.Mappings, a *arch.Arch, s *stop, opt unwind.Options) {
+	t.Helper()
+	frames, err := unwind.Unwind(context.Background(), s.mem, mods, s.regs, opt)
+	describe := func() string {
+		var b strings.Builder
+		for i := range max(len(frames), len(s.frames)) {
+			name := ""
+			if i < len(frames) {
+				if locs, err := mods.Resolve(frames[i].LookupPC); err == nil {
+					name = locs[len(locs)-1].Function
+				}
+				fmt.Fprintf(&b, "  %2d ours %#x %s", i, frames[i].PC, frames[i].How)
+			}
+			if i < len(s.frames) {
+				fmt.Fprintf(&b, "  gdb %#x", s.frames[i].pc)
+			}
+			fmt.Fprintf(&b, "  %s\n", name)
+		}
+		return b.String()
+	}
+	// Above the first function of a thread gdb shows a frame at 0.
+	if n := len(s.frames); n > 1 && s.frames[n-1].pc == 0 {
+		s.frames = s.frames[:n-1]
+	}
+	if len(frames) != len(s.frames) {
+		t.Errorf("%d frames, gdb has %d (%v)\n%s", len(frames), len(s.frames), err, describe())
+		return
+	}
+	for i := range frames {
+		if frames[i].PC != s.frames[i].pc {
+			t.Errorf("frame %d differs (%v)\n%s", i, err, describe())
+			return
+		}
+		for name, want := range s.frames[i].regs {
+			if got, ok := frames[i].Regs.Named(name); ok && got != want {
+				t.Errorf("frame %d: %s is %#x, gdb says %#x\n%s", i, name, got, want, describe())
+			}
+		}
+	}
+	var stopped *unwind.StopError
+	if err != nil && !errors.As(err, &stopped) {
+		t.Errorf("error %T: %v", err, err)
+	}
+	if s.mem.reads > 4+len(frames)/4 {
+		t.Errorf("%d reads for %d frames", s.mem.reads, len(frames))
+	}
+}
+
+func TestSameFramesAsGDB(t *testing.T) {
+	for _, name := range []string{"ukguest-x86_64", "ukguest-x86_64-nofp", "ukguest-x86_64-pie", "ukguest-arm64", "ukguest-arm64-nofp"} {
+		t.Run(name, func(t *testing.T) {
+			vm := guesttest.Start(t, guesttest.Options{Image: name, GDB: "tcp", Paused: true})
+			im, err := symbolizer.Open(vm.Debug)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mods := symbolizer.Mappings{{Image: im}}
+			stops := gdbStops(t, vm, im.Arch(), []string{"uk_sched_thread_sleep", "disk_transfer", "send_reply", "bbuddy_palloc", "request_parse", "uk_mutex_unlock"}, 24)
+			if len(stops) != 30 {
+				t.Fatalf("%d stops", len(stops))
+			}
+			total := 0
+			for i := range stops {
+				sameAsGDB(t, mods, im.Arch(), &stops[i], unwind.Options{})
+				total += len(stops[i].frames)
+			}
+			t.Logf("%d frames in %d stops", total, len(stops))
+		})
+	}
+}
