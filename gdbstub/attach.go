@@ -255,7 +255,8 @@ func (c *Client) conclude(ctx context.Context, f features, got []ask) error {
 		if p.inImage {
 			p.name = "in-image stub (Unikraft)"
 			p.patches, p.noP = true, true
-			p.hearsInterrupt = c.poked
+			// A trap that came by itself just then tells SIGTRAP.
+			p.hearsInterrupt = c.poked && c.initialSignal() == sigInt
 		}
 	}
 	c.setProfile(p)
@@ -278,7 +279,7 @@ func (c *Client) decideFound(got []ask) {
 	switch p := c.prof; {
 	case c.opt.Found != RunUnknown:
 		found = c.opt.Found
-	case p.qemu && c.run.hasStop, c.poked && c.run.hasStop:
+	case p.qemu && c.run.hasStop, c.poked && c.run.hasStop && c.run.initial.signal == sigInt:
 		found = RunRunning
 	case p.qemu && p.version.tellsFoundRunning():
 		found = RunPaused
@@ -330,6 +331,12 @@ func (c *Client) InitialStop() target.Stop {
 		s.Reason = target.StopInterrupt
 	}
 	return s
+}
+
+func (c *Client) initialSignal() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.run.initial.signal
 }
 
 func (c *Client) setAck(on bool) {

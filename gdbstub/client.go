@@ -40,6 +40,7 @@ type Client struct {
 	rd      packet.Reader
 	pending []*call // in flight, in order of their replies
 	wake    chan struct{}
+	ended   chan struct{} // closed when nothing is read any more
 	lastRx  time.Time
 	err     error // why the link is gone
 	ack     bool  // each packet is acknowledged
@@ -95,7 +96,7 @@ func Dial(ctx context.Context, spec target.Spec, opt Options) (*Client, error) {
 func newClient(spec target.Spec, opt Options, l link) *Client {
 	c := &Client{
 		spec: spec, opt: opt, link: l, selected: -1,
-		wake: make(chan struct{}, 1), lastRx: time.Now(), ack: true,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), lastRx: time.Now(), ack: true,
 		events: newEventQueue(), timer: time.NewTimer(time.Hour),
 	}
 	c.run.attaching = true
@@ -149,7 +150,7 @@ func (c *Client) giveUp() {
 		c.mu.Lock()
 		silent := c.stats.BytesIn == 0
 		c.mu.Unlock()
-		if silent {
+		if silent && peers(c.spec).served == 0 {
 			_ = c.write(packet.AppendString(nil, "D;1")) // the link is given up anyhow
 		}
 	}

@@ -133,8 +133,13 @@ func (c *Client) removeAll(ctx context.Context) (notes []string) {
 // detach lets the guest run and ends the session with the stub.
 func (c *Client) detach(ctx context.Context) error {
 	if c.prof.inImage {
-		// There is no D. The line is ours to drop once the guest runs.
-		return c.resume(ctx, nil)
+		// There is no D, and the guest reads its serial port as slowly as it
+		// likes: what it has not read yet must not be lost by closing.
+		if err := c.resume(ctx, nil); err != nil {
+			return err
+		}
+		c.hangUp(ctx)
+		return nil
 	}
 	for _, order := range c.detachPackets() {
 		reply, err := c.request(ctx, order)
@@ -167,4 +172,26 @@ func (c *Client) detachPackets() (list []string) {
 		list = []string{"D"}
 	}
 	return list
+}
+
+// drainTimeout is how long the other end of a socket may take to read what is
+// left.
+const drainTimeout = 500 * time.Millisecond
+
+// hangUp ends our half of a socket and waits until the other end, having read
+// all of it, ends its own. Closing at once could reset the connection, and with
+// it go bytes that were not read.
+func (c *Client) hangUp(ctx context.Context) {
+	half, ok := c.link.(interface{ CloseWrite() error })
+	c.mu.Lock()
+	c.run.leaving = true
+	c.mu.Unlock()
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	select {
+	case <-c.ended:
+	case <-time.After(drainTimeout):
+	case <-ctx.Done():
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 // readLoop is the goroutine that reads the link until it ends.
 func (c *Client) readLoop() {
+	defer close(c.ended)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := c.link.Read(buf)
@@ -43,7 +44,7 @@ func (c *Client) lose(why error) {
 			why = errors.New(text)
 		}
 		c.err = fmt.Errorf("%s: %w: %w", c.spec, target.ErrLost, why)
-		if !c.run.attaching {
+		if !c.run.attaching && !c.run.leaving {
 			c.event(target.Event{Kind: target.EventLost, Err: c.err})
 		}
 	}

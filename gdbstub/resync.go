@@ -59,7 +59,7 @@ func (c *Client) silent() {
 	default:
 		c.err = fmt.Errorf("%s: %w: no answer for %v", c.spec, target.ErrLost, c.opt.ReplyTimeout)
 		c.failPending(c.err)
-		if !c.run.attaching {
+		if !c.run.attaching && !c.run.leaving {
 			c.event(target.Event{Kind: target.EventLost, Err: c.err})
 		}
 		c.signal()

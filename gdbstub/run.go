@@ -17,6 +17,7 @@ type runControl struct {
 	initial   stopReply
 	hasStop   bool // initial is set
 
+	leaving      bool // the end of the link is no event any more
 	found        RunState
 	leaveRunning bool // what Leave makes of the guest
 	running      bool

@@ -80,7 +80,9 @@ func (s *serialLine) setup(fd, baud int) error {
 func (s *serialLine) Close() error {
 	var err error
 	s.once.Do(func() {
-		restore := s.control(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETS2, s.before) })
+		// TCSETSW2 waits until the last packet is out at the speed it was
+		// written for.
+		restore := s.control(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETSW2, s.before) })
 		err = s.File.Close()
 		// A pty whose other end is gone has no settings left to restore.
 		if err == nil && !errors.Is(restore, unix.EIO) {

@@ -19,6 +19,12 @@ type stopReply struct {
 	brk    bool   // swbreak or hwbreak
 }
 
+// GDB's numbers of signals (GDB manual, "include/gdb/signals.def").
+const (
+	sigInt  = 2
+	sigTrap = 5
+)
+
 // maxPairs bounds the key:value pairs looked at in one stop reply.
 const maxPairs = 128
 
@@ -72,7 +78,6 @@ func parseStop(p []byte) (r stopReply, ok bool) {
 // reason tells why the guest stopped, from what the stub says and from what
 // was asked of it.
 func (r stopReply) reason(asked asked) target.StopReason {
-	const sigInt, sigTrap = 2, 5
 	switch {
 	case r.watch:
 		return target.StopWatch

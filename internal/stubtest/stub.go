@@ -222,7 +222,7 @@ func (s *Stub) take(c byte) {
 	if s.Manners == LikeUnikraft && s.Running {
 		if c == packet.Interrupt && s.HearsBreak {
 			s.Running = false
-			s.send(s.StopText)
+			s.send("S02")
 		}
 		return
 	}
