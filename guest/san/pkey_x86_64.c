@@ -132,6 +132,7 @@ void fault_pkey(void)
 	set_key((__vaddr_t)vault, KEY);
 	wrpkru(read ? PKRU_NO_ACCESS : PKRU_NO_WRITE);
 	request_keys(read);
+	barrier();
 }
 
 void pkey_trap(const struct __regs *regs, int trapnr, unsigned long error_code, __vaddr_t addr)
