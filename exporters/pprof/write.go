@@ -46,8 +46,14 @@ func Convert(p *profiler.Profile) (*profile.Profile, error) {
 		b.out.TimeNanos = p.Start.UnixNano()
 	}
 	b.mappings(p.Mappings)
+	weighed := false
 	for i := range p.Samples {
 		b.sample(&p.Samples[i])
+		weighed = weighed || p.Samples[i].Weight != 0
+	}
+	if !weighed {
+		// Stacks of a dump stand for no time: show their number.
+		b.out.DefaultSampleType = "samples"
 	}
 	if err := b.out.CheckValid(); err != nil {
 		return nil, fmt.Errorf("the profile makes no valid pprof: %w", err)

@@ -88,6 +88,20 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+func TestStacksOfADumpAreCounted(t *testing.T) {
+	p := sample()
+	for i := range p.Samples {
+		p.Samples[i].Weight = 0
+	}
+	out, err := Convert(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.DefaultSampleType != "samples" {
+		t.Errorf("pprof would show %s, of which there is none", out.DefaultSampleType)
+	}
+}
+
 // TestGoToolPprof opens a written profile with the tool people use.
 func TestGoToolPprof(t *testing.T) {
 	dir := t.TempDir()
