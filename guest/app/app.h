@@ -24,6 +24,8 @@
 #define CACHE_BUCKETS 8
 #define CACHE_MAX_ENTRIES 24
 #define BLOCK_SIZE 512
+#define QUEUE_MAX 64
+#define BURST 4
 
 enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_PUT = 4 };
 enum request_state { REQ_NEW, REQ_PARSED, REQ_WAITING, REQ_DONE, REQ_FAILED = -1 };
@@ -91,6 +93,7 @@ struct server_config {
 
 struct server_stats {
 	__u64 accepted;
+	__u64 rejected;
 	__u64 served;
 	__u64 failed;
 	__u64 bytes_out;

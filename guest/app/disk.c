@@ -20,7 +20,7 @@ static inline __nsec seek_time(__u64 from, __u64 to)
 {
 	__u64 distance = from > to ? from - to : to - from;
 
-	return 100000 + distance * 500; /* 0.1 ms, and 0.5 µs a sector */
+	return 500000 + distance * 1500; /* 0.5 ms, and 1.5 µs a sector */
 }
 
 static __noinline void disk_transfer(struct disk_op *op)

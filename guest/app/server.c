@@ -36,21 +36,30 @@ static __noinline void next_line(unsigned long id, char *line, size_t size)
 		snprintf(line, size, "%s /archive/%lu.txt HTTP/1.1", r % 3 ? "GET" : "HEAD", r % 61);
 }
 
+static __noinline void accept_one(struct server *s, unsigned long id)
+{
+	struct request *r;
+	char line[64];
+
+	if (s->queue.depth >= QUEUE_MAX || !(r = request_new(id))) {
+		s->stats.rejected++;
+		return;
+	}
+	next_line(id, line, sizeof(line));
+	s->stats.accepted++;
+	request_parse(r, line);
+	queue_put(&s->queue, r);
+}
+
+/* Clients come in bursts, so that workers meet at the cache's lock. */
 void acceptor_main(void *arg)
 {
 	struct server *s = arg;
-	char line[64];
 
 	for (unsigned long id = 1;; id++) {
-		struct request *r = request_new(id);
-
-		if (r) {
-			next_line(id, line, sizeof(line));
-			s->stats.accepted++;
-			request_parse(r, line);
-			queue_put(&s->queue, r);
-		}
-		uk_sched_thread_sleep(1000000000UL / s->config.rate);
+		accept_one(s, id);
+		if (id % BURST == 0)
+			uk_sched_thread_sleep(BURST * 1000000000UL / s->config.rate);
 	}
 }
 

@@ -12,17 +12,6 @@ func TestPortsAndMonitor(t *testing.T) {
 	if vm.Running(t) {
 		t.Error("a paused VM runs")
 	}
-	for _, addr := range []string{vm.GDBAddr(), vm.Serial2Addr()} {
-		hostport, ok := strings.CutPrefix(addr, "tcp:")
-		if !ok {
-			t.Fatalf("address %q is not tcp:", addr)
-		}
-		c, err := net.Dial("tcp", hostport)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
-	}
 	c, err := net.Dial("unix", vm.QMPPath)
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +26,18 @@ func TestPortsAndMonitor(t *testing.T) {
 	}
 	if got := strings.Join(names, " "); !strings.Contains(got, "RESUME") || !strings.HasSuffix(got, "STOP") {
 		t.Errorf("events %q, want RESUME … STOP", got)
+	}
+	// Only now: QEMU stops the VM when it notices a debugger, which may be late.
+	for _, addr := range []string{vm.GDBAddr(), vm.Serial2Addr()} {
+		hostport, ok := strings.CutPrefix(addr, "tcp:")
+		if !ok {
+			t.Fatalf("address %q is not tcp:", addr)
+		}
+		c, err := net.Dial("tcp", hostport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
 	}
 }
 
