@@ -27,6 +27,7 @@ type buddyLayout struct {
 	freePages, heads, tails     field
 	regions                     field
 	chunkNext, chunkLevel       field
+	chunkPrev                   field
 	regionNext, first, pages    field
 	bitmap                      field
 	missing                     []string
@@ -43,6 +44,7 @@ func newBuddyLayout(img Image) buddyLayout {
 		tails:      l.optional("uk_bbpalloc", "free_tail"),
 		regions:    l.required("uk_bbpalloc", "memr_head"),
 		chunkNext:  l.required("chunk_head_st", "next"),
+		chunkPrev:  l.optional("chunk_head_st", "pprev"),
 		chunkLevel: l.required("chunk_head_st", "level"),
 		regionNext: l.required("uk_bbpalloc_memr", "next"),
 		first:      l.required("uk_bbpalloc_memr", "first_page"),
@@ -104,6 +106,7 @@ func (b *buddy) open(f *fetcher) {
 		head := field{off: l.heads.off + 8*uint64(level), size: 8, ok: true}
 		w := newWalk(fmt.Sprintf("free list of level %d", level), head.value(b.state), l.chunkNext, l.chunkSize, maxChunks)
 		w.marker = true
+		w.backwards(b.addr+head.off, 0, l.chunkPrev)
 		if l.tails.ok {
 			f.want(b.addr+l.tails.off+uint64(level)*l.chunkSize, int(l.chunkSize))
 		}

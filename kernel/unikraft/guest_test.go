@@ -110,7 +110,7 @@ func newImage(a *arch.Arch) *fakeImage {
 				"palloc": {16, 8}, "malloc": {0, 8}, "next": {24, 8}, "priv": {32, 0},
 			},
 			"uk_bbpalloc":      {"nr_free_pages": {0, 8}, "free_head": {8, 8 * 8}, "free_tail": {72, 8 * 24}, "memr_head": {72 + 8*24, 8}},
-			"chunk_head_st":    {"next": {0, 8}, "level": {16, 4}},
+			"chunk_head_st":    {"next": {0, 8}, "pprev": {8, 8}, "level": {16, 4}},
 			"uk_bbpalloc_memr": {"next": {0, 8}, "first_page": {8, 8}, "nr_pages": {16, 8}, "mm_alloc_bitmap": {32, 8}},
 			"uk_console_ring":  {"written": {0, 8}, "size": {8, 4}, "data": {16, 0}},
 		},

@@ -60,6 +60,7 @@ func buddyGuest(used ...uint64) *guest {
 		for _, c := range list {
 			g.zero(c, 24)
 			g.u64(at, c)
+			g.u64(c+8, at)
 			g.u32(c+16, uint64(level))
 			at = c
 		}
@@ -136,6 +137,7 @@ func TestBuddyCorrupt(t *testing.T) {
 		{"wild link", func(g *guest) { g.u64(chunk0, 0xdeadbeef) }, "0xdeadbeef is not readable", true},
 		{"null link", func(g *guest) { g.u64(buddyAddr+8, 0) }, "without its end marker", true},
 		{"level", func(g *guest) { g.u32(chunk0+16, 3) }, "but has level 3", true},
+		{"back link", func(g *guest) { g.u64(chunk0+8, 0x41414141) }, "the back link of the entry at 0x400000 is 0x41414141", true},
 		{"foreign chunk", func(g *guest) {
 			g.zero(0x900000, 24)
 			g.u64(0x900000, le64(g.eight(buddyAddr+8)))

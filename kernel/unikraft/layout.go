@@ -75,6 +75,7 @@ type threadLayout struct {
 	ctx                         field
 	ip, sp, flags, listNext     field
 	listPrev, queueNext, wakeup field
+	queuePrev                   field
 	exec, name, sched           field
 	stack, auxStack             field
 
@@ -99,6 +100,7 @@ func newThreadLayout(img Image) threadLayout {
 		flags:     l.required("uk_thread", "flags"),
 		listNext:  l.required("uk_thread", "thread_list.tqe_next"),
 		listPrev:  l.optional("uk_thread", "thread_list.tqe_prev"),
+		queuePrev: l.optional("uk_thread", "queue.tqe_prev"),
 		queueNext: l.optional("uk_thread", "queue.tqe_next"),
 		wakeup:    l.optional("uk_thread", "wakeup_time"),
 		exec:      l.optional("uk_thread", "exec_time"),

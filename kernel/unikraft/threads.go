@@ -213,12 +213,12 @@ func (s *survey) openSched(addr uint64) {
 		s.lists = append(s.lists, &threadWalk{walk: w, mark: mark})
 	}
 	add("thread list", l.threads, l.threadsLast, b, l.listNext, l.listPrev, func(*found) {})
-	add("list of exited threads", l.exited, field{}, b, l.listNext, field{}, func(t *found) { t.exited = true })
+	add("list of exited threads", l.exited, field{}, b, l.listNext, l.listPrev, func(t *found) { t.exited = true })
 	if coop == nil {
 		return
 	}
-	add("run queue", l.runQueue, l.runLast, coop, l.queueNext, field{}, func(t *found) { t.ready = true })
-	add("sleep queue", l.sleepQueue, l.sleepLast, coop, l.queueNext, field{}, func(t *found) { t.sleeping = true })
+	add("run queue", l.runQueue, l.runLast, coop, l.queueNext, l.queuePrev, func(t *found) { t.ready = true })
+	add("sleep queue", l.sleepQueue, l.sleepLast, coop, l.queueNext, l.queuePrev, func(t *found) { t.sleeping = true })
 	if l.idle.ok {
 		s.thread(addr + l.idle.off).idle = true
 		s.idles = append(s.idles, addr+l.idle.off)

@@ -23,8 +23,8 @@ type walk struct {
 	// complete: the list ended as lists do.
 	complete bool
 
-	// tail is the next address of the reading ahead from the list's end, head
-	// what the first node's back link points at, ahead how many came so.
+	// prev is a node's back link, head what the first node's points at. tail is
+	// the next address of the reading ahead, ahead how many came so.
 	prev       field
 	tail, head uint64
 	ahead      int
@@ -34,9 +34,11 @@ func newWalk(what string, first uint64, link field, size uint64, limit int) *wal
 	return &walk{what: what, next: first, link: link, size: int(size), limit: limit, seen: map[uint64]bool{}}
 }
 
-// backwards prefetches from the last node too, which halves the round trips: a
-// TAILQ's head and back links point at the link member of the node before. What
-// comes this way is only read ahead, never believed.
+// backwards tells where the list's first and last link are and where a node has
+// its back link. Back links prove the way forward. The list is then read ahead
+// from its end too, which halves the round trips: a TAILQ's last and back links
+// point at the link of the node before. What comes this way is only read ahead,
+// never believed.
 func (w *walk) backwards(head, lastLink uint64, prev field) *walk {
 	w.prev, w.head = prev, head
 	w.back(lastLink)
@@ -94,11 +96,25 @@ func (w *walk) step(f *fetcher) bool {
 			w.end("")
 			return true
 		}
+		w.checkBack(b)
 		w.seen[w.next] = true
 		w.nodes = append(w.nodes, w.next)
 		w.next = following
 	}
 	return true
+}
+
+// checkBack compares a node's back link with the way that led to it. A list
+// that is being changed, or is damaged, is told and followed all the same.
+func (w *walk) checkBack(b []byte) {
+	back, ok := w.prev.get(b)
+	from := w.head
+	if n := len(w.nodes); n > 0 {
+		from = w.nodes[n-1] + w.link.off
+	}
+	if ok && from != 0 && back != from && w.note == "" {
+		w.note = fmt.Sprintf("%s: the back link of the entry at %#x is %#x and should be %#x; the list is being changed or is damaged", w.what, w.next, back, from)
+	}
 }
 
 func (w *walk) readAhead(f *fetcher) {
