@@ -72,8 +72,23 @@ func decodeX86(code []byte, addr uint64, symname func(uint64) (string, uint64)) 
 	}
 	return Instruction{
 		Addr: addr, Code: code[:in.Len], Call: in.Op == x86asm.CALL,
-		Text: x86asm.GNUSyntax(in, addr, symname),
+		Text: x86Text(in, addr, symname),
 	}
+}
+
+// x86Text is the instruction in GNU syntax with the target of a branch shown as
+// address and symbol, as objdump and gdb do.
+func x86Text(in x86asm.Inst, addr uint64, symname func(uint64) (string, uint64)) string {
+	text := x86asm.GNUSyntax(in, addr, nil)
+	rel, ok := in.Args[0].(x86asm.Rel)
+	if !ok {
+		return text
+	}
+	to := addr + uint64(in.Len) + uint64(int64(rel))
+	if name, base := symname(to); name != "" {
+		return fmt.Sprintf("%s <%s>", text, plus(name, to-base))
+	}
+	return text
 }
 
 func decodeARM64(code []byte, addr uint64, symname func(uint64) (string, uint64)) Instruction {

@@ -45,6 +45,7 @@ type REPL struct {
 	depth    int // of nested source files
 	ints     interrupts
 	failed   bool
+	deaf     error // why nobody reads what is printed
 	left     bool
 }
 
@@ -86,6 +87,9 @@ func (r *REPL) Run(ctx context.Context) error {
 	for {
 		r.pollEvents(ctx)
 		r.flush()
+		if r.deaf != nil {
+			return r.deaf
+		}
 		line, err := r.opt.In.ReadLine(ctx, r.prompt())
 		if ctx.Err() != nil {
 			return nil
@@ -144,6 +148,9 @@ func (r *REPL) Execute(ctx context.Context, line string) error {
 	if err != nil && !errors.Is(err, errQuit) {
 		r.complain(err)
 	}
+	if r.flush(); r.deaf != nil && err == nil {
+		return errQuit
+	}
 	return err
 }
 
@@ -159,8 +166,11 @@ func (r *REPL) printf(format string, args ...any) {
 	fmt.Fprintf(r.out, format, args...)
 }
 
+// flush writes what was printed. Nobody reads any more when that fails, which
+// ends the session.
 func (r *REPL) flush() {
 	if err := r.out.Flush(); err != nil {
+		r.deaf = err
 		r.out.Reset(io.Discard)
 	}
 }

@@ -78,7 +78,7 @@ func lex(s string) ([]token, error) {
 			out = append(out, token{kind: tokName, text: scan(isIdent), pos: start})
 		case c == '$':
 			i++
-			out = append(out, token{kind: tokDollar, text: scan(func(c byte) bool { return isIdent(c) || c == '$' }), pos: start})
+			out = append(out, token{kind: tokDollar, text: scan(func(c byte) bool { return isIdent(c) || c == '$' })[1:], pos: start})
 		case isDigit(c) || c == '.' && i+1 < len(s) && isDigit(s[i+1]):
 			i = numberEnd(s, i)
 			out = append(out, token{kind: tokNumber, text: s[start:i], pos: start})
