@@ -43,18 +43,22 @@ var (
 func (im *Image) FunctionBreak(name string, inlined bool) ([]Place, error) {
 	var out []Place
 	seen := map[uint64]bool{}
-	add := func(entry, at uint64) {
+	add := func(entry uint64, p Place) {
 		if !seen[entry] {
 			seen[entry] = true
-			out = append(out, im.place(at))
+			out = append(out, p)
 		}
 	}
 	t := im.symbols()
 	for i := range t.syms {
-		if e := &t.syms[i]; e.code && im.isFunctionName(t.name(i), name) {
-			if entry, ok := im.entryOf(e.addr, name); ok {
-				add(entry, im.AfterPrologue(entry))
-			}
+		e := &t.syms[i]
+		if !e.code || !im.isFunctionName(t.name(i), name) {
+			continue
+		}
+		if strings.HasSuffix(name, ".cold") { // asked for by its own name
+			add(e.addr, im.place(e.addr))
+		} else if entry, ok := im.entryOf(e.addr); ok {
+			add(entry, im.place(im.AfterPrologue(entry)))
 		}
 	}
 	if d := im.dwarf(); inlined && d != nil {
@@ -62,8 +66,11 @@ func (im *Image) FunctionBreak(name string, inlined bool) ([]Place, error) {
 		for _, u := range units {
 			ft := u.Functions()
 			for i := range ft.Funcs {
-				if fn := &ft.Funcs[i]; fn.Inline && matches(im.named(fn).Function, name) {
-					add(fn.Entry, fn.Entry)
+				fn := &ft.Funcs[i]
+				if full := im.named(fn).Function; fn.Inline && matches(full, name) {
+					p := im.place(fn.Entry)
+					p.Function, p.Inline = full, true
+					add(fn.Entry, p)
 				}
 			}
 		}
@@ -95,7 +102,7 @@ func matches(full, typed string) bool {
 
 // entryOf returns the entry of the function at addr, which may be a split off
 // part of it. Without debug information a symbol is its own entry.
-func (im *Image) entryOf(addr uint64, name string) (uint64, bool) {
+func (im *Image) entryOf(addr uint64) (uint64, bool) {
 	u, t, i := im.funcAt(addr)
 	if u == nil {
 		s, ok := im.Symbol(addr)

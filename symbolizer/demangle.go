@@ -43,25 +43,38 @@ func ShortName(name string) string {
 	depth := 0
 	for i := 0; i < len(name); i++ {
 		switch name[i] {
-		case '<':
+		case '<', '{', '[':
 			depth++
-		case '>':
+		case '>', '}', ']':
 			depth--
 		case '(':
-			// "(anonymous namespace)::f" and "operator()" are names.
-			if depth > 0 || i == 0 {
+			if depth > 0 {
 				continue
 			}
-			if strings.HasPrefix(name[i:], "(anonymous namespace)") {
-				i += len("(anonymous namespace)") - 1
-				continue
-			}
-			if strings.HasSuffix(name[:i], "operator") && strings.HasPrefix(name[i:], "()") {
-				i++
+			end := closing(name, i)
+			// "(anonymous namespace)::f", "operator()" and "f(int)::g" go on.
+			if i == 0 || strings.HasPrefix(name[end:], "::") || strings.HasSuffix(name[:i], "operator") {
+				i = end - 1
 				continue
 			}
 			return name[:i]
 		}
 	}
 	return name
+}
+
+// closing returns the index past the parenthesis that closes the one at i.
+func closing(name string, i int) int {
+	depth := 0
+	for ; i < len(name); i++ {
+		switch name[i] {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(name)
 }
