@@ -28,6 +28,12 @@ func WriteChrome(w io.Writer, spans iter.Seq2[exporters.Span, error], opt Option
 		}
 		return c.err
 	})
+	if err == nil {
+		err = opt.instants(func(e *exporters.Event) error {
+			c.instant(c.tid(track{thread: e.Thread}), e, opt.Clock)
+			return c.err
+		})
+	}
 	c.text("\n]}\n")
 	if ferr := c.w.Flush(); err == nil && ferr != nil {
 		err = ferr
@@ -87,15 +93,23 @@ func micros(ns int64) json.Number {
 	return json.Number(strconv.FormatInt(ns/1000, 10) + fmt.Sprintf(".%03d", ns%1000))
 }
 
-func (c *chrome) span(p *placed, clock exporters.Clock) {
-	tr := track{p.Thread, p.lane}
-	tid, ok := c.tracks[tr]
-	if !ok {
-		tid = len(c.tracks) + 1
-		c.tracks[tr] = tid
-		c.stats.Tracks++
-		c.event(chromeEvent{Name: "thread_name", Phase: "M", TID: tid, Args: map[string]any{"name": tr.name()}})
+// tid returns the track's number and names it when it is new.
+func (c *chrome) tid(tr track) int {
+	if tid, ok := c.tracks[tr]; ok {
+		return tid
 	}
+	if len(c.tracks) >= maxTracks && tr != others {
+		return c.tid(others)
+	}
+	tid := len(c.tracks) + 1
+	c.tracks[tr] = tid
+	c.stats.Tracks++
+	c.event(chromeEvent{Name: "thread_name", Phase: "M", TID: tid, Args: map[string]any{"name": tr.name()}})
+	return tid
+}
+
+func (c *chrome) span(p *placed, clock exporters.Clock) {
+	tid := c.tid(track{p.Thread, p.lane})
 	args := chromeArgs(p.Attrs)
 	if p.Err {
 		args["error"], args["error.type"], args["error.text"] = true, p.ErrType, p.ErrText
@@ -105,10 +119,14 @@ func (c *chrome) span(p *placed, clock exporters.Clock) {
 	}
 	c.stats.Spans++
 	c.event(chromeEvent{Name: p.Name, Category: category, Phase: "X", Time: micros(p.start), Duration: micros(p.end - p.start), TID: tid, Args: args})
-	for _, e := range p.Events {
-		c.stats.Instants++
-		c.event(chromeEvent{Name: e.Name, Category: category, Phase: "i", Scope: "t", Time: micros(traceTime(clock, e.Time)), TID: tid, Args: chromeArgs(e.Attrs)})
+	for i := range p.Events {
+		c.instant(tid, &p.Events[i], clock)
 	}
+}
+
+func (c *chrome) instant(tid int, e *exporters.Event, clock exporters.Clock) {
+	c.stats.Instants++
+	c.event(chromeEvent{Name: e.Name, Category: category, Phase: "i", Scope: "t", Time: micros(traceTime(clock, e.Time)), TID: tid, Args: chromeArgs(e.Attrs)})
 }
 
 // chromeArgs keeps integers a JavaScript number cannot hold as text.

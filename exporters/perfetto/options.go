@@ -15,6 +15,26 @@ type Options struct {
 	Process string
 	// Clock maps the spans' times to Unix time.
 	Clock exporters.Clock
+	// Instants are records that belong to no span, shown on their thread's
+	// track; nil for none. They are written after the spans, which viewers do
+	// not mind.
+	Instants iter.Seq2[exporters.Event, error]
+}
+
+// instants calls emit for each of the options' instants.
+func (o Options) instants(emit func(*exporters.Event) error) error {
+	if o.Instants == nil {
+		return nil
+	}
+	for e, err := range o.Instants {
+		if err != nil {
+			return fmt.Errorf("reading records to export: %w", err)
+		}
+		if err := emit(&e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Stats counts what was written.
@@ -124,6 +144,12 @@ func lessThread(a, b exporters.Thread) bool {
 	}
 	return a.Name < b.Name
 }
+
+// maxTracks bounds the tracks of a trace. Threads beyond share one.
+const maxTracks = 1 << 16
+
+// others is that track.
+var others = track{thread: exporters.Thread{Name: "threads beyond the limit", Known: true}, lane: -1}
 
 // track is one row of the viewer.
 type track struct {

@@ -30,6 +30,12 @@ func Write(w io.Writer, spans iter.Seq2[exporters.Span, error], opt Options) (St
 		t.spans(ps, opt.Clock)
 		return t.err
 	})
+	if err == nil {
+		err = opt.instants(func(e *exporters.Event) error {
+			t.instant(t.trackOf(track{thread: e.Thread}), traceTime(opt.Clock, e.Time), e)
+			return t.err
+		})
+	}
 	if ferr := t.w.Flush(); err == nil && ferr != nil {
 		err = ferr
 	}
@@ -88,11 +94,14 @@ func (t *writer) trackOf(tr track) uint64 {
 	if id, ok := t.tracks[tr]; ok {
 		return id
 	}
+	if len(t.tracks) >= maxTracks && tr != others {
+		return t.trackOf(others)
+	}
 	id := uint64(processUUID + 1 + len(t.tracks))
 	t.tracks[tr] = id
 	t.stats.Tracks++
 	d := appendVarint(nil, descriptorUUID, id)
-	if tid := tr.thread.ID; tr.lane > 0 || !tr.thread.Known || tid <= 0 || tid > math.MaxInt32 || t.tids[tid] {
+	if tid := tr.thread.ID; tr.lane != 0 || !tr.thread.Known || tid <= 0 || tid > math.MaxInt32 || t.tids[tid] {
 		// A track of no thread, below the process. Perfetto's thread numbers
 		// are 32 bits wide, and threads of one number would share one track.
 		d = appendVarint(d, descriptorParent, processUUID)

@@ -197,6 +197,37 @@ func TestChromeJSON(t *testing.T) {
 	}
 }
 
+func TestInstantsOfNoSpan(t *testing.T) {
+	opt := Options{Instants: func(yield func(exporters.Event, error) bool) {
+		_ = yield(exporters.Event{Name: "wakeup", Time: 150, Thread: exporters.Thread{ID: 1, Name: "t1", Known: true}}, nil) &&
+			yield(exporters.Event{Name: "boot", Time: 1}, nil)
+	}}
+	v := mustWrite(t, []placedInput{{"request", 1, 100, 200}}, opt)
+	if len(v.instants) != 2 || v.instants[0].track != "thread not known" || v.instants[1].track != "t1 tid 1" || v.instants[1].depth != 1 {
+		t.Errorf("instants %+v", v.instants)
+	}
+	var buf bytes.Buffer
+	stats, err := WriteChrome(&buf, seq(nil), opt)
+	if err != nil || stats.Instants != 2 || !json.Valid(buf.Bytes()) {
+		t.Errorf("chrome: stats %+v, error %v", stats, err)
+	}
+}
+
+func TestManyThreads(t *testing.T) {
+	var ps []placedInput
+	for i := range maxTracks + 10 {
+		ps = append(ps, placedInput{"x", int64(i + 1), int64(i), int64(i + 1)})
+	}
+	tracks := map[string]bool{}
+	v := mustWrite(t, ps, Options{})
+	for _, s := range v.slices {
+		tracks[s.track] = true
+	}
+	if len(v.slices) != len(ps) || len(tracks) != maxTracks+1 || !tracks[others.name()] {
+		t.Errorf("%d slices on %d tracks", len(v.slices), len(tracks))
+	}
+}
+
 func TestErrors(t *testing.T) {
 	broken := errors.New("torn")
 	var spans iter.Seq2[exporters.Span, error] = func(yield func(exporters.Span, error) bool) {
