@@ -261,6 +261,7 @@ func TestNoFalseAlarm(t *testing.T) {
 	for _, arch := range []string{"x86_64", "arm64"} {
 		for _, variant := range []string{"ssp", "kasan", "ubsan", "cfi"} {
 			t.Run(arch+"/"+variant, func(t *testing.T) {
+				t.Parallel() // it mostly waits
 				vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-" + arch + "-" + variant, SMP: 2})
 				for end := time.Now().Add(patience); strings.Count(vm.Console(), " requests served") < 3; {
 					if time.Now().After(end) {

@@ -3,7 +3,6 @@ package stubtest
 import (
 	"debug/elf"
 	"encoding/hex"
-	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -247,7 +246,7 @@ func TestGDB(t *testing.T) {
 		}
 		for _, want := range []string{"gdb_stub_breakpoint", "in kmain", "Temporary breakpoint 1, app_main"} {
 			if !strings.Contains(string(out), want) {
-				t.Errorf("gdb does not say %q:\n%s", want, fmt.Sprintf("%s", out))
+				t.Errorf("gdb does not say %q:\n%s", want, out)
 			}
 		}
 	})
