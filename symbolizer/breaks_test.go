@@ -30,10 +30,7 @@ func TestBreaksMatchGDB(t *testing.T) {
 				t.Fatal(err)
 			}
 			args := []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set width 0"}
-			var where []string
-			for _, f := range im.Functions("") {
-				where = append(where, f)
-			}
+			where := im.Functions("")
 			for _, w := range where {
 				args = append(args, "-ex", "break "+w)
 			}

@@ -73,34 +73,33 @@ func (u *Unwinder) Append(ctx context.Context, dst []Frame, mem target.Memory, r
 	dst = append(dst, Frame{PC: regs.PC(), LookupPC: regs.PC(), Regs: regs, How: Context})
 	for {
 		i := len(dst) - 1
-		stop := func(why error) ([]Frame, error) {
-			if why == errBottom {
-				return dst, nil
+		f := &dst[i]
+		why := ctx.Err()
+		switch {
+		case why != nil:
+		case u.isEntry(f.LookupPC):
+			u.cfaOnly(f)
+			why = errBottom
+		case i+1-first >= u.max:
+			u.cfaOnly(f)
+			why = errDepth
+		default:
+			// The caller is made in place, for a frame is big.
+			dst = append(dst, Frame{})
+			top := i == first || dst[i-1].Trap
+			if why = u.caller(&dst[i], &dst[i+1], top); why == nil {
+				why = check(dst[first:])
 			}
+			if why != nil {
+				dst = dst[:i+1]
+			}
+		}
+		switch why {
+		case nil:
+		case errBottom:
+			return dst, nil
+		default:
 			return dst, &StopError{Frame: i - first, PC: dst[i].PC, Why: why}
-		}
-		if err := ctx.Err(); err != nil {
-			return stop(err)
-		}
-		if u.isEntry(dst[i].LookupPC) {
-			u.cfaOnly(&dst[i])
-			return stop(errBottom)
-		}
-		if i+1-first >= u.max {
-			u.cfaOnly(&dst[i])
-			return stop(errDepth)
-		}
-		// The caller is made in place, for a frame is big.
-		dst = append(dst, Frame{})
-		f, caller := &dst[i], &dst[i+1]
-		top := i == first || dst[i-1].Trap
-		err := u.caller(f, caller, top)
-		if err == nil {
-			err = check(dst[first:])
-		}
-		if err != nil {
-			dst = dst[:i+1]
-			return stop(err)
 		}
 	}
 }
@@ -221,6 +220,12 @@ func (u *Unwinder) byCFI(f, caller *Frame) error {
 		return err
 	}
 	cfa, err := u.cfa(f)
+	if u.row.Rule(u.row.RA).Kind == cfi.Undefined {
+		if err == nil {
+			f.CFA = cfa
+		}
+		return errBottom
+	}
 	if err != nil {
 		return err
 	}
@@ -239,8 +244,6 @@ func (u *Unwinder) byCFI(f, caller *Frame) error {
 		}
 	}
 	switch u.row.Rule(u.row.RA).Kind {
-	case cfi.Undefined:
-		return errBottom
 	case cfi.Unspecified, cfi.SameValue:
 		// The return address is still where the call put it, in the link
 		// register.
