@@ -235,7 +235,7 @@ func FuzzScanner(f *testing.F) {
 		}
 		InferSlide(data, defs)
 		p := NewPairer(defs)
-		p.ThreadOf = SwitchBy("sched_switch", 1, nil)
+		p.ThreadOf, p.LeaverOf = SwitchBy("sched_switch", 1, nil), SwitchBy("sched_switch", 0, nil)
 		sum := NewSummary()
 		sc := NewScanner(data, defs, slide)
 		at := 0

@@ -1,6 +1,9 @@
 package tracebuf
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Span is the time between a tracepoint X and its X_ret or X_err.
 type Span struct {
@@ -17,8 +20,9 @@ type Span struct {
 	Enter, Leave Record
 	// Thread is the name of the thread, "" where it is not known.
 	Thread string
-	// Ambiguous: threads are not known and other spans were open that began
-	// later, so that Enter may be that of another thread.
+	// Ambiguous: Enter or Leave may be another thread's, because threads are
+	// not known and other spans were open that began later, or because several
+	// threads ran on several CPUs, which records do not name.
 	Ambiguous bool
 }
 
@@ -53,7 +57,16 @@ type Pairer struct {
 	// that runs from this record on; ok is false if the record is no switch.
 	// SwitchBy makes one for a scheduler's tracepoint.
 	ThreadOf func(*Record) (thread string, ok bool)
+	// LeaverOf, if set, returns the thread that stops running at such a switch.
+	// With it, threads that run on several CPUs at once are told apart as far as
+	// can be: a record then is that of the only one that is not Idle, or of the
+	// only one that can end a span.
+	LeaverOf func(*Record) (thread string, ok bool)
+	// Idle is the name of the threads that run when there is nothing to run.
+	Idle string
 
+	// running are the threads that run, the latest last.
+	running []string
 	roles   []role // by Definition.Index
 	stacks  map[string][]openSpan
 	thread  string
@@ -80,12 +93,13 @@ type role struct {
 
 type openSpan struct {
 	id     uint64
+	unsure bool // that it is this thread's
 	record Record
 }
 
 // NewPairer finds the pairs among defs by the names' convention.
 func NewPairer(defs *Definitions) *Pairer {
-	p := &Pairer{roles: make([]role, len(defs.All)), stacks: map[string][]openSpan{}}
+	p := &Pairer{roles: make([]role, len(defs.All)), stacks: map[string][]openSpan{}, Idle: "idle"}
 	names := make(map[string]bool, len(defs.All))
 	for _, d := range defs.All {
 		names[d.Name] = true
@@ -141,39 +155,89 @@ func (p *Pairer) Add(r *Record) (Span, bool) {
 	if r.Problem != Good || r.Def == nil || r.Def.Index >= len(p.roles) {
 		return Span{}, false
 	}
-	if p.ThreadOf != nil {
-		if t, ok := p.ThreadOf(r); ok && (p.stacks[t] != nil || len(p.stacks) < maxThreads) {
-			p.thread, p.known = t, true
-		}
-	}
+	p.follow(r)
 	role := p.roles[r.Def.Index]
-	switch role.kind {
-	case begins:
-		p.begin(r)
-	case ends, fails:
-		return p.end(r, role)
+	if role.kind == instant {
+		return Span{}, false
 	}
-	return Span{}, false
+	thread, unsure := p.whose(role)
+	if role.kind == begins {
+		p.begin(r, thread, unsure)
+		return Span{}, false
+	}
+	return p.end(r, role, thread, unsure)
 }
 
-func (p *Pairer) begin(r *Record) {
-	stack := p.stacks[p.thread]
+// maxRunning bounds the threads taken to run at once.
+const maxRunning = 1024
+
+// follow keeps track of the threads that run.
+func (p *Pairer) follow(r *Record) {
+	if p.ThreadOf == nil {
+		return
+	}
+	next, ok := p.ThreadOf(r)
+	if !ok || p.stacks[next] == nil && len(p.stacks) >= maxThreads {
+		return
+	}
+	p.thread, p.known = next, true
+	if p.LeaverOf == nil {
+		return
+	}
+	if prev, ok := p.LeaverOf(r); ok {
+		if i := slices.Index(p.running, prev); i >= 0 {
+			p.running = slices.Delete(p.running, i, i+1)
+		}
+	}
+	if len(p.running) == maxRunning {
+		p.running = slices.Delete(p.running, 0, 1)
+	}
+	p.running = append(p.running, next)
+}
+
+// whose tells which thread a record is of; unsure if it may be another's.
+func (p *Pairer) whose(role role) (thread string, unsure bool) {
+	busy, ending := 0, 0
+	last, ender := p.thread, ""
+	for _, t := range p.running {
+		if t == p.Idle {
+			continue
+		}
+		busy, last = busy+1, t
+		if role.kind != begins && p.openIn(t, role.base) >= 0 {
+			ending, ender = ending+1, t
+		}
+	}
+	if ending > 0 {
+		return ender, ending > 1
+	}
+	return last, busy > 1
+}
+
+// openIn returns the index of the innermost open span of a name, or -1.
+func (p *Pairer) openIn(thread, base string) int {
+	stack := p.stacks[thread]
+	i := len(stack) - 1
+	for i >= 0 && stack[i].record.Def.Name != base {
+		i--
+	}
+	return i
+}
+
+func (p *Pairer) begin(r *Record, thread string, unsure bool) {
+	stack := p.stacks[thread]
 	if len(stack) == maxOpen {
-		p.drop(Unmatched{Record: stack[0].record, Thread: p.thread, Open: true})
+		p.drop(Unmatched{Record: stack[0].record, Thread: thread, Open: true})
 		stack = append(stack[:0], stack[1:]...)
 	}
 	p.lastID++
-	p.stacks[p.thread] = append(stack, openSpan{id: p.lastID, record: r.Clone()})
+	p.stacks[thread] = append(stack, openSpan{id: p.lastID, unsure: unsure, record: r.Clone()})
 }
 
-func (p *Pairer) end(r *Record, role role) (Span, bool) {
-	stack := p.stacks[p.thread]
-	i := len(stack) - 1
-	for i >= 0 && stack[i].record.Def.Name != role.base {
-		i--
-	}
+func (p *Pairer) end(r *Record, role role, thread string, unsure bool) (Span, bool) {
+	stack, i := p.stacks[thread], p.openIn(thread, role.base)
 	if i < 0 {
-		p.drop(Unmatched{Record: r.Clone(), Thread: p.thread})
+		p.drop(Unmatched{Record: r.Clone(), Thread: thread})
 		return Span{}, false
 	}
 	s := Span{
@@ -181,22 +245,23 @@ func (p *Pairer) end(r *Record, role role) (Span, bool) {
 		Start: stack[i].record.Time, End: r.Time,
 		Failed: role.kind == fails,
 		Enter:  stack[i].record, Leave: r.Clone(),
-		Thread: p.thread,
+		Thread:    thread,
+		Ambiguous: unsure || stack[i].unsure,
 	}
 	if i > 0 {
 		s.Parent = stack[i-1].id
 	}
-	if p.known {
+	if p.known && !s.Ambiguous {
 		// On one thread, what began later and did not end never will.
 		for _, o := range stack[i+1:] {
-			p.drop(Unmatched{Record: o.record, Thread: p.thread, Open: true})
+			p.drop(Unmatched{Record: o.record, Thread: thread, Open: true})
 		}
-		p.stacks[p.thread] = stack[:i]
+		p.stacks[thread] = stack[:i]
 		return s, true
 	}
 	// Without threads the later ones may belong to others: keep them.
-	s.Ambiguous = i != len(stack)-1
-	p.stacks[p.thread] = append(stack[:i], stack[i+1:]...)
+	s.Ambiguous = s.Ambiguous || i != len(stack)-1
+	p.stacks[thread] = append(stack[:i], stack[i+1:]...)
 	return s, true
 }
 

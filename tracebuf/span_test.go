@@ -165,3 +165,40 @@ func TestSummary(t *testing.T) {
 		t.Errorf("%+v", rows)
 	}
 }
+
+// Two CPUs share the buffer and records name none: the idle one does not
+// disturb, and where both are busy what is certain is told apart from what is not.
+func TestPairCPUs(t *testing.T) {
+	s := newSample(t, 8)
+	pairer := func() *Pairer {
+		p := NewPairer(s.defs)
+		p.ThreadOf = SwitchBy("sched_switch", 1, nil)
+		p.LeaverOf = SwitchBy("sched_switch", 0, nil)
+		return p
+	}
+	var b []byte
+	b = record(b, s.sw, 0, 1, "idle", "A")
+	b = record(b, s.open, 0, 10, "a", 1, 1)
+	b = record(b, s.sw, 0, 11, "X", "idle") // the other CPU
+	b = record(b, s.openRet, 0, 30, 0)
+	spans := pairAll(t, pairer(), s, b)
+	if len(spans) != 1 || spans[0].Thread != "A" || spans[0].Ambiguous {
+		t.Fatalf("%+v", spans)
+	}
+	// B becomes busy on the other CPU while A is inside: only A can end it.
+	b = b[:0]
+	b = record(b, s.sw, 0, 1, "idle", "A")
+	b = record(b, s.open, 0, 10, "a", 1, 1)
+	b = record(b, s.sw, 0, 11, "idle", "B")
+	b = record(b, s.openRet, 0, 30, 0)
+	b = record(b, s.open, 0, 40, "whose?", 1, 1)
+	b = record(b, s.openRet, 0, 50, 0)
+	p := pairer()
+	spans = pairAll(t, p, s, b)
+	if len(spans) != 2 || spans[0].Thread != "A" || spans[0].Ambiguous || !spans[1].Ambiguous {
+		t.Fatalf("%+v", spans)
+	}
+	if un, more := p.Unmatched(); len(un)+more != 0 {
+		t.Errorf("%+v", un)
+	}
+}

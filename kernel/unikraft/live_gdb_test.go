@@ -227,7 +227,7 @@ func (l *live) trace(t *testing.T) tracebuf.Stats {
 	}
 	s := tracebuf.NewScanner(snap.Data, defs, 0)
 	p := tracebuf.NewPairer(defs)
-	p.ThreadOf = tracebuf.SwitchBy("sched_switch", 1, nil)
+	p.ThreadOf, p.LeaverOf = tracebuf.SwitchBy("sched_switch", 1, nil), tracebuf.SwitchBy("sched_switch", 0, nil)
 	spans := 0
 	for s.Scan() {
 		if r := s.Record(); r.Problem != tracebuf.Good {
