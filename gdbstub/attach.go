@@ -18,14 +18,15 @@ const supported = "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;qX
 
 // attach makes the connection an attachment. began is when it was asked for.
 func (c *Client) attach(ctx context.Context, began time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, c.opt.AttachTimeout)
-	defer cancel()
 	c.prof = plainProfile()
-	feats, err := c.hello(ctx)
+	first, cancel := context.WithTimeout(ctx, c.opt.AttachTimeout)
+	defer cancel()
+	feats, err := c.hello(first)
 	if err != nil {
 		return err
 	}
-	// What follows is an exchange with a stub that answers; an error names it.
+	// What follows is an exchange with a stub that answers, be it slowly over
+	// a serial line: only silence ends it.
 	if err := c.learn(ctx, feats); err != nil {
 		return fmt.Errorf("%s: attaching: %w", c.spec, err)
 	}

@@ -36,7 +36,7 @@ func waitFree(ctx context.Context, spec target.Spec) int {
 		if n == 0 || time.Now().After(deadline) || ctx.Err() != nil {
 			return n
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(500 * time.Microsecond)
 	}
 }
 

@@ -150,7 +150,8 @@ func (c *Client) giveUp() {
 		c.mu.Lock()
 		silent := c.stats.BytesIn == 0
 		c.mu.Unlock()
-		if silent && peers(c.spec).served == 0 {
+		// Not to a server that took the connection: what it is, is not known.
+		if p := peers(c.spec); silent && (p.queued > 0 || p.served == 0) {
 			_ = c.write(packet.AppendString(nil, "D;1")) // the link is given up anyhow
 		}
 	}

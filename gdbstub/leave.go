@@ -16,12 +16,16 @@ const leaveTimeout = 5 * time.Second
 
 // Leave takes our breakpoints out of the guest, gives it back its run state and
 // ends the connection. It may be called while the guest runs, and again: then
-// it returns what it returned the first time.
+// it returns what it returned the first time. A ctx that has ended already, as
+// on the way out after a signal, does not keep it from its work.
 func (c *Client) Leave(ctx context.Context) (target.Farewell, error) {
 	c.op.Lock()
 	defer c.op.Unlock()
 	if c.farewell != nil {
 		return *c.farewell, nil
+	}
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 	defer cancel()

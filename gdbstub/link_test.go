@@ -24,6 +24,7 @@ import (
 // What links do: they are refused, break, lie and fall silent.
 
 func TestDialErrors(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o600))
@@ -73,6 +74,7 @@ func serve(t *testing.T, network string, f func(net.Conn)) target.Spec {
 }
 
 func TestNotAStub(t *testing.T) {
+	t.Parallel()
 	read := func(c net.Conn) {
 		_, _ = io.Copy(io.Discard, c) // until the client goes
 		c.Close()
@@ -104,6 +106,7 @@ func TestNotAStub(t *testing.T) {
 
 // Nobody accepts: the stub serves somebody else.
 func TestNeverAccepted(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"tcp", "unix"} {
 		addr := "127.0.0.1:0"
 		if network == "unix" {
@@ -402,6 +405,9 @@ func TestSerialLine(t *testing.T) {
 	defer hold.Close()
 	before, err := unix.IoctlGetTermios(int(hold.Fd()), unix.TCGETS2)
 	must(t, err)
+	// A line that echoes would send the stub's first words back to it.
+	before.Lflag &^= unix.ECHO
+	must(t, unix.IoctlSetTermios(int(hold.Fd()), unix.TCSETS2, before))
 	s := stubtest.Unikraft()
 	go s.Serve(m)
 	spec := target.Spec{Scheme: target.Serial, Addr: path, Baud: 115200}

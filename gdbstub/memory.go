@@ -24,6 +24,7 @@ type reader struct {
 	pieces []piece
 	free   []int
 	noChop bool // the stub's largest read is certain
+	chunk  int  // the largest read worth trying when the flow began
 }
 
 // progress of one range.
@@ -144,6 +145,9 @@ func (r *reader) failed(p piece, cl *call) {
 		if cl.empty {
 			why = "empty answer"
 		}
+		if r.c.chunkOK < r.c.chunk {
+			r.c.chunk = r.chunk // it was missing memory, not the size
+		}
 		rg.Err = &target.FaultError{Addr: addr, Why: why}
 		st.done = true
 	}
@@ -187,7 +191,7 @@ func (c *Client) ReadMany(ctx context.Context, ranges []target.Range) error {
 
 func (c *Client) readRanges(ctx context.Context, ranges []target.Range) error {
 	r := &c.reading
-	*r = reader{c: c, ranges: ranges, state: r.state[:0], again: r.again[:0], pieces: r.pieces[:0], free: r.free[:0], noChop: c.prof.qemu}
+	*r = reader{c: c, ranges: ranges, state: r.state[:0], again: r.again[:0], pieces: r.pieces[:0], free: r.free[:0], noChop: c.prof.qemu || c.prof.inImage, chunk: c.chunk}
 	for i := range ranges {
 		rg := &ranges[i]
 		rg.N, rg.Err = 0, nil

@@ -20,7 +20,7 @@ type Options struct {
 	// Arch is the image's architecture. It gives the registers' layout where
 	// the stub has no target description; a description wins over it.
 	Arch *arch.Arch
-	// AttachTimeout bounds the wait for the first answer; 0 is 1.8 s.
+	// AttachTimeout bounds the wait for the first answer; 0 is 1.5 s.
 	AttachTimeout time.Duration
 	// ReplyTimeout is how long the line may be silent while an answer is due
 	// before the link counts as lost; 0 is 3 s.
@@ -32,7 +32,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.AttachTimeout <= 0 {
-		o.AttachTimeout = 1800 * time.Millisecond
+		o.AttachTimeout = 1500 * time.Millisecond
 	}
 	if o.ReplyTimeout <= 0 {
 		o.ReplyTimeout = 3 * time.Second

@@ -633,7 +633,16 @@ func TestQuirkBareStubDescribesNothing(t *testing.T) {
 	if _, ok := r.Named("fs_base"); ok {
 		t.Error("fs_base is said to be known")
 	}
+	if _, err := c.ReadMemory(bg, make([]byte, 400), 0x10); err == nil {
+		t.Error("memory where there is none")
+	}
+	if n := c.Capabilities().MemoryChunk; n != defaultChunk {
+		t.Errorf("missing memory was taken for a limit of %d bytes", n)
+	}
 	checkMemory(t, c, stubtest.Base, 3000) // it learns that 200 is the most
+	if n := c.Capabilities().MemoryChunk; n != 128 {
+		t.Errorf("the largest read is taken to be %d", n)
+	}
 	if _, known := c.FoundRunning(); known {
 		t.Error("the run state is said to be known")
 	}
@@ -655,4 +664,18 @@ func TestQuirkNoArchitecture(t *testing.T) {
 	checkMemory(t, c, stubtest.Base, 100)
 	leaveErr := func() error { _, err := c.Leave(bg); return err }
 	must(t, leaveErr())
+}
+
+func TestLeaveAfterTheContextEnded(t *testing.T) {
+	s := stubtest.QEMU()
+	c := dial(t, s, Options{})
+	must(t, c.Insert(bg, target.Breakpoint{Addr: stubtest.Base}))
+	must(t, c.Resume(bg))
+	running(t, s)
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	f, err := c.Leave(ctx)
+	if err != nil || !f.Running || f.Note != "" || s.Breaks() != 0 {
+		t.Fatalf("%+v, %v", f, err)
+	}
 }

@@ -30,11 +30,9 @@ func (c *Client) enter(ctx context.Context) error {
 
 // settleSoon settles a stop while the owner does something else.
 func (c *Client) settleSoon() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*c.opt.ReplyTimeout)
-	defer cancel()
 	c.op.Lock()
 	defer c.op.Unlock()
-	c.settle(ctx)
+	c.settle(context.Background())
 }
 
 // settle finishes and tells a stop that waits for it.
@@ -46,6 +44,10 @@ func (c *Client) settle(ctx context.Context) {
 	if stop == nil {
 		return
 	}
+	// A pc left behind a breakpoint would run into the middle of an
+	// instruction, so this is not for the caller to cancel.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*c.opt.ReplyTimeout)
+	defer cancel()
 	c.selected = -1
 	e := target.Event{Kind: target.EventStopped}
 	if at, err := c.adjustPC(ctx, stop.CPU); err != nil {
