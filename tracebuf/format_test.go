@@ -41,10 +41,10 @@ type printfCase struct {
 // Only defined behaviour of C is asked for.
 func printfCases() []printfCase {
 	var cs []printfCase
-	values := []int64{0, 1, -1, -3, 42, 255, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
+	values := []int64{0, -1, -3, 42, math.MaxInt32, math.MinInt32, math.MaxInt64, math.MinInt64}
 	add := func(flags, spec string, ty cType) {
-		for _, width := range []string{"", "1", "5", "12"} {
-			for _, prec := range []string{"", ".", ".0", ".3", ".9"} {
+		for _, width := range []string{"", "5", "12"} {
+			for _, prec := range []string{"", ".", ".3", ".9"} {
 				for _, v := range values {
 					cs = append(cs, printfCase{"[%" + flags + width + prec + spec + "]", []cType{ty}, []int64{v}, ""})
 				}
