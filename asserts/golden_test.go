@@ -87,7 +87,7 @@ func TestFacts(t *testing.T) {
 	for name, want := range map[string][]fact{
 		"0.15-0.16-cloud-crash": {
 			{PageFault, SubNotPresent, "init", Value(0x13e35c), Value(0x401f9bffc), 2, 0},
-			{PageFault, SubNullCall, "perl", Value(0), Value(0), 2, 0}},
+			{PageFault, SubNullCall, "perl", Value(0), Value(0), 3, 0}},
 		"0.17-arm64-brk-0x5512-ubsantrap":    {{UndefinedBehavior, SubOutOfBounds, "", Value(0x4011e214), none, 1, 0}},
 		"0.17-arm64-data-abort-write":        {{PageFault, SubNullDereference, "", Value(0x4011e228), Value(8), 1, 0}},
 		"0.17-gp-fault-thread-caller":        {{GeneralProtection, "", "init", Value(0x1c2842), none, 1, 0}},
@@ -115,6 +115,7 @@ func TestFacts(t *testing.T) {
 			{Assertion, "", "main", none, none, 0, 0}},
 		"kasan-pr191":                   {{AddressSanitizer, SubOutOfBounds, "", none, Value(0x25b01b), 0, 0}},
 		"kasan-text-overlong-truncated": {{AddressSanitizer, SubGlobalOverflow, "", none, Value(0x10012345678), 0, 0}},
+		"0.17-x86-jump-nested-dump":     {{PageFault, SubWildJump, "worker-2", Value(0x6b6b6b6b6b68), none, 5, 1}},
 		"screen-arm64":                  {{PageFault, SubNotPresent, "worker-1", Value(0x4011e228), none, 2, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {

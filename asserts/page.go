@@ -2,6 +2,7 @@ package asserts
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ukdbg/ukdbg/target/arch"
 )
@@ -144,27 +145,47 @@ func (s *scene) jump(addr Word, p pageState) bool {
 }
 
 // caller finds who jumped into nowhere: the return address is still on top of
-// the stack, or in the link register.
+// the stack, or in the link register. A chain of frame pointers misses it, since
+// no function was entered.
 func (s *scene) caller() {
 	f := s.f
-	if len(f.Backtrace) > 1 {
-		return
-	}
 	var ret Word
 	how := "word at the stack pointer"
-	if f.Arch != nil && f.Arch.Name == "arm64" {
+	if f.Arch.Name == "arm64" {
 		ret, how = f.Reg("x30"), "link register"
 	} else if sp := f.Reg("rsp"); sp.Known {
 		ret = s.word(sp.V)
 	}
-	if !ret.Known || ret.V < nullLimit || s.outsideImage(ret.V) {
+	if !ret.Known || ret.V < nullLimit || !s.plausible(ret.V) {
 		return
 	}
-	if len(f.Backtrace) == 0 {
-		f.frame(CodeAddr{Addr: f.PC.V, Kind: AtPC})
+	if len(f.Backtrace) == 0 || f.Backtrace[0].Kind != AtPC {
+		f.Backtrace = slices.Insert(f.Backtrace, 0, CodeAddr{Addr: f.PC.V, Kind: AtPC})
 	}
-	f.frame(CodeAddr{Addr: ret.V, Kind: ReturnAddr, How: how})
+	c := CodeAddr{Addr: ret.V, Kind: ReturnAddr, How: how}
+	if len(f.Backtrace) > 1 && f.Backtrace[1].Lookup() == c.Lookup() {
+		return
+	}
+	f.Backtrace = slices.Insert(f.Backtrace, 1, c)
+	f.Backtrace = f.Backtrace[:min(len(f.Backtrace), maxBacktrace)]
 	f.infer("called from before " + s.place(ret.V) + ": the " + how)
+}
+
+// codeReach is how far apart two addresses of one image's code may be.
+const codeReach = 64 << 20
+
+// plausible says that v may be a return address: it is in the image, or, without
+// one, near a return address that was printed.
+func (s *scene) plausible(v uint64) bool {
+	if s.m.Symbol != nil {
+		return !s.outsideImage(v)
+	}
+	for _, c := range s.f.Backtrace {
+		if c.Kind != AtPC {
+			return v-c.Addr+codeReach < 2*codeReach
+		}
+	}
+	return true
 }
 
 // stackAccess says that addr is one the stack pointer points to or next to.

@@ -1,7 +1,6 @@
 package asserts
 
 import (
-	"bytes"
 	"errors"
 	"io"
 )
@@ -34,9 +33,8 @@ type Scanner struct {
 	// survivor: the last fault of chain is one the guest goes on after.
 	survivor  bool
 	chainTime Word
-	kernel    string
-	clock     Word
-	fault     *Fault
+	boot
+	fault *Fault
 }
 
 // NewScanner returns a Scanner that reads r.
@@ -130,33 +128,6 @@ func (s *Scanner) pass(seg *segment) {
 	if _, halted := after(seg.body, "Unikraft halted"); halted {
 		s.endBoot()
 	}
-}
-
-// watchBoot looks for the banner and for a clock that was reset.
-func (s *Scanner) watchBoot(seg *segment) {
-	if seg.time.Known {
-		if s.clock.Known && seg.time.V+rebootStep < s.clock.V {
-			s.endBoot()
-			s.kernel = ""
-		}
-		s.clock = seg.time
-	}
-	if name, ok := after(seg.body, "Powered by "); ok {
-		s.endBoot()
-		if _, rest, ok := bytes.Cut(name, []byte(" ")); ok { // "Unikraft Calypso (0.17.0)"
-			name = rest
-		}
-		s.kernel = versionText(name)
-		s.clock = Word{}
-	}
-}
-
-// versionText returns "Codename (version)" that b begins with.
-func versionText(b []byte) string {
-	if i := bytes.IndexByte(b, ')'); i >= 0 && i < 96 {
-		return string(b[:i+1])
-	}
-	return string(bytes.TrimSpace(b[:min(len(b), 64)]))
 }
 
 func (s *Scanner) endBoot() {

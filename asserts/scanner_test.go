@@ -66,8 +66,8 @@ func TestChains(t *testing.T) {
 func TestEndlessFrames(t *testing.T) {
 	text := "CRIT: RIP: 0000000000156d85 CS: 0008\n" + strings.Repeat("CRIT: base is 0x10f40 caller is 0x1424a7\n", 100000)
 	faults := scanText(t, text)
-	if len(faults) != 1 || len(faults[0].Backtrace) != maxBacktrace {
-		t.Fatalf("%s", kinds(faults))
+	if len(faults) != 1 || len(faults[0].Backtrace) != 2 {
+		t.Fatalf("%s, %d frames", kinds(faults), len(faults[0].Backtrace))
 	}
 	if !strings.Contains(strings.Join(faults[0].Inferred, "\n"), "frame chain is corrupt") {
 		t.Errorf("inferred %q", faults[0].Inferred)

@@ -14,7 +14,8 @@ import (
 type trapX86 struct {
 	f      *Fault
 	dumped bool
-	loops  int
+	base   uint64 // of the last frame
+	broken bool   // the frame chain
 }
 
 func beginTrapX86(s *segment, open assembler) assembler {
@@ -90,8 +91,8 @@ func (t *trapX86) add(s *segment) verdict {
 			t.f.detail("trap frame", w.hex())
 		}
 		return taken
-	case bytes.HasPrefix(b, []byte("RIP: ")) && t.dumped:
-		return over // a nested fault's dump
+	case t.dumped && t.nested(b):
+		return over
 	}
 	if rest, ok := after(b, "base is "); ok {
 		t.caller(rest)
@@ -113,16 +114,36 @@ func (t *trapX86) add(s *segment) verdict {
 	return foreign
 }
 
-// caller takes "0x… caller is 0x…". A corrupt frame pointer makes the guest
-// print such lines for ever, so only the first maxBacktrace count.
-func (t *trapX86) caller(b []byte) {
-	if w := hexAfter(b, "caller is "); w.Known && w.V != 0 {
-		if len(t.f.Backtrace) >= maxBacktrace {
-			if t.loops++; t.loops == 1 {
-				t.f.infer("the frame chain is corrupt or very deep: only its first entries are kept")
-			}
-			return
-		}
-		t.f.frame(CodeAddr{Addr: w.V, Kind: ReturnAddr})
+// nested recognises the dump of another fault, that of the handler itself. It
+// is glued to the row of memory the handler was about to print: "6b6b50:RIP: …".
+// If that row is the one around pc, no memory is there.
+func (t *trapX86) nested(b []byte) bool {
+	i := bytes.Index(b, []byte("RIP: "))
+	if i < 0 || !bytes.Contains(b[i:], []byte(" CS: ")) {
+		return false
 	}
+	at, n := hexValue(b)
+	pc := t.f.PC
+	if n > 0 && bytes.HasPrefix(b[n:], []byte(":")) && i == n+1 && pc.Known && pc.V-at < 64 {
+		t.f.Access = Exec
+		t.f.infer("instruction fetch: the guest could not read the memory at pc either")
+	}
+	return true
+}
+
+// caller takes "0x… caller is 0x…". A corrupt frame chain makes the guest print
+// such lines for ever: they count while the bases rise, and at most maxBacktrace.
+func (t *trapX86) caller(b []byte) {
+	base, _ := hexValue(b)
+	w := hexAfter(b, "caller is ")
+	if !w.Known || w.V == 0 || t.broken {
+		return
+	}
+	if base <= t.base || len(t.f.Backtrace) >= maxBacktrace {
+		t.broken = true
+		t.f.infer("the frame chain is corrupt or very deep: only its first entries are kept")
+		return
+	}
+	t.base = base
+	t.f.frame(CodeAddr{Addr: w.V, Kind: ReturnAddr})
 }

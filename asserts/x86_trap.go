@@ -138,7 +138,7 @@ func (s *scene) suspects() {
 		}
 	}
 	if len(names) > 0 && len(names) <= 3 {
-		s.f.infer(strings.Join(names, ", ") + " holds a non-canonical address, which a load or store through it would explain")
+		s.f.infer("perhaps a load or store through " + strings.Join(names, " or ") + ", which holds a non-canonical address")
 	}
 }
 
