@@ -187,15 +187,20 @@ func flagEnum(vals []Enumerator) bool {
 	return len(vals) > 0
 }
 
+// maxNested bounds how many anonymous members are looked into: malformed
+// debugging information may nest them without end.
+const maxNested = 1 << 12
+
 // FieldNames lists the members' names, those of anonymous members with theirs.
 func (t *Type) FieldNames() []string {
 	var names []string
-	t.fieldNames(&names, 0)
+	budget := maxNested
+	t.fieldNames(&names, 0, &budget)
 	return names
 }
 
-func (t *Type) fieldNames(names *[]string, depth int) {
-	if depth > maxDepth {
+func (t *Type) fieldNames(names *[]string, depth int, budget *int) {
+	if *budget--; depth > maxDepth || *budget < 0 {
 		return
 	}
 	for _, f := range t.Fields() {
@@ -204,30 +209,33 @@ func (t *Type) fieldNames(names *[]string, depth int) {
 			continue
 		}
 		if f.BitSize == 0 {
-			f.Type.fieldNames(names, depth+1)
+			f.Type.fieldNames(names, depth+1, budget)
 		}
 	}
 }
 
 // Field finds a member by name, in anonymous members too. The offsets are those
 // from the start of t.
-func (t *Type) Field(name string) (Field, bool) { return t.field(name, 0) }
+func (t *Type) Field(name string) (Field, bool) {
+	budget := maxNested
+	return t.field(name, 0, &budget)
+}
 
-func (t *Type) field(name string, depth int) (Field, bool) {
+func (t *Type) field(name string, depth int, budget *int) (Field, bool) {
+	if *budget--; depth > maxDepth || *budget < 0 {
+		return Field{}, false
+	}
 	fields := t.Fields()
 	for _, f := range fields {
 		if f.Name == name && name != "" {
 			return f, true
 		}
 	}
-	if depth > maxDepth {
-		return Field{}, false
-	}
 	for _, f := range fields {
 		if f.Name != "" || f.BitSize != 0 {
 			continue
 		}
-		if in, ok := f.Type.field(name, depth+1); ok {
+		if in, ok := f.Type.field(name, depth+1, budget); ok {
 			in.Offset += f.Offset
 			in.BitOffset += 8 * f.Offset
 			return in, true

@@ -154,12 +154,23 @@ func (l Local) Value(r *Reader, f *Frame) Value {
 	if err != nil {
 		return r.FailType(l.Type, err)
 	}
-	expr, ok := pick(locs, f.PC)
-	if !ok || len(expr) == 0 {
-		return r.FailType(l.Type, ErrOptimizedOut)
-	}
+	// In a caller, the place at the call itself is asked first: what a call
+	// preserves is still there, even if it is not used after it. What a call may
+	// destroy is not, but the place after it may be another.
 	x := &evaluator{ts: l.ts, r: r, frame: f, unit: e.Unit, fn: l.scope.outer}
-	return x.object(l.Type, expr)
+	v := r.FailType(l.Type, ErrOptimizedOut)
+	if expr, ok := pick(locs, f.LookupPC); ok && len(expr) > 0 {
+		v = x.object(l.Type, expr)
+	}
+	if v.err == nil || f.PC == f.LookupPC {
+		return v
+	}
+	if expr, ok := pick(locs, f.PC); ok && len(expr) > 0 {
+		if after := x.object(l.Type, expr); after.err == nil {
+			return after
+		}
+	}
+	return v
 }
 
 // pick returns the expression that holds at a link-time address.

@@ -17,7 +17,7 @@ var errCutOff = errors.New("number is cut off")
 // to is still known to the compiler (DW_OP_implicit_pointer).
 type ImplicitPointerError struct{}
 
-func (*ImplicitPointerError) Error() string { return "(synthetic pointer)" }
+func (*ImplicitPointerError) Error() string { return "<synthetic pointer>" }
 
 // UnknownRegisterError says that a variable lives in a register whose value is
 // not known in its frame.

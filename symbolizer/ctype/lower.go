@@ -140,7 +140,7 @@ func (x *evaluator) frameBase() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	expr, ok := pick(locs, x.frame.PC)
+	expr, ok := pick(locs, x.frame.LookupPC)
 	if !ok {
 		return 0, errors.New("the function tells none for this place")
 	}

@@ -45,7 +45,7 @@ func (e *Env) infoVars(params bool, none string) (string, error) {
 		if l.Param != params {
 			continue
 		}
-		text, err := e.Format(l.Value(e.Reader, e.Frame), 0)
+		text, err := e.FormatVariable(l.Value(e.Reader, e.Frame))
 		if err != nil {
 			text = fmt.Sprintf("<error reading variable %s (%v)>", l.Name, err)
 		}

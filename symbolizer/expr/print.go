@@ -21,6 +21,22 @@ func (e *Env) Format(v ctype.Value, format byte) (string, error) {
 	return p.b.String(), nil
 }
 
+// FormatVariable writes a value as gdb does in info locals, info args and the
+// arguments of a backtrace: as Format, but without the type before a pointer.
+func (e *Env) FormatVariable(v ctype.Value) (string, error) {
+	p := &printer{env: e}
+	if text, ok := gone(v.Err()); ok {
+		return text, nil
+	}
+	if err := v.Err(); err != nil {
+		return "", memoryError(err)
+	}
+	if err := p.value(v, 0); err != nil {
+		return "", memoryError(err)
+	}
+	return p.b.String(), nil
+}
+
 // maxText bounds the text of one value, in bytes.
 const maxText = 4 << 20
 
@@ -76,7 +92,7 @@ func gone(err error) (string, bool) {
 	case errors.As(err, &unknown):
 		return "<not saved>", true
 	case errors.As(err, &implicit):
-		return "(synthetic pointer)", true
+		return "<synthetic pointer>", true
 	}
 	return "", false
 }
