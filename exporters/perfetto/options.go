@@ -146,7 +146,7 @@ func lessThread(a, b exporters.Thread) bool {
 }
 
 // maxTracks bounds the tracks of a trace. Threads beyond share one.
-const maxTracks = 1 << 16
+const maxTracks = 1 << 12
 
 // others is that track.
 var others = track{thread: exporters.Thread{Name: "threads beyond the limit", Known: true}, lane: -1}
