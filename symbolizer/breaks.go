@@ -67,7 +67,7 @@ func (im *Image) FunctionBreak(name string, inlined bool) ([]Place, error) {
 			ft := u.Functions()
 			for i := range ft.Funcs {
 				fn := &ft.Funcs[i]
-				if full := im.named(fn).Function; fn.Inline && matches(full, name) {
+				if full := im.named(u, fn).Function; fn.Inline && matches(full, name) {
 					p := im.place(fn.Entry)
 					p.Function, p.Inline = full, true
 					add(fn.Entry, p)

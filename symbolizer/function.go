@@ -62,8 +62,8 @@ func (im *Image) funcAt(addr uint64) (*dies.Unit, *dies.FuncTable, int) {
 
 func (im *Image) function(u *dies.Unit, t *dies.FuncTable, i int) Function {
 	fn := &t.Funcs[i]
-	name := im.dwarf().NameOf(fn.DIE)
-	loc := im.named(fn)
+	name := im.dwarf().NameOf(u, fn.DIE)
+	loc := im.named(u, fn)
 	if !fn.Inline {
 		im.objectName(&loc, fn.Entry)
 	}

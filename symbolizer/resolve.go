@@ -74,7 +74,6 @@ func (im *Image) resolveDWARF(addr uint64) []Location {
 	if d == nil {
 		return nil
 	}
-	var weak []Location
 	for u := range d.UnitsFor(addr) {
 		funcs := u.Functions()
 		lines := im.linesOf(u)
@@ -83,16 +82,16 @@ func (im *Image) resolveDWARF(addr uint64) []Location {
 		switch {
 		case f >= 0:
 			return im.chain(addr, u, funcs, f, lines, row, hasRow)
-		case hasRow && weak == nil:
+		case hasRow: // assembly has lines and no functions
 			loc := Location{}
 			if i, _ := im.symbolIndex(addr); i >= 0 {
 				loc = im.symbolLocation(i)
 			}
 			loc.setLine(lines, row)
-			weak = []Location{loc}
+			return []Location{loc}
 		}
 	}
-	return weak
+	return nil
 }
 
 // chain lists the function f of u and those it is inlined into.
@@ -105,7 +104,7 @@ func (im *Image) chain(addr uint64, u *dies.Unit, t *dies.FuncTable, f int, line
 	var inner *dies.Func
 	for i := int32(f); i >= 0; i = t.Funcs[i].Parent {
 		fn := &t.Funcs[i]
-		loc := im.named(fn)
+		loc := im.named(u, fn)
 		switch {
 		case inner != nil:
 			if inner.CallLine == 0 {
@@ -126,8 +125,8 @@ func (im *Image) chain(addr uint64, u *dies.Unit, t *dies.FuncTable, f int, line
 }
 
 // named returns the function of an entry without its line.
-func (im *Image) named(fn *dies.Func) Location {
-	name := im.dwarf().NameOf(fn.DIE)
+func (im *Image) named(u *dies.Unit, fn *dies.Func) Location {
+	name := im.dwarf().NameOf(u, fn.DIE)
 	loc := Location{Function: name.Name, Entry: fn.Entry, Inline: fn.Inline}
 	if name.Linkage != "" {
 		loc.Function = im.demangle(name.Linkage)

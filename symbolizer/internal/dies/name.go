@@ -24,9 +24,9 @@ const atMIPSLinkageName dwarf.Attr = 0x2007
 // have at most three links.
 const maxOrigins = 16
 
-// NameOf returns the name of the entry at offset die, following its abstract
-// origin and specification, which may be in another unit.
-func (d *Data) NameOf(die uint64) Name {
+// NameOf returns the name of the entry at offset die of unit u, following its
+// abstract origin and specification, which may be in another unit.
+func (d *Data) NameOf(u *Unit, die uint64) Name {
 	d.namesMu.Lock()
 	n, ok := d.names[die]
 	d.namesMu.Unlock()
@@ -35,7 +35,7 @@ func (d *Data) NameOf(die uint64) Name {
 	}
 	next := die
 	for range maxOrigins {
-		if next = d.oneName(next, &n); next == 0 || n.Name != "" && n.Linkage != "" {
+		if next = d.oneName(u, next, &n); next == 0 || n.Name != "" && n.Linkage != "" {
 			break
 		}
 	}
@@ -47,10 +47,11 @@ func (d *Data) NameOf(die uint64) Name {
 
 // oneName adds what the entry at off tells to n and returns the entry it refers
 // to, 0 if none.
-func (d *Data) oneName(off uint64, n *Name) (next uint64) {
-	u := d.UnitOf(off)
-	if u == nil {
-		return 0
+func (d *Data) oneName(u *Unit, off uint64, n *Name) (next uint64) {
+	if off < u.root || off >= u.End {
+		if u = d.UnitOf(off); u == nil {
+			return 0
+		}
 	}
 	r := dwbuf.New(d.sec.Info, off)
 	r.Limit(u.End - off)
