@@ -219,6 +219,9 @@ func TestLocalsAsGDB(t *testing.T) {
 			im := e.Reader.Memory().(imageMemory)
 			e.Reader = e.Reader.Types().Reader(context.Background(), coreMemory{core, im}, 0)
 			equal, better := 0, 0
+			if text, err := e.InfoScope(frames[0].pc); err != nil || !strings.Contains(text, "Symbol code is a parameter ") {
+				t.Errorf("info scope stop: %s, %v", text, err)
+			}
 			for i, f := range frames {
 				e.Frame = asFrame(frames, i)
 				for what, ask := range map[string]struct {

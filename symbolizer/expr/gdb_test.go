@@ -316,3 +316,48 @@ func isLarge(t testing.TB, e *expr.Env, name string) bool {
 	}
 	return v.Type.Size() > 64<<10
 }
+
+// memberPaths lists members of members of a variable, at most limit.
+func memberPaths(t *ctype.Type, path string, depth, limit int) []string {
+	var out []string
+	for _, f := range t.Fields() {
+		if len(out) >= limit || f.Name == "" {
+			break
+		}
+		p := path + "." + f.Name
+		switch in := f.Type.Strip(); {
+		case (in.Kind == ctype.Struct || in.Kind == ctype.Union) && depth < 4:
+			out = append(out, memberPaths(in, p, depth+1, limit-len(out))...)
+		case in.Kind == ctype.Array && in.Count() > 0 && in.Size() < 4096:
+			out = append(out, p+"[0]", p)
+		default:
+			out = append(out, p)
+		}
+	}
+	return out[:min(len(out), limit)]
+}
+
+func TestGuestMembersAsGDB(t *testing.T) {
+	for _, path := range guestImages(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			e := newEnv(t, path)
+			vars, err := e.Reader.Types().Globals()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var commands []string
+			for _, v := range vars {
+				if s := v.Type.Strip(); v.HasAddr && (s.Kind == ctype.Struct || s.Kind == ctype.Union) {
+					for _, p := range memberPaths(s, "'"+v.File+"'::"+v.Name, 0, 12) {
+						commands = append(commands, "print "+p, "ptype "+p, "print &"+p)
+					}
+				}
+			}
+			if len(commands) < 3*20 {
+				t.Fatalf("only %d members found", len(commands)/3)
+			}
+			equal := compareWithGDB(t, path, e, commands)
+			t.Logf("%d members, %d of %d answers equal", len(commands)/3, equal, len(commands))
+		})
+	}
+}

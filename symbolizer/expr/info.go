@@ -56,3 +56,25 @@ func (e *Env) infoVars(params bool, none string) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// InfoScope lists the variables visible at a run-time address and where they are
+// kept there.
+func (e *Env) InfoScope(addr uint64) (string, error) {
+	pc := addr - e.Reader.Slide()
+	s, err := e.Reader.Types().Scope(pc, 0)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, l := range s.Locals() {
+		kind := "a variable"
+		if l.Param {
+			kind = "a parameter"
+		}
+		fmt.Fprintf(&b, "Symbol %s is %s %s, length %d.\n", l.Name, kind, l.Where(pc, e.Arch), l.Type.Size())
+	}
+	if b.Len() == 0 {
+		return fmt.Sprintf("Scope for %#x:\ncontains no locals or arguments.\n", addr), nil
+	}
+	return fmt.Sprintf("Scope for %#x:\n", addr) + b.String(), nil
+}
