@@ -127,8 +127,10 @@ func (s *scene) jump(addr Word, p pageState) bool {
 		return false
 	}
 	to := addr
-	if !to.Known {
+	if !to.Known && f.PC.Known {
 		to = f.PC
+		f.InferredAddress = f.PC
+		f.infer("address: an instruction fetch faults at pc")
 	}
 	switch {
 	case !to.Known:

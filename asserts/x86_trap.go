@@ -2,6 +2,7 @@ package asserts
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -112,6 +113,8 @@ func (s *scene) x86Protection() {
 		f.Subkind = SubNonCanonical
 		f.InferredAddress = op.addr
 		f.Access = op.access
+		f.Inferred = slices.DeleteFunc(f.Inferred, func(n string) bool { return strings.HasPrefix(n, perhaps) })
+		s.reason(fmt.Sprintf("general protection: use of %#x, which is no canonical address", op.addr.V))
 		f.infer(fmt.Sprintf("non-canonical address %#x: from the instruction at pc (%s) and the registers", op.addr.V, op.text))
 		s.kasanShadow(op.addr.V)
 	case !ok:
@@ -128,6 +131,9 @@ func (s *scene) kasanShadow(a uint64) {
 	}
 }
 
+// perhaps begins a note that is a guess only, and that a proof replaces.
+const perhaps = "perhaps"
+
 // suspects names registers that hold non-canonical values when the instruction
 // is not known.
 func (s *scene) suspects() {
@@ -138,7 +144,7 @@ func (s *scene) suspects() {
 		}
 	}
 	if len(names) > 0 && len(names) <= 3 {
-		s.f.infer("perhaps a load or store through " + strings.Join(names, " or ") + ", which holds a non-canonical address")
+		s.f.infer(perhaps + " a load or store through " + strings.Join(names, " or ") + ", which holds a non-canonical address")
 	}
 }
 
@@ -154,9 +160,11 @@ func (s *scene) x86Divide() {
 	}
 	if v.V == 0 {
 		s.f.Subkind = SubDivideByZero
+		s.reason("division by zero")
 		s.f.infer("division by zero: the divisor of the instruction at pc is 0")
 		return
 	}
 	s.f.Subkind = SubDivideOverflow
+	s.reason("the quotient of a division does not fit")
 	s.f.infer("the divisor of the instruction at pc is not 0, so the quotient did not fit")
 }
