@@ -105,6 +105,9 @@ func (s *Session) Print(ctx context.Context, text, format string, f *Frame) (str
 	if err != nil {
 		return "", err
 	}
+	if n == 0 {
+		return out, nil // void is not kept
+	}
 	return fmt.Sprintf("$%d = %s", n, out), nil
 }
 
@@ -159,7 +162,7 @@ func (s *Session) CheckExpression(text string) error { return expr.Check(text) }
 
 // holds evaluates a breakpoint's condition where a processor stopped.
 func (s *Session) holds(ctx context.Context, cpu target.CPU, condition string) (bool, error) {
-	regs, err := s.live.ReadRegisters(ctx, cpu)
+	regs, err := s.machine.ReadRegisters(ctx, cpu)
 	if err != nil {
 		return false, err
 	}
@@ -311,7 +314,7 @@ func (s *Session) eachVariable(ctx context.Context, f Frame, which func(*ctype.S
 		return err
 	}
 	for _, l := range which(scope) {
-		text, err := env.Format(l.Value(env.Reader, env.Frame), 0)
+		text, err := env.FormatVariable(l.Value(env.Reader, env.Frame))
 		if err != nil {
 			text = valueError(err)
 		}
@@ -345,7 +348,7 @@ func (s *Session) ArgsText(ctx context.Context, f Frame) string {
 		switch l.Type.Strip().Kind {
 		case ctype.Struct, ctype.Union, ctype.Array:
 		default:
-			if text, err = env.Format(l.Value(env.Reader, env.Frame), 0); err != nil {
+			if text, err = env.FormatVariable(l.Value(env.Reader, env.Frame)); err != nil {
 				text = valueError(err)
 			}
 		}

@@ -28,20 +28,12 @@ type PushOptions struct {
 	Service string
 }
 
-// spans is a trace as exporters want it. Instants become events of no span and
-// are left out.
+// spans is a trace as exporters want it. What belongs to no span is in instants.
 func (t *Trace) spans() iter.Seq2[exporters.Span, error] {
 	return func(yield func(exporters.Span, error) bool) {
 		threads := map[string]int64{}
-		roots := map[uint64]uint64{}
 		_, err := t.Spans(func(sp *tracebuf.Span) error {
 			out := spanOf(sp, threads)
-			out.Root = sp.ID
-			if r, ok := roots[sp.Parent]; ok && sp.Parent != 0 {
-				out.Root = r
-			} else if sp.Parent != 0 {
-				out.Root = sp.Parent
-			}
 			if !yield(out, nil) {
 				return errStop
 			}
@@ -53,19 +45,40 @@ func (t *Trace) spans() iter.Seq2[exporters.Span, error] {
 	}
 }
 
+// instants are the records that neither begin nor end a span.
+func (t *Trace) instants() iter.Seq2[exporters.Event, error] {
+	return func(yield func(exporters.Event, error) bool) {
+		p := t.pairer()
+		threads := map[string]int64{}
+		sc := t.scanner()
+		for sc.Scan() {
+			rec := sc.Record()
+			if rec.Problem != tracebuf.Good {
+				continue
+			}
+			p.Add(rec)
+			if !p.Instant(rec.Def) {
+				continue
+			}
+			ev := exporters.Event{
+				Name: rec.Def.Name, Time: int64(rec.Time), Thread: threadOf(p.Thread(), threads),
+				Attrs: []exporters.Attr{exporters.String("text", rec.Text())},
+			}
+			if !yield(ev, nil) {
+				return
+			}
+		}
+	}
+}
+
 var errStop = errors.New("stopped by the consumer")
 
 func spanOf(sp *tracebuf.Span, threads map[string]int64) exporters.Span {
 	out := exporters.Span{
-		ID: sp.ID, Parent: sp.Parent, Name: sp.Name,
+		ID: sp.ID, Parent: sp.Parent, Root: sp.Root, Name: sp.Name,
 		Start: int64(sp.Start), End: int64(sp.End), Err: sp.Failed,
 	}
-	if sp.Thread != "" {
-		if _, ok := threads[sp.Thread]; !ok {
-			threads[sp.Thread] = int64(len(threads) + 1)
-		}
-		out.Thread = exporters.Thread{ID: threads[sp.Thread], Name: sp.Thread, Known: true}
-	}
+	out.Thread = threadOf(sp.Thread, threads)
 	if sp.Failed {
 		out.ErrType, out.ErrText = sp.Name+"_err", sp.Leave.Text()
 	}
@@ -85,6 +98,17 @@ func spanOf(sp *tracebuf.Span, threads map[string]int64) exporters.Span {
 		out.Attrs = append(out.Attrs, exporters.Bool("ukdbg.ambiguous", true))
 	}
 	return out
+}
+
+// threadOf numbers a thread by its name, which is all a record tells.
+func threadOf(name string, threads map[string]int64) exporters.Thread {
+	if name == "" {
+		return exporters.Thread{}
+	}
+	if _, ok := threads[name]; !ok {
+		threads[name] = int64(len(threads) + 1)
+	}
+	return exporters.Thread{ID: threads[name], Name: name, Known: true}
 }
 
 // clock aligns the guest's clock to the host's by the newest record: it was
@@ -140,7 +164,8 @@ func (s *Session) PushSpans(ctx context.Context, t *Trace, p PushOptions) (otlp.
 	return otlp.Push(ctx, otlp.Endpoint{URL: p.URL, Headers: p.Headers}, t.spans(), opt)
 }
 
-// WriteSpans writes the spans of a trace: form is otlp, otlp-json or perfetto.
+// WriteSpans writes the spans of a trace: form is otlp,
+// otlp-json, perfetto or chrome.
 func (s *Session) WriteSpans(w io.Writer, t *Trace, form string) error {
 	opt, err := s.otlpOptions(t, "")
 	if err != nil {
@@ -152,9 +177,15 @@ func (s *Session) WriteSpans(w io.Writer, t *Trace, form string) error {
 	case "otlp-json":
 		_, err = otlp.Write(w, otlp.JSONLines, t.spans(), opt)
 	case "perfetto":
-		_, err = perfetto.Write(w, t.spans(), perfetto.Options{})
+		_, err = perfetto.Write(w, t.spans(), s.perfettoOptions(t, opt))
+	case "chrome":
+		_, err = perfetto.WriteChrome(w, t.spans(), s.perfettoOptions(t, opt))
 	default:
-		return mark(fmt.Errorf("unknown format %q: otlp, otlp-json or perfetto", form), ErrUsage)
+		return mark(fmt.Errorf("unknown format %q: otlp, otlp-json, perfetto or chrome", form), ErrUsage)
 	}
 	return err
+}
+
+func (s *Session) perfettoOptions(t *Trace, opt otlp.Options) perfetto.Options {
+	return perfetto.Options{Process: opt.Resource.ServiceName, Clock: opt.Clock, Instants: t.instants()}
 }

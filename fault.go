@@ -76,7 +76,7 @@ func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame
 		Regs: frames[at].Regs, Memory: s.mem, Symbol: s.Symbolize, Section: s.SectionName,
 		Thread: t.Name,
 	}
-	if sr, ok := s.machine.(target.SystemRegisters); ok {
+	if sr, ok := s.machine.machine.(target.SystemRegisters); ok {
 		if raw, err := sr.ReadSystemRegisters(ctx, s.stopCPU); err == nil {
 			m.System = asserts.SystemValues(raw)
 		}

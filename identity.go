@@ -23,7 +23,8 @@ func (s *Session) prove(ctx context.Context) error {
 		}
 		pcs = append(pcs, regs.PC())
 	}
-	slide, err := symbolizer.FindSlide(ctx, s.mem, s.image, pcs...)
+	// Past the cache: the samples are small and far apart.
+	slide, err := symbolizer.FindSlide(ctx, s.machine, s.image, pcs...)
 	if err != nil {
 		if !s.opt.Force {
 			return mark(fmt.Errorf("%s is not what this guest runs: %w; --force goes on all the same", s.opt.Image, err), ErrMismatch)
@@ -31,7 +32,7 @@ func (s *Session) prove(ctx context.Context) error {
 		s.warning = fmt.Sprintf("the image does not match the guest (%v): every name below may be wrong", err)
 	}
 	s.mapping = symbolizer.Mapping{Image: s.image, Slide: slide}
-	s.identity, err = symbolizer.Prove(ctx, s.mem, s.mapping, symbolizer.ProveOptions{Around: pcs})
+	s.identity, err = symbolizer.Prove(ctx, s.machine, s.mapping, symbolizer.ProveOptions{Around: pcs})
 	if err != nil {
 		return mark(fmt.Errorf("comparing the image with the guest: %w", err), ErrUnreachable)
 	}
@@ -67,7 +68,7 @@ func (s *Session) recognise() error {
 		s.noKernel = fmt.Sprintf("a Unikraft, but its layout is not known: %v", s.typesErr)
 	default:
 		cfg := unikraft.Config{Image: img, Memory: s.mem, CPUs: s.machine, Slide: s.mapping.Slide}
-		if sr, ok := s.machine.(target.SystemRegisters); ok {
+		if sr, ok := s.machine.machine.(target.SystemRegisters); ok {
 			cfg.System = sr
 		}
 		k, err := unikraft.New(cfg)

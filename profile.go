@@ -50,9 +50,9 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 		Unwind:    s.unwindCapture,
 		Symbolize: s.sampleFrames,
 	}
-	if s.kernel != nil {
-		if p, ok := s.newThreadProbe(ctx); ok {
-			sampler.Threads = p
+	if k, ok := s.kernel.(currentThreads); ok {
+		if slots, err := k.CurrentSlots(ctx); err == nil {
+			sampler.Threads = threadProbe{s, k, slots}
 		}
 	}
 	if s.image != nil {
@@ -185,38 +185,21 @@ func (m imageMemory) ReadMemory(_ context.Context, p []byte, addr uint64) (int, 
 	return 0, &target.FaultError{Addr: addr, Why: "not in the image's read-only data"}
 }
 
-// currentThreads is Unikraft's array of the threads that run, by CPU.
-const currentThreads = "__uk_sched_thread_current"
+// currentThreads is the optional power of a kernel to tell from one word of
+// memory which thread a processor runs.
+type currentThreads interface {
+	// CurrentSlots is the address of each processor's word.
+	CurrentSlots(ctx context.Context) (map[target.CPU]uint64, error)
+	// ThreadAt names the thread such a word points to.
+	ThreadAt(ctx context.Context, addr uint64) (id int, name string, err error)
+}
 
 // threadProbe tells which scheduler thread a sample belongs to, by one word read
 // in the same round trip as the stack.
 type threadProbe struct {
 	s    *Session
-	slot map[target.CPU]uint64 // address of each CPU's word
-}
-
-// newThreadProbe finds each CPU's word by the threads known to run now; ok is
-// false if the image has none.
-func (s *Session) newThreadProbe(ctx context.Context) (p threadProbe, ok bool) {
-	sym, found := s.image.SymbolByName(currentThreads)
-	threads, err := s.Threads(ctx)
-	if !found || err != nil {
-		return p, false
-	}
-	p = threadProbe{s, map[target.CPU]uint64{}}
-	base := s.mapping.Run(sym.Addr)
-	for i := range min(max(sym.Size/8, 1), 64) {
-		now, err := target.ReadUint(ctx, s.mem, base+8*i, 8)
-		if err != nil {
-			break
-		}
-		for _, t := range threads {
-			if t.CPU >= 0 && t.Addr == now && now != 0 {
-				p.slot[t.CPU] = base + 8*i
-			}
-		}
-	}
-	return p, len(p.slot) > 0
+	k    currentThreads
+	slot map[target.CPU]uint64
 }
 
 func (t threadProbe) Probe(cpu target.CPU, _ *target.Regs) []target.Range {
@@ -231,18 +214,12 @@ func (t threadProbe) Thread(ctx context.Context, _ target.Memory, _ target.CPU, 
 	if len(probe) == 0 || probe[0].N < 8 {
 		return profiler.Thread{}, nil
 	}
-	addr := binary.LittleEndian.Uint64(probe[0].Data)
 	t.s.newEpoch() // the guest ran since anything was read
-	threads, err := t.s.Threads(ctx)
+	id, name, err := t.k.ThreadAt(ctx, binary.LittleEndian.Uint64(probe[0].Data))
 	if err != nil {
 		return profiler.Thread{}, err
 	}
-	for _, th := range threads {
-		if th.Addr == addr {
-			return profiler.Thread{ID: int64(th.ID), Name: th.Name, Known: true}, nil
-		}
-	}
-	return profiler.Thread{}, nil
+	return profiler.Thread{ID: int64(id), Name: name, Known: true}, nil
 }
 
 // WritePprof writes what go tool pprof opens.

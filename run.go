@@ -144,7 +144,7 @@ func (s *Session) waitStop(ctx context.Context) (target.Event, error) {
 // returned with stopped true.
 func (s *Session) stepOff(ctx context.Context) (ev target.Event, stopped bool, err error) {
 	for _, cpu := range s.cpus {
-		regs, err := s.live.ReadRegisters(ctx, cpu)
+		regs, err := s.machine.ReadRegisters(ctx, cpu)
 		if err != nil {
 			return ev, false, fmt.Errorf("reading registers of CPU %d: %w", cpu, err)
 		}
@@ -207,7 +207,7 @@ func (s *Session) judge(ctx context.Context, ev target.Event, here arrived) (boo
 	case target.StopWatch:
 		return s.judgeWatch(read, ev.Stop, rep)
 	}
-	regs, err := s.live.ReadRegisters(read, ev.Stop.CPU)
+	regs, err := s.machine.ReadRegisters(read, ev.Stop.CPU)
 	if err != nil {
 		return true, rep, fmt.Errorf("reading registers of CPU %d: %w", ev.Stop.CPU, err)
 	}

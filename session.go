@@ -42,7 +42,7 @@ type Session struct {
 	opt  Options
 	spec target.Spec
 
-	machine machine
+	machine *processors // the target; registers are remembered for an epoch
 	live    live // nil for a dump
 	mem     *cache
 	arch    *arch.Arch
@@ -125,7 +125,7 @@ func (s *Session) reach(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.machine, s.arch = dump, dump.Arch()
+		s.machine, s.arch = newProcessors(dump), dump.Arch()
 		return nil
 	}
 	timeout := s.opt.Timeout
@@ -138,7 +138,7 @@ func (s *Session) reach(ctx context.Context) error {
 	if err != nil {
 		return mark(err, ErrUnreachable)
 	}
-	s.machine, s.live, s.arch = client, client, client.Arch()
+	s.machine, s.live, s.arch = newProcessors(client), client, client.Arch()
 	return nil
 }
 
@@ -150,7 +150,7 @@ func (s *Session) prepare(ctx context.Context) error {
 	if s.image != nil && s.image.Arch() != s.arch {
 		return mark(fmt.Errorf("%s is for %s, the guest is %s", s.opt.Image, s.image.Arch().Name, s.arch.Name), ErrMismatch)
 	}
-	s.mem = newCache(s.machine)
+	s.mem = newCache(s.machine.machine)
 	var err error
 	if s.cpus, err = s.machine.CPUs(ctx); err != nil {
 		return mark(fmt.Errorf("asking for the processors: %w", err), ErrUnreachable)
@@ -187,7 +187,7 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		}
 	}
 	s.farewell = &bye
-	if c, ok := s.machine.(interface{ Close() error }); ok && s.live == nil {
+	if c, ok := s.machine.machine.(interface{ Close() error }); ok && s.live == nil {
 		errs = append(errs, c.Close())
 	}
 	return bye, errors.Join(errs...)
@@ -197,6 +197,7 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 func (s *Session) newEpoch() {
 	s.epoch++
 	s.mem.forget()
+	s.machine.forget()
 	s.threads = nil
 	clear(s.stacks)
 }
@@ -221,7 +222,7 @@ func (s *Session) Spec() target.Spec { return s.spec }
 
 // Monitor runs a command of the VMM's or probe's own.
 func (s *Session) Monitor(ctx context.Context, command string) (string, error) {
-	m, ok := s.machine.(target.Monitor)
+	m, ok := s.machine.machine.(target.Monitor)
 	if !ok {
 		return "", fmt.Errorf("monitor commands: %w", target.ErrUnsupported)
 	}
@@ -232,7 +233,7 @@ func (s *Session) Monitor(ctx context.Context, command string) (string, error) {
 
 // SystemRegisters reads the registers that are no general ones.
 func (s *Session) SystemRegisters(ctx context.Context, cpu target.CPU) (map[string][]byte, error) {
-	sr, ok := s.machine.(target.SystemRegisters)
+	sr, ok := s.machine.machine.(target.SystemRegisters)
 	if !ok {
 		return nil, fmt.Errorf("system registers: %w", target.ErrUnsupported)
 	}

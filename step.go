@@ -121,7 +121,7 @@ func (s *Session) leaveInlined(ctx context.Context, t Thread, f Frame) (StopRepo
 		if err != nil || rep.Cause != CauseStep {
 			return rep, err
 		}
-		regs, err := s.live.ReadRegisters(ctx, rep.CPU)
+		regs, err := s.machine.ReadRegisters(ctx, rep.CPU)
 		if err != nil {
 			return rep, err
 		}
@@ -192,7 +192,7 @@ type lineRange struct {
 func (r lineRange) has(pc uint64) bool { return pc >= r.start && pc < r.end }
 
 func (st *stepper) begin(ctx context.Context) error {
-	regs, err := st.s.live.ReadRegisters(ctx, st.cpu)
+	regs, err := st.s.machine.ReadRegisters(ctx, st.cpu)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (st *stepper) begin(ctx context.Context) error {
 // step is over.
 func (st *stepper) advance(ctx context.Context) (bool, StopReport, error) {
 	s := st.s
-	before, err := s.live.ReadRegisters(ctx, st.cpu)
+	before, err := s.machine.ReadRegisters(ctx, st.cpu)
 	if err != nil {
 		return true, StopReport{}, err
 	}
@@ -235,7 +235,7 @@ func (st *stepper) advance(ctx context.Context) (bool, StopReport, error) {
 	if done, rep := st.foreign(ev); done {
 		return true, rep, nil
 	}
-	regs, err := s.live.ReadRegisters(ctx, st.cpu)
+	regs, err := s.machine.ReadRegisters(ctx, st.cpu)
 	if err != nil {
 		return true, StopReport{}, err
 	}
@@ -279,7 +279,7 @@ func (st *stepper) cross(ctx context.Context, ret, sp uint64) (bool, StopReport,
 	if st.kind == StepInstructionOver {
 		return true, rep, nil
 	}
-	regs, err := st.s.live.ReadRegisters(ctx, st.cpu)
+	regs, err := st.s.machine.ReadRegisters(ctx, st.cpu)
 	if err != nil {
 		return true, rep, err
 	}
@@ -321,7 +321,7 @@ func (st *stepper) rejoin(ctx context.Context) (bool, StopReport, error) {
 			return true, rep, err
 		}
 		st.cpu = cpu
-		regs, err := st.s.live.ReadRegisters(ctx, cpu)
+		regs, err := st.s.machine.ReadRegisters(ctx, cpu)
 		if err != nil {
 			return true, rep, err
 		}

@@ -47,7 +47,7 @@ func (s *Session) Threads(ctx context.Context) ([]Thread, error) {
 		return s.threads, nil
 	}
 	if s.kernel == nil {
-		return s.processors(ctx)
+		return s.threadsOfCPUs(ctx)
 	}
 	list, err := s.kernel.Threads(ctx)
 	if err != nil {
@@ -60,8 +60,8 @@ func (s *Session) Threads(ctx context.Context) ([]Thread, error) {
 	return s.threads, nil
 }
 
-// processors lists the processors as threads.
-func (s *Session) processors(ctx context.Context) ([]Thread, error) {
+// threadsOfCPUs lists the processors as threads.
+func (s *Session) threadsOfCPUs(ctx context.Context) ([]Thread, error) {
 	for _, cpu := range s.cpus {
 		regs, err := s.machine.ReadRegisters(ctx, cpu)
 		t := kernel.Thread{

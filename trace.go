@@ -20,9 +20,10 @@ type Trace struct {
 	Slide uint64
 	// Taken is when the snapshot was read, by the host's clock.
 	Taken time.Time
-	// switchOf tells from a record which thread runs from it on, nil if the
-	// image has no tracepoint of its scheduler.
-	switchOf func(*tracebuf.Record) (string, bool)
+	// switchTo and switchFrom tell from a record which thread runs from it on
+	// and which ran up to it, nil if the image has no tracepoint of its
+	// scheduler.
+	switchTo, switchFrom func(*tracebuf.Record) (string, bool)
 }
 
 // The sections of a .dbg file that describe a trace buffer.
@@ -63,19 +64,19 @@ func (s *Session) Trace(ctx context.Context) (*Trace, error) {
 	if slide, ok := tracebuf.InferSlide(snap.Data, defs); ok {
 		t.Slide = slide
 	}
-	t.switchOf = s.switches(ctx, defs)
+	t.switchFrom, t.switchTo = s.switches(ctx, defs)
 	return t, nil
 }
 
-// switchPoint is the tracepoint by which a scheduler tells who runs next, in
-// its second argument.
+// switchPoint is the tracepoint by which a scheduler tells who leaves, in its
+// first argument, and who runs next, in its second.
 const switchPoint = "sched_switch"
 
-// switches tells from records which thread runs from them on, if the image
-// traces its scheduler.
-func (s *Session) switches(ctx context.Context, defs *tracebuf.Definitions) func(*tracebuf.Record) (string, bool) {
+// switches tells from records which thread leaves and which runs from them on,
+// if the image traces its scheduler.
+func (s *Session) switches(ctx context.Context, defs *tracebuf.Definitions) (from, to func(*tracebuf.Record) (string, bool)) {
 	if d := defs.ByName(switchPoint); d == nil || len(d.Args) < 2 {
-		return nil
+		return nil, nil
 	}
 	names := map[uint64]string{}
 	if threads, err := s.Threads(ctx); err == nil {
@@ -83,7 +84,8 @@ func (s *Session) switches(ctx context.Context, defs *tracebuf.Definitions) func
 			names[t.Addr] = t.Name
 		}
 	}
-	return tracebuf.SwitchBy(switchPoint, 1, func(addr uint64) string { return names[addr] })
+	name := func(addr uint64) string { return names[addr] }
+	return tracebuf.SwitchBy(switchPoint, 0, name), tracebuf.SwitchBy(switchPoint, 1, name)
 }
 
 // TraceRecord is one record made ready for people.
@@ -111,32 +113,32 @@ func (t *Trace) Each(n int, f func(TraceRecord) error) error {
 		}
 		skip = max(0, total-n)
 	}
+	// The pairer follows the scheduler's switches, on all processors.
+	p := t.pairer()
 	sc := t.scanner()
-	thread := ""
 	for i := 0; sc.Scan(); i++ {
 		rec := sc.Record()
-		out := TraceRecord{Time: rec.Time, Offset: uint64(rec.Offset), Thread: thread}
+		p.Add(rec)
+		if i < skip {
+			continue
+		}
+		out := TraceRecord{Time: rec.Time, Offset: uint64(rec.Offset)}
 		if rec.Problem != tracebuf.Good {
 			out.Problem = rec.Problem.String()
 		} else {
-			if t.switchOf != nil {
-				if next, ok := t.switchOf(rec); ok {
-					thread = next
-				}
-			}
-			if i < skip {
-				continue
-			}
-			out.Name, out.Text, out.Args = rec.Def.Name, rec.Text(), arguments(rec)
-		}
-		if i < skip {
-			continue
+			out.Name, out.Text, out.Args, out.Thread = rec.Def.Name, rec.Text(), arguments(rec), p.Thread()
 		}
 		if err := f(out); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *Trace) pairer() *tracebuf.Pairer {
+	p := tracebuf.NewPairer(t.Definitions)
+	p.ThreadOf, p.LeaverOf = t.switchTo, t.switchFrom
+	return p
 }
 
 func (t *Trace) scanner() *tracebuf.Scanner {
@@ -211,8 +213,7 @@ func writeTraceState(w io.Writer, t *Trace) {
 // Spans pairs the records and calls f for each span, in the order of their
 // ends. It returns what found no partner.
 func (t *Trace) Spans(f func(*tracebuf.Span) error) (unmatched int, err error) {
-	p := tracebuf.NewPairer(t.Definitions)
-	p.ThreadOf = t.switchOf
+	p := t.pairer()
 	sc := t.scanner()
 	for sc.Scan() {
 		if span, ok := p.Add(sc.Record()); ok {
@@ -228,8 +229,7 @@ func (t *Trace) Spans(f func(*tracebuf.Span) error) (unmatched int, err error) {
 // WriteTraceSummary counts and times the operations by name.
 func WriteTraceSummary(w io.Writer, t *Trace) {
 	sum := tracebuf.NewSummary()
-	p := tracebuf.NewPairer(t.Definitions)
-	p.ThreadOf = t.switchOf
+	p := t.pairer()
 	sc := t.scanner()
 	for sc.Scan() {
 		rec := sc.Record()

@@ -83,7 +83,7 @@ func parseTCP(addr string, bad func(string) (Spec, error)) (Spec, error) {
 		return bad("port is not a number from 1 to 65535")
 	}
 	if host == "" {
-		host = "localhost"
+		host = "127.0.0.1" // a name would cost a look-up
 	}
 	return Spec{Scheme: TCP, Addr: net.JoinHostPort(host, port)}, nil
 }

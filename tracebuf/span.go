@@ -11,6 +11,9 @@ type Span struct {
 	// ID of the enclosing span, 0 if there is none. An enclosing span may never
 	// end, in which case it comes in Unmatched.
 	ID, Parent uint64
+	// Root is the ID of the outermost enclosing span, ID itself if there is
+	// none.
+	Root uint64
 	Name       string
 	// Start and End are in nanoseconds since the guest's boot.
 	Start, End uint64
@@ -241,7 +244,7 @@ func (p *Pairer) end(r *Record, role role, thread string, unsure bool) (Span, bo
 		return Span{}, false
 	}
 	s := Span{
-		ID: stack[i].id, Name: role.base,
+		ID: stack[i].id, Root: stack[0].id, Name: role.base,
 		Start: stack[i].record.Time, End: r.Time,
 		Failed: role.kind == fails,
 		Enter:  stack[i].record, Leave: r.Clone(),

@@ -79,7 +79,7 @@ func newTraceExport(e env) *cobra.Command {
 		Use:   "export TARGET -e NAME.dbg (-o FILE | --to URL)",
 		Short: "Export the trace buffer's spans: OTLP, Perfetto",
 		Long: `export pairs the records of the trace buffer to spans and writes them to a file
-(--format otlp, otlp-json or perfetto), or sends them to an OpenTelemetry
+(--format otlp, otlp-json, perfetto or chrome), or sends them to an OpenTelemetry
 receiver: --to grpc://HOST:4317 or http://HOST:4318.`,
 		Args: exactArgs("a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,7 +101,7 @@ receiver: --to grpc://HOST:4317 or http://HOST:4318.`,
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&form, "format", "otlp", "otlp, otlp-json or perfetto")
+	cmd.Flags().StringVar(&form, "format", "otlp", "otlp, otlp-json, perfetto or chrome")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write, - for stdout")
 	cmd.Flags().StringVar(&push.URL, "to", "", "the receiver: grpc://HOST:PORT or http://HOST:PORT")
 	cmd.Flags().StringToStringVar(&push.Headers, "header", nil, "NAME=VALUE to send along")

@@ -1,0 +1,50 @@
+package ukdbg
+
+import (
+	"context"
+
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// processors is a machine whose register sets are read once an epoch: attach,
+// the kernel's threads and a backtrace all want them. How many processors there
+// are is asked once.
+type processors struct {
+	machine
+	cpus []target.CPU
+	regs map[target.CPU]target.Regs
+}
+
+func newProcessors(m machine) *processors {
+	return &processors{machine: m, regs: map[target.CPU]target.Regs{}}
+}
+
+// forget drops the registers, because the guest ran or was written.
+func (p *processors) forget() { clear(p.regs) }
+
+func (p *processors) CPUs(ctx context.Context) ([]target.CPU, error) {
+	if p.cpus == nil {
+		cpus, err := p.machine.CPUs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.cpus = cpus
+	}
+	return p.cpus, nil
+}
+
+func (p *processors) ReadRegisters(ctx context.Context, cpu target.CPU) (target.Regs, error) {
+	if r, ok := p.regs[cpu]; ok {
+		return r, nil
+	}
+	r, err := p.machine.ReadRegisters(ctx, cpu)
+	if err == nil {
+		p.regs[cpu] = r
+	}
+	return r, err
+}
+
+// ReadMany hands on the power to read many ranges in one go.
+func (p *processors) ReadMany(ctx context.Context, r []target.Range) error {
+	return target.ReadMany(ctx, p.machine, r)
+}
