@@ -12,12 +12,9 @@ UK_TRACEPOINT(free, "%p", void *);
 
 struct uk_alloc *_uk_alloc_head;
 
-void *uk_malloc(struct uk_alloc *a, size_t size)
+/* Writes the record of how an allocation ended. */
+static void *traced(void *p)
 {
-	void *p;
-
-	trace_malloc(size);
-	p = a->malloc(a, size);
 	if (p)
 		trace_malloc_ret(p);
 	else
@@ -25,7 +22,17 @@ void *uk_malloc(struct uk_alloc *a, size_t size)
 	return p;
 }
 
-void *uk_calloc(struct uk_alloc *a, size_t n, size_t size) { return a->calloc(a, n, size); }
+void *uk_malloc(struct uk_alloc *a, size_t size)
+{
+	trace_malloc(size);
+	return traced(a->malloc(a, size));
+}
+
+void *uk_calloc(struct uk_alloc *a, size_t n, size_t size)
+{
+	trace_malloc(n * size);
+	return traced(a->calloc(a, n, size));
+}
 
 void uk_free(struct uk_alloc *a, void *p)
 {
