@@ -43,13 +43,11 @@ type Session struct {
 	spec target.Spec
 
 	machine *processors // the target; registers are remembered for an epoch
-	live    live // nil for a dump
+	live    live        // nil for a dump
 	mem     *cache
 	arch    *arch.Arch
 	cpus    []target.CPU
 	stopCPU target.CPU
-	// found tells how the guest was when it was opened, for the farewell.
-	found string
 
 	image    *symbolizer.Image // nil without an image
 	mapping  symbolizer.Mapping

@@ -41,7 +41,6 @@ type REPL struct {
 	examined ukdbg.Examined // where x goes on
 	displays []display
 	lastDisp int
-	bpAddr   map[int]bool
 	depth    int // of nested source files
 	ints     interrupts
 	failed   bool

@@ -14,8 +14,8 @@ type command struct {
 	aliases []string
 	// args shows the arguments in the help, "" if it takes none.
 	args string
-	// help is one line; more is shown by "help NAME" after it.
-	help, more string
+	// help is one line.
+	help string
 	// topic groups the commands in the help.
 	topic string
 	// complete proposes words for the arguments, nil for none.

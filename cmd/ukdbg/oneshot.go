@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"syscall"
 
-	"os"
-
 	"github.com/ukdbg/ukdbg"
-	"github.com/ukdbg/ukdbg/target"
 )
 
 // once opens a target, runs f and gives the guest back, whatever happens
@@ -49,16 +47,4 @@ func printJSON(e env, v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
-}
-
-// pauseJSON is what each verb's JSON says of what it cost the guest.
-type pauseJSON struct {
-	StoppedNS int64 `json:"stopped_ns"`
-	LongestNS int64 `json:"longest_ns"`
-	Stops     int   `json:"stops"`
-	Running   bool  `json:"left_running"`
-}
-
-func pauseOf(f target.Farewell) pauseJSON {
-	return pauseJSON{f.Stopped.Nanoseconds(), f.Longest.Nanoseconds(), f.Stops, f.Running}
 }
