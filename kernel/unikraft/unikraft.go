@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/ukdbg/ukdbg/kernel"
 	"github.com/ukdbg/ukdbg/target"
@@ -85,11 +86,14 @@ func (k *Kernel) Version() string { return k.version }
 // versionTexts match the strings of the boot banner and the crash screen: with
 // the codename first, "Powered by Unikraft Calypso (0.17.0~eaf6fda)" or
 // "   Calypso 0.17.0~eaf6fda\n" (lib/ukboot/banner.c).
-var versionTexts = []*regexp.Regexp{
-	regexp.MustCompile(`Unikraft ([A-Z][a-z]{2,20}) \(?(\d+\.\d+[0-9A-Za-z.~_-]{0,40})`),
-	regexp.MustCompile(`Unikraft crash - ([A-Z][a-z]{2,20}) \((\d+\.\d+[0-9A-Za-z.~_-]{0,40})`),
-	regexp.MustCompile(`  ([A-Z][a-z]{2,20}) (\d+\.\d+\.\d+[0-9A-Za-z.~_-]{0,40})[\n\x00]`),
-}
+// Compiled when first asked for: an init would cost every start of the command.
+var versionTexts = sync.OnceValue(func() []*regexp.Regexp {
+	return []*regexp.Regexp{
+		regexp.MustCompile(`Unikraft ([A-Z][a-z]{2,20}) \(?(\d+\.\d+[0-9A-Za-z.~_-]{0,40})`),
+		regexp.MustCompile(`Unikraft crash - ([A-Z][a-z]{2,20}) \((\d+\.\d+[0-9A-Za-z.~_-]{0,40})`),
+		regexp.MustCompile(`  ([A-Z][a-z]{2,20}) (\d+\.\d+\.\d+[0-9A-Za-z.~_-]{0,40})[\n\x00]`),
+	}
+})
 
 // maxVersion bounds what is taken for a version, in bytes.
 const maxVersion = 64
@@ -102,7 +106,7 @@ func findVersion(img Image) string {
 		return full + " " + name
 	}
 	rodata := img.ReadOnlyData()
-	for _, re := range versionTexts {
+	for _, re := range versionTexts() {
 		if m := re.FindSubmatch(rodata); m != nil {
 			return fmt.Sprintf("%s %s", m[2], m[1])
 		}
