@@ -26,6 +26,18 @@ type FaultReport struct {
 // Fault explains the crash the guest is stopped in: from what its console ring
 // says, and from the machine itself. asserts.ErrNoFault says that it shows none.
 func (s *Session) Fault(ctx context.Context) (FaultReport, error) {
+	return s.fault(ctx, s.printedFault(ctx))
+}
+
+// MachineFault explains the crash from the machine alone: registers, page
+// tables, the trap's frame and the functions on the stack, as for a guest that
+// keeps no console text, or whose text is not to be trusted.
+func (s *Session) MachineFault(ctx context.Context) (FaultReport, error) {
+	return s.fault(ctx, nil)
+}
+
+// fault explains the crash; f is what the guest printed of it, nil for nothing.
+func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, error) {
 	thread, err := s.CurrentThread(ctx, s.stopCPU)
 	if err != nil {
 		return FaultReport{}, err
@@ -36,7 +48,6 @@ func (s *Session) Fault(ctx context.Context) (FaultReport, error) {
 	}
 	at := faultFrame(physical)
 	m := s.machineAt(ctx, thread, physical, at)
-	f := s.printedFault(ctx)
 	if f == nil {
 		if f, err = asserts.Decode(ctx, m); err != nil {
 			return FaultReport{}, err
@@ -74,7 +85,7 @@ func faultFrame(frames []unwind.Frame) int {
 func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame, at int) asserts.Machine {
 	m := asserts.Machine{
 		Regs: frames[at].Regs, Memory: s.mem, Symbol: s.Symbolize, Section: s.SectionName,
-		Thread: t.Name,
+		Thread: t.Name, Trapped: at > 0,
 	}
 	if sr, ok := s.machine.machine.(target.SystemRegisters); ok {
 		if raw, err := sr.ReadSystemRegisters(ctx, s.stopCPU); err == nil {

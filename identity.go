@@ -8,7 +8,6 @@ import (
 
 	"github.com/ukdbg/ukdbg/kernel/unikraft"
 	"github.com/ukdbg/ukdbg/symbolizer"
-	"github.com/ukdbg/ukdbg/symbolizer/ctype"
 	"github.com/ukdbg/ukdbg/symbolizer/unwind"
 	"github.com/ukdbg/ukdbg/target"
 )
@@ -53,14 +52,7 @@ func (s *Session) Warning() string { return s.warning }
 // the unwinder that knows its traps.
 func (s *Session) recognise() error {
 	var opt unwind.Options
-	if s.image.HasDWARF() {
-		if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
-			s.types = nil
-		}
-	} else {
-		s.typesErr = symbolizer.ErrNoDWARF
-	}
-	img := unikraft.FromSymbolizer(s.image, s.types)
+	img := s.kernelImage
 	switch {
 	case !unikraft.Detect(img):
 		s.noKernel = "the image is no kernel known here"

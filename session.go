@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ukdbg/ukdbg/corefile"
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/kernel"
+	"github.com/ukdbg/ukdbg/kernel/unikraft"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/ctype"
 	"github.com/ukdbg/ukdbg/symbolizer/expr"
@@ -49,16 +51,17 @@ type Session struct {
 	cpus    []target.CPU
 	stopCPU target.CPU
 
-	image    *symbolizer.Image // nil without an image
-	mapping  symbolizer.Mapping
-	identity symbolizer.Identity
-	unwinder *unwind.Unwinder
-	types    *ctype.Types // nil without debug information
-	typesErr error
-	env      *expr.Env
-	kernel   kernel.Kernel // nil if none was recognised
-	noKernel string        // why
-	warning  string
+	image       *symbolizer.Image // nil without an image
+	mapping     symbolizer.Mapping
+	identity    symbolizer.Identity
+	unwinder    *unwind.Unwinder
+	types       *ctype.Types // nil without debug information
+	typesErr    error
+	env         *expr.Env
+	kernel      kernel.Kernel  // nil if none was recognised
+	kernelImage unikraft.Image // the image as a Unikraft, which it may not be
+	noKernel    string         // why
+	warning     string
 
 	epoch       uint64
 	threads     []Thread
@@ -89,13 +92,44 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 			return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
 		}
 	}
-	if err := s.reach(ctx); err != nil {
+	// The stub is waited for most of the time: read the image meanwhile.
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		s.readImage()
+	}()
+	err = s.reach(ctx)
+	<-read
+	if err != nil {
 		return nil, err
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.abandon(ctx))
 	}
 	return s, nil
+}
+
+// readImage does what needs no guest and would take time later: the index of
+// types, and the tables behind the first name and the first stack frame.
+func (s *Session) readImage() {
+	if s.image == nil {
+		return
+	}
+	s.typesErr = symbolizer.ErrNoDWARF
+	if s.image.HasDWARF() {
+		if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
+			s.types = nil
+		}
+	}
+	s.kernelImage = unikraft.FromSymbolizer(s.image, s.types)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.kernelImage.WaitObjects() })
+	wg.Go(func() {
+		s.image.CFI()
+		// Whether it has a name is of no interest here.
+		_, _ = s.image.Resolve(s.image.Entry())
+	})
+	wg.Wait()
 }
 
 // OpenImage makes a session of an image alone, or of nothing: for console logs.

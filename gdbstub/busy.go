@@ -51,6 +51,11 @@ func peers(spec target.Spec) (s peerState) {
 		if err != nil || perr != nil || !isLocal(host) {
 			return s
 		}
+		var found peerState
+		err = establishedTCP(func(p uint16, inode uint32) { found.countSocket(p == uint16(n), inode) })
+		if err == nil {
+			return found
+		}
 		for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 			eachLine(table, func(f [][]byte) { s.countTCP(f, uint16(n)) })
 		}
@@ -106,9 +111,18 @@ func (s *peerState) countTCP(f [][]byte, port uint16) {
 	if _, err := hex.Decode(b[:], p); err != nil || uint16(b[0])<<8|uint16(b[1]) != port {
 		return
 	}
-	if string(f[9]) == "0" {
+	inode, err := strconv.ParseUint(string(f[9]), 10, 32)
+	s.countSocket(err == nil, uint32(inode))
+}
+
+// countSocket takes an established connection, if it is the server's; one that
+// nobody has accepted has inode 0.
+func (s *peerState) countSocket(ours bool, inode uint32) {
+	switch {
+	case !ours:
+	case inode == 0:
 		s.queued++
-	} else {
+	default:
 		s.served++
 	}
 }

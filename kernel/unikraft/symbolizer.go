@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/ctype"
@@ -14,12 +15,16 @@ import (
 type elfImage struct {
 	img   *symbolizer.Image
 	types *ctype.Types
+	// waits is looked for once: it goes through every variable of the image.
+	waits func() []WaitObject
 }
 
 // FromSymbolizer makes an Image of an ELF image. Types is nil for an image
 // without DWARF, of which only symbols can be told.
 func FromSymbolizer(img *symbolizer.Image, types *ctype.Types) Image {
-	return &elfImage{img: img, types: types}
+	e := &elfImage{img: img, types: types}
+	e.waits = sync.OnceValue(e.findWaits)
+	return e
 }
 
 func (e *elfImage) Arch() *arch.Arch { return e.img.Arch() }
@@ -89,7 +94,9 @@ const (
 )
 
 // WaitObjects looks through the variables at file scope and their members.
-func (e *elfImage) WaitObjects() []WaitObject {
+func (e *elfImage) WaitObjects() []WaitObject { return e.waits() }
+
+func (e *elfImage) findWaits() []WaitObject {
 	if e.types == nil {
 		return nil
 	}
