@@ -14,7 +14,7 @@ type Span struct {
 	// Root is the ID of the outermost enclosing span, ID itself if there is
 	// none.
 	Root uint64
-	Name       string
+	Name string
 	// Start and End are in nanoseconds since the guest's boot.
 	Start, End uint64
 	// Failed: it ended by X_err.
