@@ -51,17 +51,18 @@ func (k *Kernel) TrapCause(ctx context.Context, handler []unwind.Frame) (trap, c
 }
 
 // x86ErrorCode reads orig_rax of the struct __regs that a trap stub has pushed:
-// while the handler runs it lies at the stub's stack pointer. Its rsp and rip
-// were read by the unwinder too, so the place is proved by comparing the stack
-// pointers it would restore: the frame's CFA is the interrupted stack pointer.
+// while the handler runs it lies at the stub's stack pointer. Call frame
+// information proves that it does: the CFA it gives is either the end of rip's
+// slot, as in Unikraft, or the stack pointer to be restored.
 func (k *Kernel) x86ErrorCode(ctx context.Context, stub *unwind.Frame) (code uint64, ok bool) {
 	l := &layouter{img: k.cfg.Image}
-	pushed, rsp := l.required("__regs", "orig_rax"), l.required("__regs", "rsp")
+	pushed, rip, rsp := l.required("__regs", "orig_rax"), l.required("__regs", "rip"), l.required("__regs", "rsp")
 	b := make([]byte, l.size("__regs"))
-	if len(l.missing) > 0 || len(b) == 0 || target.ReadFull(ctx, k.cfg.Memory, b, stub.Regs.SP()) != nil {
+	at := stub.Regs.SP()
+	if len(l.missing) > 0 || len(b) == 0 || target.ReadFull(ctx, k.cfg.Memory, b, at) != nil {
 		return 0, false
 	}
-	if sp, ok := rsp.get(b); !ok || sp != stub.CFA {
+	if sp, _ := rsp.get(b); stub.CFA != at+rip.off+rip.size && stub.CFA != sp {
 		return 0, false
 	}
 	return pushed.get(b)
