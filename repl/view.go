@@ -112,7 +112,7 @@ func (r *REPL) frameText(f ukdbg.Frame, args bool) string {
 func (r *REPL) frameBody(f ukdbg.Frame, args bool) string {
 	var b strings.Builder
 	// gdb shows the address where it is not the start of a line.
-	if !f.LineStart && !f.Inline {
+	if !f.LineStart {
 		fmt.Fprintf(&b, "0x%016x in ", f.PC)
 	}
 	if f.Loc.Function == "" {

@@ -91,10 +91,10 @@ func attach(ctx context.Context, e env, flags *targetFlags, target string, files
 		}
 	}
 	for _, l := range lines {
+		// As in gdb, one that fails does not keep the next from running; the exit
+		// status tells.
 		if err := r.Execute(ctx, l); repl.IsQuit(err) {
 			return nil
-		} else if err != nil && batch {
-			break
 		}
 		if ctx.Err() != nil {
 			return nil
