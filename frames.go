@@ -28,14 +28,18 @@ type Frame struct {
 	Why string
 	// Inline: the function is inlined into the next frame.
 	Inline bool
-	// LineStart: PC is the first address of the line.
+	// LineStart: PC is the first address of the line, or belongs to a function
+	// inlined here: no address is shown.
 	LineStart bool
 	// Trap: the frame was interrupted by a trap, not by a call.
 	Trap bool
+	// TailCall: the function ended in a jump to the one before it and is on the
+	// stack no more; the call sites of the debug information prove it was there.
+	TailCall bool
 	// Found says how the frame was found; Doubt is "" for ways that are exact.
 	Found, Doubt string
 
-	physical int // index into the physical frames
+	physical int // index into stack
 	depth    int // of inlined calls, 0 for the innermost
 	stack    []unwind.Frame
 	epoch    uint64
@@ -64,14 +68,16 @@ func (s *Session) Backtrace(ctx context.Context, t Thread) ([]Frame, error) {
 	return s.expand(physical), err
 }
 
-// expand gives inlined calls frames of their own.
+// expand gives inlined calls and functions that left by a jump frames of their
+// own.
 func (s *Session) expand(physical []unwind.Frame) []Frame {
+	stack := s.withTailCalls(physical)
 	var out []Frame
-	for i := range physical {
-		p := &physical[i]
+	for i := range stack {
+		p := &stack[i]
 		f := Frame{
-			PC: p.PC, CFA: p.CFA, Regs: p.Regs, Trap: p.Trap, Found: p.How.String(),
-			physical: i, stack: physical, epoch: s.epoch,
+			PC: p.PC, CFA: p.CFA, Regs: p.Regs, Trap: p.Trap, TailCall: p.How == unwind.CallSite, Found: p.How.String(),
+			physical: i, stack: stack, epoch: s.epoch,
 		}
 		if p.How == unwind.Scan {
 			f.Doubt = "found by scanning the stack"
@@ -90,13 +96,38 @@ func (s *Session) expand(physical []unwind.Frame) []Frame {
 		if r, ok := s.lineRange(p.LookupPC); ok {
 			start = r.start == p.PC
 		}
+		if f.TailCall {
+			// What the jump is inlined into has no frame either in gdb.
+			locs = locs[:1]
+			locs[0].Inline = false
+		}
 		for k, l := range locs {
 			f.Level, f.Loc, f.Inline, f.depth = len(out), l, l.Inline, k
-			f.LineStart = start && k == 0
+			// What another function is inlined into has no address of its own.
+			f.LineStart = start || k > 0
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// withTailCalls adds the frames of functions that left by a jump.
+func (s *Session) withTailCalls(physical []unwind.Frame) []unwind.Frame {
+	if s.image == nil {
+		return physical
+	}
+	return unwind.TailCalls(symbolizer.Mappings{s.mapping}, physical)
+}
+
+// returnsTo is the frame that the function of f returns to, nil for the
+// outermost: one that is on the stack.
+func (f *Frame) returnsTo() *unwind.Frame {
+	for i := f.physical + 1; i < len(f.stack); i++ {
+		if f.stack[i].How != unwind.CallSite {
+			return &f.stack[i]
+		}
+	}
+	return nil
 }
 
 // Resolve names a run-time address. For a return address pass the address minus

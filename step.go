@@ -89,13 +89,16 @@ func (s *Session) Finish(ctx context.Context, t Thread, f Frame) (StopReport, er
 	if f.epoch != s.epoch {
 		return StopReport{}, ErrStale
 	}
-	if f.Inline {
+	// Nothing returns to a function that left by a jump, nor to what is inlined
+	// into it.
+	if f.Inline && !f.TailCall {
 		return s.leaveInlined(ctx, t, f)
 	}
-	if f.physical+1 >= len(f.stack) {
+	caller := f.returnsTo()
+	if caller == nil {
 		return StopReport{}, errors.New("the outermost frame has no caller to return to")
 	}
-	return s.runToFrame(ctx, f.stack[f.physical+1].PC, f.stack[f.physical].CFA)
+	return s.runToFrame(ctx, caller.PC, f.CFA)
 }
 
 // leaveInlined steps until the inlined copy of a function is behind.
@@ -149,8 +152,8 @@ func (s *Session) RunTo(ctx context.Context, t Thread, f Frame, addrs []uint64) 
 		own = append(own, target.Breakpoint{Kind: s.breakKind, Addr: a})
 	}
 	var outPC, outSP uint64
-	if f.physical+1 < len(f.stack) {
-		outPC, outSP = f.stack[f.physical+1].PC, f.stack[f.physical].CFA
+	if caller := f.returnsTo(); caller != nil {
+		outPC, outSP = caller.PC, f.CFA
 		own = append(own, target.Breakpoint{Kind: s.breakKind, Addr: outPC})
 	}
 	return s.runFor(ctx, own, func(ctx context.Context, cpu target.CPU, regs *target.Regs) bool {

@@ -103,14 +103,11 @@ func matches(full, typed string) bool {
 // entryOf returns the entry of the function at addr, which may be a split off
 // part of it. Without debug information a symbol is its own entry.
 func (im *Image) entryOf(addr uint64) (uint64, bool) {
-	u, t, i := im.funcAt(addr)
+	u, t, i := im.outermostAt(addr)
 	if u == nil {
 		s, ok := im.Symbol(addr)
 		// f.cold is no function, f.constprop.0 is one.
 		return addr, ok && !strings.HasSuffix(s.Name, ".cold")
-	}
-	for t.Funcs[i].Parent >= 0 {
-		i = int(t.Funcs[i].Parent)
 	}
 	return t.Funcs[i].Entry, true
 }

@@ -27,10 +27,7 @@ type Function struct {
 // Function returns the function whose code is at addr, not an inlined one. By
 // the symbol table alone it has one range and no line.
 func (im *Image) Function(addr uint64) (Function, bool) {
-	if u, t, i := im.funcAt(addr); u != nil {
-		for t.Funcs[i].Parent >= 0 {
-			i = int(t.Funcs[i].Parent)
-		}
+	if u, t, i := im.outermostAt(addr); u != nil {
 		return im.function(u, t, i), true
 	}
 	i, _ := im.symbolIndex(addr)
@@ -58,6 +55,17 @@ func (im *Image) funcAt(addr uint64) (*dies.Unit, *dies.FuncTable, int) {
 		}
 	}
 	return nil, nil, -1
+}
+
+// outermostAt is funcAt for the function that really is there, not inlined.
+func (im *Image) outermostAt(addr uint64) (*dies.Unit, *dies.FuncTable, int) {
+	u, t, i := im.funcAt(addr)
+	if t != nil {
+		for t.Funcs[i].Parent >= 0 {
+			i = int(t.Funcs[i].Parent)
+		}
+	}
+	return u, t, i
 }
 
 func (im *Image) function(u *dies.Unit, t *dies.FuncTable, i int) Function {

@@ -36,6 +36,7 @@ type Image struct {
 	info       debugInfo
 	demangled  sync.Map // linkage name → string
 	cfi        cfiData
+	tails      tailCalls
 }
 
 // mapAbove is the file size from which a file is mapped and not read. A small

@@ -25,6 +25,9 @@ const (
 	// Scan: a word on the stack looks like a return address. It may be a
 	// left-over of an earlier call.
 	Scan
+	// CallSite: not on the stack any more; call sites say that the function
+	// left by a jump to the one before it. See TailCalls.
+	CallSite
 )
 
 func (h How) String() string {
@@ -39,6 +42,8 @@ func (h How) String() string {
 		return "frame-pointer"
 	case Scan:
 		return "scan"
+	case CallSite:
+		return "call-site"
 	}
 	return fmt.Sprintf("How(%d)", uint8(h))
 }

@@ -48,8 +48,9 @@ type stop struct {
 }
 
 type gdbFrame struct {
-	pc   uint64
-	regs map[string]uint64
+	pc       uint64
+	tailCall bool
+	regs     map[string]uint64
 }
 
 // compared names the registers compared in every frame.
@@ -60,52 +61,77 @@ func compared(a *arch.Arch) []string {
 	return []string{"rsp", "rbx", "rbp", "r12", "r13", "r14", "r15"}
 }
 
-// gdbStops lets gdb drive the guest: it stops at each break in turn, then steps
-// from there in strides, and tells registers, memory and backtrace each time.
-func gdbStops(t *testing.T, vm *guesttest.VM, a *arch.Arch, breaks []string, strides int) []stop {
+// script is what gdb is told to do.
+type script struct {
+	strings.Builder
+	arch  *arch.Arch
+	dir   string // for the stacks
+	stops int
+}
+
+func newScript(t *testing.T, a *arch.Arch) *script {
 	t.Helper()
-	dir := t.TempDir()
-	var s strings.Builder
-	say := func(format string, args ...any) { fmt.Fprintf(&s, format+"\n", args...) }
-	say("set pagination off\nset confirm off\nset width 0\nset backtrace limit 64\nset backtrace past-main on")
+	s := &script{arch: a, dir: t.TempDir()}
+	s.say("set pagination off\nset confirm off\nset width 0\nset backtrace limit 64\nset backtrace past-main on")
 	python, err := filepath.Abs("testdata/frames.py")
 	if err != nil {
 		t.Fatal(err)
 	}
-	say("source %s", python)
-	say("target remote %s", strings.TrimPrefix(vm.GDBAddr(), "tcp:"))
-	n := 0
-	report := func() {
-		say("echo \\n@stop %d\\n", n)
-		for _, r := range a.Regs {
-			if r.Bits == 64 && r.Num < 50 && !strings.Contains(r.Name, "TPIDR") {
-				say("printf \"@reg %s %%lx\\n\", $%s", r.Name, r.Name)
-			}
+	s.say("source %s", python)
+	return s
+}
+
+func (s *script) say(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
+
+// report lets gdb tell registers, memory and backtrace.
+func (s *script) report() {
+	s.say("echo \\n@stop %d\\n", s.stops)
+	for _, r := range s.arch.Regs {
+		if r.Bits == 64 && r.Num < 50 && !strings.Contains(r.Name, "TPIDR") {
+			s.say("printf \"@reg %s %%lx\\n\", $%s", r.Name, r.Name)
 		}
-		say("python save('%s/%d')", dir, n)
-		say("python frames(%q)", strings.Join(compared(a), " "))
-		n++
 	}
-	for _, b := range breaks {
-		say("tbreak %s\ncontinue", b)
-		report()
-	}
-	for i := range strides {
-		say("stepi %d", 61+i*7)
-		report()
-	}
-	say("detach")
-	script := filepath.Join(dir, "script")
-	if err := os.WriteFile(script, []byte(s.String()), 0o644); err != nil {
+	s.say("python save('%s/%d')", s.dir, s.stops)
+	s.say("python frames(%q)", strings.Join(compared(s.arch), " "))
+	s.stops++
+}
+
+// run gives the script to gdb and returns the stops it reports.
+func (s *script) run(t *testing.T, debug string) []stop {
+	t.Helper()
+	path := filepath.Join(s.dir, "script")
+	if err := os.WriteFile(path, []byte(s.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "gdb-multiarch", "-nx", "-batch", "-x", script, vm.Debug).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "gdb-multiarch", "-nx", "-batch", "-x", path, debug).CombinedOutput()
 	if err != nil {
 		t.Fatalf("gdb-multiarch is needed by this test (make tools installs it): %v\n%s", err, out)
 	}
-	return parseStops(t, string(out), dir, a)
+	stops := parseStops(t, string(out), s.dir, s.arch)
+	if len(stops) != s.stops {
+		t.Fatalf("%d stops of %d\n%s", len(stops), s.stops, out)
+	}
+	return stops
+}
+
+// gdbStops lets gdb drive the guest: it stops at each break in turn, then steps
+// from there in strides, and tells registers, memory and backtrace each time.
+func gdbStops(t *testing.T, vm *guesttest.VM, a *arch.Arch, breaks []string, strides int) []stop {
+	t.Helper()
+	s := newScript(t, a)
+	s.say("target remote %s", strings.TrimPrefix(vm.GDBAddr(), "tcp:"))
+	for _, b := range breaks {
+		s.say("tbreak %s\ncontinue", b)
+		s.report()
+	}
+	for i := range strides {
+		s.say("stepi %d", 61+i*7)
+		s.report()
+	}
+	s.say("detach")
+	return s.run(t, vm.Debug)
 }
 
 func parseStops(t *testing.T, out, dir string, a *arch.Arch) []stop {
@@ -120,7 +146,7 @@ func parseStops(t *testing.T, out, dir string, a *arch.Arch) []stop {
 	}
 	for _, line := range strings.Split(out, "\n") {
 		f := strings.Fields(line)
-		if len(f) < 2 {
+		if len(f) < 2 || f[0] == "@frame" && len(f) < 3 {
 			continue
 		}
 		switch f[0] {
@@ -137,10 +163,10 @@ func parseStops(t *testing.T, out, dir string, a *arch.Arch) []stop {
 			s.mem.addr = s.regs.SP() &^ 4095
 		case "@frame":
 			s := &stops[len(stops)-1]
-			g := gdbFrame{pc: hex(f[1]), regs: map[string]uint64{}}
+			g := gdbFrame{pc: hex(f[1]), tailCall: f[2] == "1", regs: map[string]uint64{}}
 			for i, name := range compared(a) {
-				if i+2 < len(f) {
-					g.regs[name] = hex(f[i+2])
+				if i+3 < len(f) {
+					g.regs[name] = hex(f[i+3])
 				}
 			}
 			s.frames = append(s.frames, g)
@@ -153,6 +179,7 @@ func parseStops(t *testing.T, out, dir string, a *arch.Arch) []stop {
 func sameAsGDB(t *testing.T, mods symbolizer.Mappings, a *arch.Arch, s *stop, opt unwind.Options) {
 	t.Helper()
 	frames, err := unwind.Unwind(context.Background(), s.mem, mods, s.regs, opt)
+	frames = unwind.TailCalls(mods, frames)
 	describe := func() string {
 		var b strings.Builder
 		for i := range max(len(frames), len(s.frames)) {
@@ -164,7 +191,7 @@ func sameAsGDB(t *testing.T, mods symbolizer.Mappings, a *arch.Arch, s *stop, op
 				fmt.Fprintf(&b, "  %2d ours %#x %s", i, frames[i].PC, frames[i].How)
 			}
 			if i < len(s.frames) {
-				fmt.Fprintf(&b, "  gdb %#x", s.frames[i].pc)
+				fmt.Fprintf(&b, "  gdb %#x jumped %v", s.frames[i].pc, s.frames[i].tailCall)
 			}
 			fmt.Fprintf(&b, "  %s\n", name)
 		}
@@ -179,7 +206,7 @@ func sameAsGDB(t *testing.T, mods symbolizer.Mappings, a *arch.Arch, s *stop, op
 		return
 	}
 	for i := range frames {
-		if frames[i].PC != s.frames[i].pc {
+		if frames[i].PC != s.frames[i].pc || (frames[i].How == unwind.CallSite) != s.frames[i].tailCall {
 			t.Errorf("frame %d differs (%v)\n%s", i, err, describe())
 			return
 		}
@@ -208,15 +235,23 @@ func TestSameFramesAsGDB(t *testing.T) {
 			}
 			mods := symbolizer.Mappings{{Image: im}}
 			stops := gdbStops(t, vm, im.Arch(), []string{"uk_sched_thread_sleep", "disk_transfer", "send_reply", "bbuddy_palloc", "request_parse", "uk_mutex_unlock"}, 24)
-			if len(stops) != 30 {
-				t.Fatalf("%d stops", len(stops))
-			}
-			total := 0
+			total, jumped := 0, 0
 			for i := range stops {
 				sameAsGDB(t, mods, im.Arch(), &stops[i], unwind.Options{})
 				total += len(stops[i].frames)
+				jumped += tailCalls(stops[i].frames)
 			}
-			t.Logf("%d frames in %d stops", total, len(stops))
+			t.Logf("%d frames in %d stops, %d of functions that left by a jump", total, len(stops), jumped)
 		})
 	}
+}
+
+func tailCalls(frames []gdbFrame) int {
+	n := 0
+	for _, f := range frames {
+		if f.tailCall {
+			n++
+		}
+	}
+	return n
 }

@@ -107,3 +107,13 @@ func plan(attrs []attrSpec, f format) []skipStep {
 	}
 	return steps
 }
+
+// pass moves r behind the attributes of an entry.
+func (a *abbrev) pass(r *dwbuf.Reader, f format) {
+	for _, s := range a.skip {
+		r.Skip(s.fixed)
+		if s.form != 0 {
+			s.form.read(r, f, 0)
+		}
+	}
+}

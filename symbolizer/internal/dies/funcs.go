@@ -111,12 +111,7 @@ func (u *Unit) scan(t *FuncTable) error {
 				inside = i
 			}
 		default:
-			for _, s := range a.skip {
-				r.Skip(s.fixed)
-				if s.form != 0 {
-					s.form.read(&r, u.format, 0)
-				}
-			}
+			a.pass(&r, u.format)
 		}
 		if r.Failed() {
 			return errEntries

@@ -18,9 +18,10 @@ def save(path):
 
 
 def frames(registers):
-    """Prints the frames that are on the stack: no inlined calls, and no tail calls, which gdb infers."""
+    """Prints the frames but those of inlined calls; the third word tells those of functions that left by a jump."""
     f = gdb.newest_frame()
     while f:
-        if f.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
-            print("@frame %x" % f.pc(), *["%x" % (int(f.read_register(r)) & MASK) for r in registers.split()])
+        if f.type() != gdb.INLINE_FRAME:
+            values = ["%x" % (int(f.read_register(r)) & MASK) for r in registers.split()]
+            print("@frame %x" % f.pc(), int(f.type() == gdb.TAILCALL_FRAME), *values)
         f = f.older()
