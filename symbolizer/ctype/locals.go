@@ -154,23 +154,14 @@ func (l Local) Value(r *Reader, f *Frame) Value {
 	if err != nil {
 		return r.FailType(l.Type, err)
 	}
-	// In a caller, the place at the call itself is asked first: what a call
-	// preserves is still there, even if it is not used after it. What a call may
-	// destroy is not, but the place after it may be another.
-	x := &evaluator{ts: l.ts, r: r, frame: f, unit: e.Unit, fn: l.scope.outer}
-	v := r.FailType(l.Type, ErrOptimizedOut)
+	// In a caller it is the place at the call itself that counts: the code behind
+	// it may belong to another path, where the call does not return to it, and a
+	// place there may hold anything.
 	if expr, ok := pick(locs, f.LookupPC); ok && len(expr) > 0 {
-		v = x.object(l.Type, expr)
+		x := &evaluator{ts: l.ts, r: r, frame: f, unit: e.Unit, fn: l.scope.outer}
+		return x.object(l.Type, expr)
 	}
-	if v.err == nil || f.PC == f.LookupPC {
-		return v
-	}
-	if expr, ok := pick(locs, f.PC); ok && len(expr) > 0 {
-		if after := x.object(l.Type, expr); after.err == nil {
-			return after
-		}
-	}
-	return v
+	return r.FailType(l.Type, ErrOptimizedOut)
 }
 
 // pick returns the expression that holds at a link-time address.

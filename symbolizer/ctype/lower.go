@@ -191,7 +191,7 @@ func (x *evaluator) entryValue(block []byte) (uint64, error) {
 		return none()
 	}
 	site := x.ts.callSite(scope.outer, caller.PC, 0)
-	if site == nil || !x.callsHere(site) {
+	if site == nil || !x.callsHere(site, caller, scope.outer) {
 		return none()
 	}
 	it := x.ts.d.Children(site)
@@ -212,30 +212,12 @@ func (x *evaluator) entryValue(block []byte) (uint64, error) {
 		if val == nil || !val.IsBlock() {
 			return none()
 		}
-		up := &evaluator{ts: x.ts, r: x.r, frame: caller, unit: p.Unit, fn: scope.outer, depth: x.depth + 1}
-		ops, err := operations(val.B, p.Unit.AddrSize, p.Unit.OffsetSize())
-		if err != nil {
-			return 0, err
+		v, err := x.inCaller(caller, scope.outer, p, val)
+		var unknown *UnknownRegisterError
+		if errors.As(err, &unknown) {
+			return none()
 		}
-		got, err := up.simple(ops)
-		if err != nil {
-			var unknown *UnknownRegisterError
-			if errors.As(err, &unknown) {
-				return none()
-			}
-			return 0, err
-		}
-		switch got.kind {
-		case InMemory:
-			return got.addr, nil // the value of the expression, not a place
-		case InRegister:
-			v, ok := caller.Regs.Get(got.reg)
-			if !ok {
-				return none()
-			}
-			return v, nil
-		}
-		return Extract(got.data, 0, 0, false), nil
+		return v, err
 	}
 	return none()
 }
@@ -273,17 +255,51 @@ func (ts *Types) callSite(e *dies.Entry, pc uint64, depth int) *dies.Entry {
 	return nil
 }
 
-// callsHere reports whether a call site is known to call this very function: if
-// it calls another, a tail call lies between and its parameters are not ours.
-func (x *evaluator) callsHere(site *dies.Entry) bool {
+// inCaller evaluates an expression of entry e of the caller's function to a value.
+func (x *evaluator) inCaller(caller *Frame, fn, e *dies.Entry, block *dies.Attr) (uint64, error) {
+	up := &evaluator{ts: x.ts, r: x.r, frame: caller, unit: e.Unit, fn: fn, depth: x.depth + 1}
+	ops, err := operations(block.B, e.Unit.AddrSize, e.Unit.OffsetSize())
+	if err != nil {
+		return 0, err
+	}
+	got, err := up.simple(ops)
+	if err != nil {
+		return 0, err
+	}
+	switch got.kind {
+	case InMemory:
+		return got.addr, nil // the value of the expression, not a place
+	case InRegister:
+		v, ok := caller.Regs.Get(got.reg)
+		if !ok {
+			return 0, up.unknown(got.reg)
+		}
+		return v, nil
+	}
+	return Extract(got.data, 0, 0, false), nil
+}
+
+// callsHere reports whether a call site of function fn is known to call this very
+// function: if it calls another, a tail call lies between and its parameters are
+// not ours. A call through a pointer is known where the pointer is.
+func (x *evaluator) callsHere(site *dies.Entry, caller *Frame, fn *dies.Entry) bool {
 	a := site.Attr(dwarf.AttrCallOrigin)
 	if a == nil {
 		a = site.Attr(dwarf.AttrAbstractOrigin)
 	}
 	off, ok := x.ts.d.Ref(a)
 	if !ok {
-		// Called through a pointer: the compiler does not know by whom.
-		return true
+		const attrGNUTarget = dwarf.Attr(0x2113)
+		to := site.Attr(dwarf.AttrCallTarget)
+		if to == nil {
+			to = site.Attr(attrGNUTarget)
+		}
+		entry, known := x.ts.d.Address(x.fn.Unit, x.fn.Attr(dwarf.AttrLowpc))
+		if to == nil || !to.IsBlock() || !known {
+			return false
+		}
+		v, err := x.inCaller(caller, fn, site, to)
+		return err == nil && v == entry+x.r.slide
 	}
 	callee, err := x.ts.d.Entry(off)
 	if err != nil {

@@ -134,11 +134,14 @@ func (e *Env) eval(n node) (ctype.Value, error) {
 // evalType evaluates for the type alone: a value that is not to be had is fine.
 func (e *Env) evalType(n node) (ctype.Value, error) {
 	v, err := e.eval(n)
-	if err != nil && v.Type != nil && v.Err() != nil && v.Type.Kind != ctype.Void {
+	if err != nil && v.Type != nil && v.Err() != nil && (v.Type.Kind != ctype.Void || errors.Is(err, errGeneric)) {
 		return v, nil
 	}
 	return v, err
 }
+
+// errGeneric is the value of what a void pointer points to; its type is known.
+var errGeneric = errorf("Attempt to dereference a generic pointer.")
 
 func (e *Env) evalTruth(n node) (bool, error) {
 	v, err := e.eval(n)
@@ -206,6 +209,10 @@ func (e *Env) index(x, i ctype.Value) (ctype.Value, error) {
 		v := x.Index(k)
 		return v, v.Err()
 	case ctype.Pointer:
+		if t.Elem().Strip().Kind == ctype.Void {
+			v := e.Reader.FailType(t.Elem(), errGeneric)
+			return v, v.Err()
+		}
 		v := x.Index(k)
 		return v, v.Err()
 	}
@@ -232,7 +239,8 @@ func (e *Env) unary(n unary) (ctype.Value, error) {
 				return x, err
 			}
 			if t.Elem().Strip().Kind == ctype.Void {
-				return x, errorf("Attempt to dereference a generic pointer.")
+				v := e.Reader.FailType(t.Elem(), errGeneric)
+			return v, v.Err()
 			}
 			return e.Reader.At(t.Elem(), p), nil
 		case ctype.Array:

@@ -108,8 +108,7 @@ func (p *printer) value(v ctype.Value, depth int) error {
 	case ctype.Array:
 		return p.array(v, t, depth)
 	case ctype.Func:
-		p.put("{" + v.Type.String() + "} " + p.env.address(v.Addr))
-		return nil
+		return p.function(v)
 	case ctype.Void:
 		p.put("void")
 		return nil
@@ -132,6 +131,24 @@ func (p *printer) value(v ctype.Value, depth int) error {
 		data = widen(v, t, data)
 	}
 	return p.scalar(v.Type, t, data)
+}
+
+// function writes a function: what it is, or with a format its first byte, which
+// gdb takes for its value.
+func (p *printer) function(v ctype.Value) error {
+	switch p.format {
+	case 0, 's':
+		p.put("{" + v.Type.String() + "} " + p.env.address(v.Addr))
+		return nil
+	case 'a', 'c':
+		return errors.New("Value can't be converted to integer.")
+	}
+	char := ctype.Basic(ctype.Char, "char", 1, true)
+	data, err := p.env.Reader.At(char, v.Addr).Bytes()
+	if err != nil {
+		return err
+	}
+	return p.formatted(char, char, data, 0)
 }
 
 // widen gives a bit-field as bytes of its type.
