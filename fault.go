@@ -10,7 +10,6 @@ import (
 
 	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/symbolizer/unwind"
-	"github.com/ukdbg/ukdbg/target"
 )
 
 // FaultReport is a fault with what the image tells about it.
@@ -46,8 +45,9 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	if len(physical) == 0 {
 		return FaultReport{}, fmt.Errorf("the stopped thread's stack: %w", uerr)
 	}
-	at := faultFrame(physical)
-	m := s.machineAt(ctx, thread, physical, at)
+	trap := faultFrame(physical)
+	m := s.machineAt(ctx, thread, physical, trap)
+	at := trap + m.Ending.Depth
 	if f == nil {
 		if f, err = asserts.Decode(ctx, m); err != nil {
 			return FaultReport{}, err
@@ -55,7 +55,10 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	} else {
 		asserts.Refine(ctx, f, m)
 	}
-	// The machine's own stack goes further than what the guest printed.
+	s.sourceTells(f, physical, at)
+	// What was not printed is at hand here, and the machine's own stack goes
+	// further than what was.
+	f.NotPrinted = nil
 	f.Backtrace = nil
 	for _, p := range physical[at:] {
 		a := asserts.CodeAddr{Addr: p.PC, Kind: asserts.ReturnAddr}
@@ -81,35 +84,25 @@ func faultFrame(frames []unwind.Frame) int {
 	return 0
 }
 
-// machineAt is the machine as it was when frame at faulted.
-func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame, at int) asserts.Machine {
-	m := asserts.Machine{
-		Regs: frames[at].Regs, Memory: s.mem, Symbol: s.Symbolize, Section: s.SectionName,
-		Thread: t.Name, Trapped: at > 0,
+// sourceTells makes an explicit crash without a text an assertion where the
+// source line is one.
+func (s *Session) sourceTells(f *asserts.Fault, frames []unwind.Frame, at int) {
+	if f.Kind != asserts.ExplicitCrash || f.Source.Format != asserts.MachineFormat || at >= len(frames) {
+		return
 	}
-	if sr, ok := s.machine.machine.(target.SystemRegisters); ok {
-		if raw, err := sr.ReadSystemRegisters(ctx, s.stopCPU); err == nil {
-			m.System = asserts.SystemValues(raw)
-		}
+	locs, err := s.Resolve(frames[at].LookupPC)
+	if err != nil || len(locs) == 0 {
+		return
 	}
-	if at > 0 && s.kernel != nil {
-		if k, ok := s.kernel.(trapReader); ok {
-			trap, code, tok, cok := k.TrapCause(ctx, frames[:at])
-			if tok {
-				m.Trap = asserts.Value(trap)
-			}
-			if cok {
-				m.ErrorCode = asserts.Value(code)
-			}
-		}
+	text, err := s.SourceLines(locs[0].File, locs[0].Line, locs[0].Line)
+	if err != nil || len(text) != 1 {
+		return
 	}
-	return m
-}
-
-// trapReader is the optional power of a kernel to tell from the frames of a
-// trap's handler which trap it is and its error code.
-type trapReader interface {
-	TrapCause(ctx context.Context, handler []unwind.Frame) (trap, code uint64, trapOK, codeOK bool)
+	if _, rest, ok := strings.Cut(text[0], "ASSERT("); ok {
+		f.Kind = asserts.Assertion
+		f.Reason = "assertion failed: " + strings.TrimSuffix(strings.TrimSpace(rest), ");")
+		f.Inferred = append(f.Inferred, "assertion: from the source line")
+	}
 }
 
 // printedFault is the last fault in the guest's console ring, nil if none.
@@ -125,6 +118,13 @@ func (s *Session) printedFault(ctx context.Context) *asserts.Fault {
 	sc := asserts.NewScanner(bytes.NewReader(text))
 	for sc.Scan() {
 		last = sc.Fault()
+	}
+	if last != nil {
+		// Lines of a ring count from wherever it was overwritten last.
+		last.Source = asserts.Source{Format: last.Source.Format}
+		for i := range last.Consequences {
+			last.Consequences[i].Source = asserts.Source{Format: last.Consequences[i].Source.Format}
+		}
 	}
 	return last
 }
@@ -159,6 +159,7 @@ func (s *Session) ReadLog(ctx context.Context, r io.Reader, found func(FaultRepo
 					Regs: regs, Memory: imageMemory{s}, Symbol: s.Symbolize, Section: s.SectionName,
 				})
 			}
+			s.completeBacktrace(ctx, f)
 		}
 		rep, err := s.report(f)
 		if err != nil {

@@ -102,7 +102,7 @@ const crashUDF = 0xdeff
 func (s *scene) arm64Undefined() {
 	f := s.f
 	w := s.half(f.PC.V)
-	if w.Known && w.V == crashUDF {
+	if w.Known && (w.V == crashUDF || s.m.Explicit == Value(1) && w.V>>16 == 0) {
 		s.explicit()
 		return
 	}
@@ -132,7 +132,6 @@ func (s *scene) arm64Break(imm uint64) {
 		if !expected.Known {
 			f.detail("expected type register", "not known")
 		}
-		s.reason("an indirect call went to a function of another type")
 	case imm >= 0x900 && imm <= 0x93f:
 		s.tagCheck(imm)
 	case imm == 1, imm == 0x3e8:

@@ -71,8 +71,8 @@ type Location struct {
 }
 
 // Source says where a report was found. Lines count from 1; ByteOffset is that
-// of the first byte of the first line. For a fault read from the machine only
-// Format is set.
+// of the first byte of the first line. For a fault read from the machine, or
+// from a console ring, only Format is set.
 type Source struct {
 	Format     string
 	FirstLine  int64
@@ -205,6 +205,17 @@ func (f *Fault) detail(name, value string) {
 	if len(f.Details) < maxDetails && f.Detail(name) == "" {
 		f.Details = append(f.Details, Detail{name, value})
 	}
+}
+
+// redetail sets a detail that names say better than the text did.
+func (f *Fault) redetail(name, value string) {
+	for i := range f.Details {
+		if f.Details[i].Name == name {
+			f.Details[i].Value = value
+			return
+		}
+	}
+	f.detail(name, value)
 }
 
 func (f *Fault) infer(note string) { f.Inferred = note1(f.Inferred, note) }

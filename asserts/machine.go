@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -25,8 +26,17 @@ type Machine struct {
 	Trapped bool
 	// Trap is the x86 vector, if the trap frame or its handler tells it.
 	Trap Word
-	// ErrorCode is the error code of the trap frame: x86 orig_rax, arm64 ESR.
+	// ErrorCode is the error code of the trap frame; on arm64 ESR.
 	ErrorCode Word
+	// Pushed is the x86 trap frame's word at the place of the error code
+	// (orig_rax): a code only if the vector pushes one.
+	Pushed Word
+	// Explicit is the value of Unikraft's _uk_crash_explicit, which is 1 from
+	// UK_CRASH to its trap.
+	Explicit Word
+	// Ending says how the guest ended itself (see FindEnding), zero if it did
+	// not.
+	Ending Ending
 	// Memory is the guest's virtual memory, or an image's bytes.
 	Memory target.Memory
 	// Symbol names a code or data address; ok is false outside the image.
@@ -47,6 +57,9 @@ type Page struct {
 	// Key is the x86 protection key, 0 to 15.
 	Key int
 }
+
+// MachineFormat is Source.Format of a fault no text told of.
+const MachineFormat = "machine"
 
 // ErrNoFault says that the machine shows no fault.
 var ErrNoFault = errors.New("the machine shows no fault")
@@ -77,15 +90,18 @@ func Decode(ctx context.Context, m Machine) (*Fault, error) {
 		return nil, fmt.Errorf("decode of a machine: its pc is not known")
 	}
 	f := &Fault{Kind: UnknownTrap, Arch: a, PC: Value(pc), Thread: m.Thread, TrapNumber: m.Trap, ErrorCode: m.ErrorCode}
-	f.Source.Format = "machine"
+	f.Source.Format = MachineFormat
 	for _, r := range a.Regs {
 		if v, ok := m.Regs.Get(r.Num); ok {
 			f.setReg(Register{Name: r.Name, Value: Value(v)})
 		}
 	}
+	if m.Pushed.Known {
+		f.setReg(Register{Name: "orig_rax", Value: m.Pushed})
+	}
 	s := scene{ctx: ctx, f: f, m: &m}
 	s.systemRegisters()
-	if !s.classify() {
+	if known := s.classify(); !s.ended() && !known {
 		return nil, fmt.Errorf("%w: pc is %s, no trap is known and the bytes there are no trap instruction",
 			ErrNoFault, s.place(pc))
 	}
@@ -101,6 +117,10 @@ func Refine(ctx context.Context, f *Fault, m Machine) {
 		return
 	}
 	s := scene{ctx: ctx, f: f, m: &m}
+	if m.Symbol != nil {
+		// What was noted without names is noted again with them.
+		f.Inferred = slices.DeleteFunc(f.Inferred, func(n string) bool { return strings.HasPrefix(n, calledFrom) })
+	}
 	s.classify()
 	s.finish()
 }

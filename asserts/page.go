@@ -97,6 +97,9 @@ func (s *scene) addressClass(p pageState, sp Word) {
 		f.Subkind = SubNonCanonical
 	case addr.Known && !p.present && s.stackAccess(addr.V, sp):
 		f.Kind = StackOverflow
+		if lo := s.m.StackLow; addr.V < lo && lo-addr.V <= stackBelow {
+			f.Subkind = SubGuardPage
+		}
 		f.infer(fmt.Sprintf("stack overflow: the address is next to the stack pointer (%#x) and not mapped", sp.V))
 	case p.present && f.Access == Write:
 		f.Subkind = SubWriteToReadOnly
@@ -165,13 +168,16 @@ func (s *scene) caller() {
 		f.Backtrace = slices.Insert(f.Backtrace, 0, CodeAddr{Addr: f.PC.V, Kind: AtPC})
 	}
 	c := CodeAddr{Addr: ret.V, Kind: ReturnAddr, How: how}
+	f.infer(calledFrom + s.place(ret.V) + ": the " + how)
 	if len(f.Backtrace) > 1 && f.Backtrace[1].Lookup() == c.Lookup() {
 		return
 	}
 	f.Backtrace = slices.Insert(f.Backtrace, 1, c)
 	f.Backtrace = f.Backtrace[:min(len(f.Backtrace), maxBacktrace)]
-	f.infer("called from before " + s.place(ret.V) + ": the " + how)
 }
+
+// calledFrom begins the note of who jumped into nowhere.
+const calledFrom = "called from before "
 
 // codeReach is how far apart two addresses of one image's code may be.
 const codeReach = 64 << 20
@@ -210,7 +216,7 @@ func (s *scene) stackExhausted() {
 	}
 	lo := s.m.StackLow
 	left := lo != 0 && sp.V < lo+256 && sp.V+stackAbove > lo
-	if !left && s.m.Memory != nil && s.f.Source.Format == "machine" {
+	if !left && s.m.Memory != nil && s.f.Source.Format == MachineFormat {
 		left = len(s.code(sp.V-8, 8)) == 0
 	}
 	if left {

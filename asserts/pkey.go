@@ -39,3 +39,25 @@ func (s *scene) protectionKey() {
 		f.infer(fmt.Sprintf("PKRU %#x would allow this access with key %d: it was changed after the fault, or is not the fault's", pkru.V, key))
 	}
 }
+
+// keyReason says which key of which page forbids the access, as far as known.
+func (s *scene) keyReason() string {
+	f := s.f
+	key := f.Detail("key")
+	if key == "" {
+		return ", which the protection keys forbid"
+	}
+	text := ", whose page has protection key " + key
+	switch f.Subkind {
+	case SubAccessDisabled:
+		text += ", closed to all access"
+	case SubWriteDisabled:
+		text += ", closed to writes"
+	default:
+		text += ", closed to it"
+	}
+	if pkru := f.Detail("pkru"); pkru != "" {
+		text += " (PKRU " + pkru + ")"
+	}
+	return text
+}

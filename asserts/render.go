@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 )
 
@@ -98,7 +99,10 @@ func (r *renderer) where() {
 		}
 	}
 	if f.Location.File != "" {
-		place.File, place.Line = f.Location.File, f.Location.Line
+		if path.Base(place.File) != path.Base(f.Location.File) {
+			place.File = f.Location.File // else the image tells the whole path
+		}
+		place.Line = f.Location.Line
 	}
 	var parts []string
 	if f.Thread != "" {
@@ -158,7 +162,7 @@ func (r *renderer) details() {
 		parts = append(parts, fmt.Sprintf("%s %#x", name, f.ErrorCode.V))
 	}
 	for _, d := range f.Details {
-		if d.Name != "severity" {
+		if d.Name != "severity" && !(d.Name == "at" && f.PC.Known) {
 			parts = append(parts, Escape(d.Name)+" "+Escape(d.Value))
 		}
 	}
@@ -170,15 +174,26 @@ func (r *renderer) details() {
 // backtrace prints the frames and returns the names of their functions.
 func (r *renderer) backtrace() (functions []string) {
 	n := 0
-	for _, c := range r.f.Backtrace {
+	for i := 0; i < len(r.f.Backtrace); i++ {
+		c := r.f.Backtrace[i]
 		how := ""
 		if c.How != "" {
 			how = "   (" + c.How + ")"
 		}
 		frames := r.names(c)
+		skip := 0
+		if same := r.repeats(i); same > 2 {
+			// Recursion: the first call of the run tells them all.
+			how += fmt.Sprintf("   … and %d more of it", same)
+			for range same {
+				i++
+				functions = append(functions, functionsOf(frames)...)
+			}
+			skip = same * max(1, len(frames))
+		}
 		if len(frames) == 0 {
 			r.line("  #%-2d %#x%s", n, c.Addr, how)
-			n++
+			n += 1 + skip
 			continue
 		}
 		for _, fr := range frames {
@@ -190,8 +205,25 @@ func (r *renderer) backtrace() (functions []string) {
 			functions = append(functions, fr.Function)
 			n++
 		}
+		n += skip
 	}
 	return functions
+}
+
+// repeats counts the entries behind entry i that have its address.
+func (r *renderer) repeats(i int) (same int) {
+	list := r.f.Backtrace
+	for k := i + 1; k < len(list) && list[k].Lookup() == list[i].Lookup(); k++ {
+		same++
+	}
+	return same
+}
+
+func functionsOf(frames []Frame) (out []string) {
+	for _, fr := range frames {
+		out = append(out, fr.Function)
+	}
+	return out
 }
 
 // registers prints them four in a row, those of the general set only.
@@ -231,11 +263,20 @@ func (r *renderer) notes() {
 		}
 		r.line("  %d %s from this one:", n, word)
 		for _, c := range f.Consequences {
-			r.line("    line %d: %s: %s", c.Source.FirstLine, c.Kind, Escape(c.Reason))
+			where := ""
+			if c.Source.FirstLine > 0 {
+				where = fmt.Sprintf("line %d: ", c.Source.FirstLine)
+			}
+			r.line("    %s%s: %s", where, c.Kind, Escape(c.Reason))
 		}
 	}
-	if f.Source.FirstLine > 0 {
+	switch {
+	case f.Source.FirstLine > 0:
 		r.line("  told at line %d of the log (%s)", f.Source.FirstLine, f.Source.Format)
+	case f.Source.Format == MachineFormat:
+		r.line("  told by the machine: registers, memory, stack")
+	case f.Source.Format != "":
+		r.line("  told by the guest's console ring (%s)", f.Source.Format)
 	}
 	for _, n := range r.o.Next {
 		r.line("  look next: %s", Escape(n))

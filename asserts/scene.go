@@ -84,7 +84,7 @@ func (s *scene) finish() {
 
 // missing notes that the source does not tell name.
 func (s *scene) missing(w Word, name string) {
-	if !w.Known {
+	if !w.Known && s.f.Source.Format != MachineFormat {
 		s.f.lacks(name)
 	}
 }
@@ -94,6 +94,9 @@ func (s *scene) pageReason() string {
 	f := s.f
 	verb := map[Access]string{Read: "read of", Write: "write to", Exec: "jump to", "": "access to"}[f.Access]
 	addr := "an address that was not printed"
+	if f.Source.Format == MachineFormat {
+		addr = "an address that is not known"
+	}
 	if f.Address.Known {
 		addr = fmt.Sprintf("%#x", f.Address.V)
 	} else if f.InferredAddress.Known {
@@ -115,12 +118,15 @@ func (s *scene) pageReason() string {
 		}
 		return verb + " " + addr + ", which is not mapped for it"
 	case ProtectionKey:
-		return verb + " " + addr + ", which the protection keys forbid"
+		return verb + " " + addr + s.keyReason()
+	}
+	if lo := s.m.StackLow; lo != 0 && f.Address.Known && f.Address.V < lo && lo-f.Address.V <= stackBelow {
+		return fmt.Sprintf("stack overflow: %s %s, %d bytes below the thread's stack", verb, addr, lo-f.Address.V)
 	}
 	if f.Subkind == SubGuardPage {
 		return "stack overflow: a thread's stack ran into its guard page"
 	}
-	return "stack overflow: " + verb + " " + addr + " below the stack"
+	return "stack overflow: " + verb + " " + addr + ", where the stack has ended"
 }
 
 // reason sets the reason unless the guest gave one in its own words.
@@ -186,6 +192,9 @@ func (s *scene) outsideImage(addr uint64) bool {
 	_, _, ok := s.m.Symbol(addr)
 	return !ok
 }
+
+// PrintedMemory is the memory the report printed; the rest is not readable.
+func (f *Fault) PrintedMemory() target.Memory { return rowMemory(f.Memory) }
 
 // rowMemory is the memory a report printed.
 type rowMemory []MemoryRow

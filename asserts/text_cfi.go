@@ -20,7 +20,7 @@ func beginCFI(s *segment, _ assembler) assembler {
 	f := newFault(ControlFlowIntegrity, "linux-cfi", s)
 	f.Subkind = SubKCFI
 	text := string(rest)
-	f.Reason = "an indirect call went to a function of another type"
+	f.Reason, f.derived = kcfiReason, true
 	if where, ok := strings.CutPrefix(text, "at "); ok {
 		where, _, _ = strings.Cut(where, " (")
 		f.detail("at", where)
@@ -31,6 +31,7 @@ func beginCFI(s *segment, _ assembler) assembler {
 	if _, t, ok := strings.Cut(text, "target: "); ok {
 		t = t[:cutEnd(t)]
 		f.detail("target", t)
+		f.Reason = "an indirect call went to " + t + ", a function of another type"
 	}
 	if w := hexAfter(rest, "expected type: "); w.Known {
 		f.detail("expected type", w.hex())

@@ -13,7 +13,7 @@ func (s *scene) x86Guess() bool {
 		s.x86Undefined()
 		return true
 	}
-	if f.Source.Format == "machine" && !s.m.Trapped || len(f.Registers) == 0 {
+	if f.Source.Format == MachineFormat && !s.m.Trapped || len(f.Registers) == 0 {
 		return false
 	}
 	op, ok := s.x86Operand(code)
@@ -36,6 +36,9 @@ func (s *scene) x86Guess() bool {
 		s.guess(PageFault, "the instruction at pc uses an address in the first page")
 	case div.Known && div.V == 0:
 		s.guess(DivideError, "the divisor of the instruction at pc is 0")
+	case f.Reg("orig_rax").V != 0 && cr2.Known && s.stackAccess(cr2.V, f.Reg("rsp")):
+		f.Address = cr2
+		s.guess(PageFault, "the trap pushed an error code, and CR2 is next to the stack pointer")
 	case s.afterInt3():
 		s.guess(Breakpoint, "the instruction before pc is int3")
 	default:

@@ -56,11 +56,13 @@ func (s *scene) x86() bool {
 		s.x86Divide()
 	case ControlProtection:
 		s.x86Control()
+	case ControlFlowIntegrity:
+		s.kcfiX86() // a report without names or types gets them
 	case DoubleFault:
 		s.stackExhausted()
 		s.reason("double fault: a fault while the handler of another was being called")
 	case Breakpoint:
-		s.reason(fmt.Sprintf("int3 before %s", s.place(f.PC.V)))
+		s.reason("a breakpoint instruction (int3) was executed before " + s.place(f.PC.V))
 	case UnknownTrap:
 		if f.TrapNumber.Known {
 			s.fallback(fmt.Sprintf("trap %d", f.TrapNumber.V))

@@ -33,6 +33,10 @@ func (s *scene) ud2() {
 	if s.kcfiX86() || s.explicitX86() {
 		return
 	}
+	if s.m.Explicit == Value(1) {
+		s.explicit()
+		return
+	}
 	f.Subkind = SubCompilerTrap
 	s.reason("ud2: a trap the compiler or the program put there")
 }
@@ -118,16 +122,22 @@ func (s *scene) kcfiX86() bool {
 func (s *scene) kcfi(reg string, expected uint32) {
 	f := s.f
 	f.Kind, f.Subkind = ControlFlowIntegrity, SubKCFI
-	s.reason("an indirect call went to a function of another type")
 	f.detail("expected type", fmt.Sprintf("%#x", expected))
 	target := f.Reg(reg)
 	if !target.Known {
+		s.reason(kcfiReason)
 		return
 	}
-	f.detail("target", s.place(target.V))
+	f.redetail("target", s.place(target.V))
+	reason := "an indirect call went to " + s.place(target.V) + ", a function of another type"
 	if actual := s.half(target.V - 4); actual.Known {
 		f.detail("actual type", actual.hex())
-	} else if f.Source.Format == "machine" {
+		reason += fmt.Sprintf(" (%s, expected %s)", actual.hex(), f.Detail("expected type"))
+	} else if f.Source.Format == MachineFormat {
 		f.detail("actual type", "unreadable")
 	}
+	s.reason(reason)
 }
+
+// kcfiReason is the reason where the target is not known.
+const kcfiReason = "an indirect call went to a function of another type"
