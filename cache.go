@@ -6,13 +6,13 @@ import (
 	"github.com/ukdbg/ukdbg/target"
 )
 
-// blockSize is the unit of the read cache in bytes: two blocks fit the largest
-// packet of QEMU's stub, one that of an in-image stub, and a stack or a thread
-// structure mostly lies in one.
-const blockSize = 1024
+// blockSize is the unit of the read cache in bytes: what fits the largest packet
+// of QEMU's stub, which costs it little more than a word does. A stack or a
+// thread structure mostly lies in one.
+const blockSize = 2048
 
 // maxBlocks bounds the cache to 16 MiB between two epochs.
-const maxBlocks = 16 << 10
+const maxBlocks = 8 << 10
 
 // cache is a Memory that remembers what it read until the guest may have
 // changed. Ranges longer than a few blocks pass through.
