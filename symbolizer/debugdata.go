@@ -16,7 +16,7 @@ type debugData struct {
 // HasDWARF reports whether the image has debug information.
 func (im *Image) HasDWARF() bool {
 	s := im.sectionNamed(".debug_info")
-	return s != nil && len(s.raw) > 0
+	return s != nil && s.raw.length() > 0
 }
 
 // DebugData returns the debug information as package debug/dwarf reads it, for

@@ -19,7 +19,7 @@ type Section struct {
 	// Sections without SHF_ALLOC may carry an Addr that means nothing.
 	Addr, Size uint64
 	link       uint32
-	raw        []byte // content in the file, still compressed; nil for NOBITS
+	raw        *lazy // nil without content in the file
 }
 
 // Alloc reports whether the section is in guest memory.
@@ -53,12 +53,16 @@ const (
 )
 
 // parseELF reads the ELF header, the program headers and the section headers
-// (System V ABI, chapters 4 and 5). It copies nothing out of im.data but names.
+// (System V ABI, chapters 4 and 5). It reads no contents of
+// sections but their names.
 func (im *Image) parseELF() error {
 	bad := func(format string, args ...any) error {
 		return &FormatError{im.Path, fmt.Sprintf(format, args...)}
 	}
-	d := im.data
+	if err := im.file.fill(0, ehdrSize); err != nil {
+		return err
+	}
+	d := im.file.data
 	if err := im.recogniseForeign(); err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ func (im *Image) parseELF() error {
 
 // recogniseForeign tells files that are no ELF64 images by their first bytes.
 func (im *Image) recogniseForeign() error {
-	d := im.data
+	d := im.file.data
 	if len(d) >= 64 && string(d[56:60]) == "ARM\x64" {
 		return im.wrapper("an arm64 Linux Image (bootable form)")
 	}
@@ -143,12 +147,15 @@ func (im *Image) wrapper(what string) error {
 }
 
 func (im *Image) parseSegments(off, num, size uint64) error {
-	end := uint64(len(im.data))
+	end := uint64(len(im.file.data))
 	if off > end || num*size > end-off {
 		return im.truncated("program headers", off, num*size)
 	}
+	if err := im.file.fill(off, num*size); err != nil {
+		return err
+	}
 	for i := range num {
-		r := dwbuf.New(im.data, off+i*size)
+		r := dwbuf.New(im.file.data, off+i*size)
 		typ, flags := elf.ProgType(r.U32()), elf.ProgFlag(r.U32())
 		r.Skip(8) // p_offset: contents are taken from sections
 		s := Segment{Flags: flags, Addr: r.U64(), Phys: r.U64(), FileSize: r.U64(), MemSize: r.U64()}
@@ -162,16 +169,19 @@ func (im *Image) parseSegments(off, num, size uint64) error {
 func (im *Image) truncated(what string, off, n uint64) error {
 	return &FormatError{im.Path, fmt.Sprintf(
 		"truncated ELF file: %s want %d bytes at offset %d, the file has %d: copy or build it again",
-		what, n, off, len(im.data))}
+		what, n, off, len(im.file.data))}
 }
 
 func (im *Image) parseSections(off, num, size uint64, shstrndx uint32) error {
-	end := uint64(len(im.data))
+	end := uint64(len(im.file.data))
 	if off > end || size > end-off {
 		return im.truncated("section headers", off, max(num, 1)*size)
 	}
+	if err := im.file.fill(off, size); err != nil {
+		return err
+	}
 	// Big counts are in the first header (System V ABI, "e_shnum").
-	first := dwbuf.New(im.data, off+32)
+	first := dwbuf.New(im.file.data, off+32)
 	if n := first.U64(); num == 0 {
 		num = n
 	}
@@ -184,10 +194,13 @@ func (im *Image) parseSections(off, num, size uint64, shstrndx uint32) error {
 	if num*size > end-off {
 		return im.truncated("section headers", off, num*size)
 	}
+	if err := im.file.fill(off, num*size); err != nil {
+		return err
+	}
 	im.sections = make([]Section, num)
 	names := make([]uint32, num)
 	for i := range num {
-		r := dwbuf.New(im.data, off+i*size)
+		r := dwbuf.New(im.file.data, off+i*size)
 		s := &im.sections[i]
 		names[i] = r.U32()
 		s.Type, s.Flags = elf.SectionType(r.U32()), elf.SectionFlag(r.U64())
@@ -203,10 +216,10 @@ func (im *Image) parseSections(off, num, size uint64, shstrndx uint32) error {
 		if at > end || s.Size > end-at {
 			return im.truncated(fmt.Sprintf("section %d", i), at, s.Size)
 		}
-		s.raw = im.data[at : at+s.Size : at+s.Size]
+		s.raw = &lazy{file: im.file, off: at, size: s.Size}
 	}
 	if uint64(shstrndx) < num {
-		strs := im.sections[shstrndx].raw
+		strs := im.sections[shstrndx].raw.bytes()
 		for i := range im.sections {
 			im.sections[i].Name = string(cstring(strs, uint64(names[i])))
 		}

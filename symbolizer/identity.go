@@ -141,7 +141,7 @@ func (m Mapping) samples(opt ProveOptions) []target.Range {
 // the sum of their sizes.
 func (im *Image) readOnly() (secs []*Section, total uint64) {
 	for _, s := range im.alloc {
-		if s.ReadOnly() && uint64(len(s.raw)) == s.Size {
+		if s.ReadOnly() && s.raw.length() == s.Size {
 			secs = append(secs, s)
 			total += s.Size
 		}
@@ -217,12 +217,13 @@ func (im *Image) relative(addr uint64) (uint64, bool) {
 	if s == nil {
 		return 0, false
 	}
-	n := len(s.raw) / entrySize
+	raw := s.raw.bytes()
+	n := len(raw) / entrySize
 	i := sort.Search(n, func(i int) bool {
-		r := dwbuf.New(s.raw, uint64(i*entrySize))
+		r := dwbuf.New(raw, uint64(i*entrySize))
 		return r.U64() >= addr
 	})
-	r := dwbuf.New(s.raw, uint64(i*entrySize))
+	r := dwbuf.New(raw, uint64(i*entrySize))
 	if off := r.U64(); off != addr || r.Failed() {
 		return 0, false
 	}

@@ -18,7 +18,7 @@ func (im *Image) BuildID() string {
 		if s.Type != elf.SHT_NOTE || s.Name != ".note.gnu.build-id" {
 			continue
 		}
-		r := dwbuf.New(s.raw, 0)
+		r := dwbuf.New(s.raw.bytes(), 0)
 		namesz, descsz, typ := r.U32(), r.U32(), r.U32()
 		name := r.Bytes((uint64(namesz) + 3) &^ 3)
 		desc := r.Bytes(uint64(descsz))
@@ -45,7 +45,7 @@ func (im *Image) ContentHash() string {
 			binary.LittleEndian.PutUint64(head[:8], s.Addr)
 			binary.LittleEndian.PutUint64(head[8:], s.Size)
 			h.Write(head[:])
-			h.Write(s.raw)
+			h.Write(s.raw.bytes())
 		}
 		im.hash = hex.EncodeToString(h.Sum(nil))
 	})

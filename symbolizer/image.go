@@ -5,7 +5,6 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 
@@ -18,8 +17,7 @@ type Image struct {
 	// Path is the file as it was given to Open.
 	Path string
 
-	data     []byte // the whole file
-	unmap    func() error
+	file     *file
 	arch     *arch.Arch
 	elfType  elf.Type
 	entry    uint64
@@ -39,58 +37,30 @@ type Image struct {
 	tails      tailCalls
 }
 
-// mapAbove is the file size from which a file is mapped and not read. A small
-// file is read because reading is as fast, and because a build that rewrites
-// the file during a session must not change it under us.
-const mapAbove = 32 << 20
-
 // Open opens the image at path. The error is a *WrapperError for a bootable
 // file without symbols, wraps ErrStripped for one without any, and is a
 // *FormatError for what is no readable image. An image without DWARF opens;
 // HasDWARF tells.
 func Open(path string) (*Image, error) {
-	data, unmap, err := readFile(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	im, err := newImage(path, data)
+	im, err := newImage(path, f)
 	if err != nil {
-		return nil, errors.Join(err, unmap())
+		return nil, errors.Join(err, f.close())
 	}
-	im.unmap = unmap
 	return im, nil
 }
 
 // OpenBytes opens an image that is already in memory; path names it in
 // messages. data must not change afterwards.
-func OpenBytes(path string, data []byte) (*Image, error) { return newImage(path, data) }
-
-func readFile(path string) (data []byte, unmap func() error, err error) {
-	nothing := func() error { return nil }
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, nil, &FormatError{path, "not a regular file"}
-	}
-	if st.Size() >= mapAbove {
-		data, unmap, err = mapFile(f, st.Size())
-		if err == nil {
-			return data, unmap, nil
-		}
-	}
-	data, err = os.ReadFile(path)
-	return data, nothing, err
+func OpenBytes(path string, data []byte) (*Image, error) {
+	return newImage(path, &file{data: data})
 }
 
-func newImage(path string, data []byte) (*Image, error) {
-	im := &Image{Path: path, data: data}
+func newImage(path string, f *file) (*Image, error) {
+	im := &Image{Path: path, file: f}
 	if err := im.parseELF(); err != nil {
 		return nil, err
 	}
@@ -106,14 +76,9 @@ func newImage(path string, data []byte) (*Image, error) {
 	return im, nil
 }
 
-// Close gives back the mapped file. Bytes returned earlier must not be used
+// Close closes the file. What was not read of it before cannot be read
 // afterwards.
-func (im *Image) Close() error {
-	if im.unmap == nil {
-		return nil
-	}
-	return im.unmap()
-}
+func (im *Image) Close() error { return im.file.close() }
 
 // Arch is the architecture of the image.
 func (im *Image) Arch() *arch.Arch { return im.arch }
@@ -164,8 +129,12 @@ func (im *Image) Data(addr uint64, n int) (b []byte, ok bool) {
 		return nil, false
 	}
 	off := addr - s.Addr
-	if uint64(n) > uint64(len(s.raw))-off {
+	if uint64(n) > s.raw.length()-off {
 		return nil, false
 	}
-	return s.raw[off : off+uint64(n) : off+uint64(n)], true
+	all := s.raw.bytes()
+	if all == nil {
+		return nil, false
+	}
+	return all[off : off+uint64(n) : off+uint64(n)], true
 }

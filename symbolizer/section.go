@@ -63,8 +63,12 @@ func (im *Image) sectionNamed(name string) *Section {
 // header (System V ABI, "Section Compression"), or the GNU .zdebug form, "ZLIB"
 // and a big-endian size.
 func (s *Section) decompress() ([]byte, error) {
+	raw := s.raw.bytes()
+	if s.raw != nil && s.raw.err != nil {
+		return nil, s.raw.err
+	}
 	if s.Flags&elf.SHF_COMPRESSED != 0 {
-		r := dwbuf.New(s.raw, 0)
+		r := dwbuf.New(raw, 0)
 		kind := elf.CompressionType(r.U32())
 		r.Skip(4)
 		size := r.U64()
@@ -72,16 +76,16 @@ func (s *Section) decompress() ([]byte, error) {
 		if r.Failed() {
 			return nil, fmt.Errorf("compression header is cut off")
 		}
-		return inflate(kind, s.raw[24:], size)
+		return inflate(kind, raw[24:], size)
 	}
-	if strings.HasPrefix(s.Name, ".zdebug_") && len(s.raw) >= 12 && string(s.raw[:4]) == "ZLIB" {
+	if strings.HasPrefix(s.Name, ".zdebug_") && len(raw) >= 12 && string(raw[:4]) == "ZLIB" {
 		var size uint64
-		for _, c := range s.raw[4:12] {
+		for _, c := range raw[4:12] {
 			size = size<<8 | uint64(c)
 		}
-		return inflate(elf.COMPRESS_ZLIB, s.raw[12:], size)
+		return inflate(elf.COMPRESS_ZLIB, raw[12:], size)
 	}
-	return s.raw, nil
+	return raw, nil
 }
 
 // inflate decompresses src to exactly size bytes. It allocates as data comes,

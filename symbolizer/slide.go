@@ -57,7 +57,7 @@ func FindSlide(ctx context.Context, mem target.Memory, im *Image, hints ...uint6
 func (im *Image) codeSection() *Section {
 	var best *Section
 	for _, s := range im.alloc {
-		if s.Code() && uint64(len(s.raw)) == s.Size && (best == nil || s.Size > best.Size) {
+		if s.Code() && s.raw.length() == s.Size && (best == nil || s.Size > best.Size) {
 			best = s
 		}
 	}
@@ -87,7 +87,7 @@ func (p *prober) try(slide uint64) bool {
 		p.err = errors.Join(err, p.ctx.Err())
 		return true
 	}
-	if got < n || !bytes.Equal(buf, p.code.raw[:n]) {
+	if got < n || !bytes.HasPrefix(p.code.raw.bytes(), buf) {
 		return false
 	}
 	id, err := Prove(p.ctx, p.mem, m, ProveOptions{})
@@ -116,8 +116,9 @@ func (p *prober) around(hint uint64) (uint64, bool) {
 		if !s.Code() || s.raw == nil {
 			continue
 		}
-		for off := 0; off < len(s.raw); {
-			i := bytes.Index(s.raw[off:], buf[:n])
+		raw := s.raw.bytes()
+		for off := 0; off < len(raw); {
+			i := bytes.Index(raw[off:], buf[:n])
 			if i < 0 {
 				break
 			}

@@ -29,7 +29,11 @@ type symbolTable struct {
 	syms []symEntry // by address, the preferred of equal ones last
 
 	nameOnce sync.Once
-	byName   []int32 // indices into syms, by name
+	byName   []int32 // indices into syms, by name, for prefixes
+
+	hashOnce sync.Once
+	first    []int32 // by hash of the name: 1 + index of the first symbol
+	next     []int32 // by index: 1 + that of the next of the same hash
 }
 
 // symEntry is a symbol without its name, which is cut out of the string table
@@ -51,7 +55,7 @@ func (im *Image) symbolSection() *Section {
 	for i := range im.sections {
 		switch s := &im.sections[i]; s.Type {
 		case elf.SHT_SYMTAB:
-			if len(s.raw) > symSize {
+			if s.raw.length() > symSize {
 				return s
 			}
 		case elf.SHT_DYNSYM:
@@ -63,7 +67,7 @@ func (im *Image) symbolSection() *Section {
 
 func (im *Image) hasSymbols() bool {
 	s := im.symbolSection()
-	return s != nil && len(s.raw) > symSize
+	return s != nil && s.raw.length() > symSize
 }
 
 // symbols reads the symbol table, once.
@@ -77,10 +81,11 @@ func (im *Image) readSymbols(t *symbolTable) {
 	if sec == nil || uint64(sec.link) >= uint64(len(im.sections)) {
 		return
 	}
-	t.strs = im.sections[sec.link].raw
-	t.syms = make([]symEntry, 0, len(sec.raw)/symSize)
-	for off := symSize; off+symSize <= len(sec.raw); off += symSize {
-		r := dwbuf.New(sec.raw, uint64(off))
+	t.strs = im.sections[sec.link].raw.bytes()
+	raw := sec.raw.bytes()
+	t.syms = make([]symEntry, 0, len(raw)/symSize)
+	for off := symSize; off+symSize <= len(raw); off += symSize {
+		r := dwbuf.New(raw, uint64(off))
 		e := symEntry{name: r.U32(), info: r.U8()}
 		r.Skip(1)
 		shndx := elf.SectionIndex(r.U16())
@@ -114,7 +119,7 @@ func (im *Image) readSymbols(t *symbolTable) {
 	})
 }
 
-// sortNames makes the index by name, once; lookups by address do without.
+// sortNames makes the index of prefixes, once; other lookups do without.
 func (t *symbolTable) sortNames() {
 	t.byName = make([]int32, len(t.syms))
 	for i := range t.byName {
@@ -242,11 +247,45 @@ func (im *Image) SymbolByName(name string) (Symbol, bool) {
 // files may share one.
 func (im *Image) SymbolsByName(name string) []Symbol {
 	t := im.symbols()
+	t.hashOnce.Do(t.hashNames)
+	if len(t.first) == 0 {
+		return nil
+	}
 	var out []Symbol
-	for k := t.lowerBound(name); k < len(t.byName) && t.name(int(t.byName[k])) == name; k++ {
-		out = append(out, t.symbol(int(t.byName[k])))
+	for k := t.first[nameHash([]byte(name))&uint32(len(t.first)-1)]; k != 0; k = t.next[k-1] {
+		if t.name(int(k-1)) == name {
+			out = append(out, t.symbol(int(k-1)))
+		}
 	}
 	return out
+}
+
+// hashNames makes the index of whole names. Sorting them, which prefixes need,
+// takes many times as long.
+func (t *symbolTable) hashNames() {
+	if len(t.syms) == 0 {
+		return
+	}
+	n := 1
+	for n < len(t.syms) {
+		n *= 2
+	}
+	t.first, t.next = make([]int32, n), make([]int32, len(t.syms))
+	// From the end, so that each chain is in order of address.
+	for i := len(t.syms) - 1; i >= 0; i-- {
+		h := nameHash(cstring(t.strs, uint64(t.syms[i].name))) & uint32(n-1)
+		t.next[i], t.first[h] = t.first[h], int32(i+1)
+	}
+}
+
+// nameHash is FNV-1a. An image made to collide costs time linear in its symbols
+// for each name, no more.
+func nameHash(name []byte) uint32 {
+	h := uint32(2166136261)
+	for _, c := range name {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return h
 }
 
 // SymbolsByPrefix returns the symbols whose names start with prefix, by name;
