@@ -3,7 +3,6 @@ package gdbdiff
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +53,14 @@ type stopped struct {
 	session *ukdbg.Session
 	lines   lineTable
 	slide   uint64
+	frames  []frame // those that agree
+}
+
+// frame is a frame of both.
+type frame struct {
+	thread string
+	ours   ukdbg.Frame
+	theirs gdbFrame
 }
 
 func TestAgainstGDB(t *testing.T) {
@@ -87,8 +94,10 @@ func (v variant) test(t *testing.T) {
 		s.attach(t, vm)
 		s.compareFrames(t)
 		if v.values && round == v.rounds-1 {
-			s.compareValues(t, vm.Debug)
+			s.compareGlobals(t, vm.Debug)
+			s.compareMembers(t)
 		}
+		s.compareVariables(t)
 		s.leave(t, vm)
 	}
 }
@@ -152,8 +161,12 @@ func (s *stopped) framesOf(t *testing.T, status []byte) []gdbFrame {
 	t.Helper()
 	var out []gdbFrame
 	for range 8 {
-		s.gdb.load(t, s.dump.core(t, status))
+		core := s.dump.core(t, status)
+		s.gdb.load(t, core)
 		frames := s.gdb.frames(t)
+		for i := range frames {
+			frames[i].Core = core
+		}
 		cut := -1
 		for i, f := range frames {
 			if i > 0 && s.layout.vectors[f.Name] {
@@ -177,8 +190,6 @@ func (s *stopped) framesOf(t *testing.T, status []byte) []gdbFrame {
 // rules leaves out what gdb shows and no stack has.
 //
 //   - x86: the return address 0 that ends a stack is no frame.
-//   - Frames of functions that left by a tail call, which gdb makes up from the
-//     call sites of debug information.
 //
 // And where gdb names another row of the line table, what the table says.
 //
@@ -190,7 +201,6 @@ func (s *stopped) rules(frames []gdbFrame) []gdbFrame {
 	if n := len(frames) - 1; n > 0 && frames[n].PC == 0 && frames[n].Name == "" {
 		frames = frames[:n]
 	}
-	frames = slices.DeleteFunc(frames, func(f gdbFrame) bool { return f.TailCall })
 	for i := range frames {
 		f := &frames[i]
 		if i > 0 && frames[i-1].Inline {
@@ -203,12 +213,17 @@ func (s *stopped) rules(frames []gdbFrame) []gdbFrame {
 	return frames
 }
 
-func (f gdbFrame) String() string { return frameText(f.PC, f.Name, f.Inline, f.File, f.Line) }
+func (f gdbFrame) String() string {
+	return frameText(f.PC, f.Name, f.Inline, f.TailCall, f.File, f.Line)
+}
 
-func frameText(pc uint64, name string, inline bool, file string, line int) string {
+func frameText(pc uint64, name string, inline, tail bool, file string, line int) string {
 	text := fmt.Sprintf("%#x %s", pc, name)
 	if inline {
 		text += " (inline)"
+	}
+	if tail {
+		text += " (tail call)"
 	}
 	return text + fmt.Sprintf(" %s:%d", file, line)
 }
@@ -240,21 +255,27 @@ func (s *stopped) compareFrames(t *testing.T) {
 				th.addr, own.Name, own.CPU, own.New, th.name, th.cpu, th.fresh)
 		}
 		frames, err := s.session.Backtrace(ctx, own)
-		if err != nil {
-			t.Errorf("thread %s: %v", th.name, err)
-		}
 		theirs := s.rules(s.framesOf(t, th.status))
+		// Rule: where gdb's stack ends in what is no code either (the processor
+		// stands in a vector's first instructions), ukdbg says that it ends early.
+		if lost := theirs[len(theirs)-1].Name == ""; (err != nil) != lost {
+			t.Errorf("thread %s: backtrace's error %v; gdb's last frame %s", th.name, err, theirs[len(theirs)-1])
+		}
 		n := sameFrames(frames, theirs)
 		equal, total, deepest = equal+n, total+len(theirs), max(deepest, len(theirs))
 		if n != len(frames) || n != len(theirs) {
 			t.Errorf("thread %s on CPU %d: %d frames are equal\n%s", th.name, th.cpu, n, sideBySide(frames, theirs))
+			continue
+		}
+		for i, f := range frames {
+			s.frames = append(s.frames, frame{th.name, f, theirs[i]})
 		}
 	}
 	t.Logf("%d threads, %d of %d frames equal, the deepest stack has %d", len(s.threads), equal, total, deepest)
 }
 
 func ourText(f ukdbg.Frame) string {
-	return frameText(f.PC, f.Loc.Function, f.Inline, f.Loc.File, f.Loc.Line)
+	return frameText(f.PC, f.Loc.Function, f.Inline, f.TailCall, f.Loc.File, f.Loc.Line)
 }
 
 // sameFrames counts the frames that are equal at their level.

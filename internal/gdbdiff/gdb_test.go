@@ -22,6 +22,7 @@ type gdb struct {
 	requests io.Writer
 	answers  *bufio.Reader
 	stdout   *strings.Builder
+	core     string // loaded
 }
 
 // gdbFrame is a frame as gdb sees it.
@@ -29,12 +30,14 @@ type gdbFrame struct {
 	PC, SP   uint64
 	Name     string
 	Inline   bool
-	TailCall bool // made up from call sites, see rules
+	TailCall bool // of a function that left by a jump: on no stack, found by call sites
 	Trap     bool // described by a signal frame
 	File     string
 	Line     int
 	Stop     string // why there is no older frame, "" for none in particular
 	Lookup   uint64 // the address its line is looked up at: pc, or before it in the call
+	Core     string // where gdb shows it
+	Level    int    // its number there
 }
 
 // settings make gdb's output that of ukdbg: no cut at a width, all frames.
@@ -117,9 +120,13 @@ func (g *gdb) run(t *testing.T, commands ...string) []string {
 // load makes a core file what gdb looks at.
 func (g *gdb) load(t *testing.T, core string) {
 	t.Helper()
+	if g.core == core {
+		return
+	}
 	if out := g.run(t, "core-file "+core)[0]; !strings.Contains(out, "#0 ") {
 		t.Fatalf("gdb-multiarch does not take the core: %s", out)
 	}
+	g.core = core
 }
 
 // frames returns the stack of the loaded core.
@@ -136,13 +143,13 @@ func (g *gdb) frames(t *testing.T) []gdbFrame {
 	return withLookups(answer.Frames)
 }
 
-// withLookups adds the addresses at which lines are looked up: the pc where the
+// withLookups adds the levels and the addresses at which lines are looked up: the pc where the
 // processor stood or a trap interrupted, else the byte before, in the call.
 func withLookups(frames []gdbFrame) []gdbFrame {
 	interrupted := true
 	for i := range frames {
 		f := &frames[i]
-		f.Lookup = f.PC
+		f.Lookup, f.Level = f.PC, i
 		if !interrupted {
 			f.Lookup--
 		}

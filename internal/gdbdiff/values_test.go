@@ -3,6 +3,7 @@ package gdbdiff
 import (
 	"context"
 	"debug/dwarf"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -64,6 +65,16 @@ func (s *stopped) answer(q query, f *ukdbg.Frame) string {
 	case "ptype":
 		text, err = s.session.Ptype(ctx, q.text, f)
 		text = "type = " + text
+	case "info":
+		what := map[string]string{"locals": "No locals.", "args": "No arguments."}
+		ask := s.session.Locals
+		if q.text == "args" {
+			ask = s.session.Args
+		}
+		if text, err = ask(ctx, *f); err == nil && text == "" {
+			text = what[q.text]
+		}
+		text = strings.TrimSuffix(text, "\n")
 	case "whatis":
 		text, err = s.session.Whatis(ctx, q.text, f)
 		text = "type = " + text
@@ -100,8 +111,8 @@ func cut(s string) string {
 	return s
 }
 
-// compareValues compares every global, nested members, and locals.
-func (s *stopped) compareValues(t *testing.T, debug string) {
+// compareGlobals compares every global.
+func (s *stopped) compareGlobals(t *testing.T, debug string) {
 	t.Helper()
 	names := globals(t, debug)
 	if len(names) < 50 {
@@ -116,4 +127,85 @@ func (s *stopped) compareValues(t *testing.T, debug string) {
 	}
 	n := s.compareQueries(t, queries, nil)
 	t.Logf("%d globals: %d of %d answers equal", len(names), n, len(queries))
+}
+
+// members are expressions over the guest's structures.
+var members = []string{
+	"uk_sched_head->thread_list.tqh_first->name", "*uk_sched_head->thread_list.tqh_first", "uk_sched_head->yield", "*uk_sched_head->yield",
+	"uk_sched_head->thread_list.tqh_first->thread_list.tqe_next->ctx", "uk_sched_head->thread_list.tqh_first->_mem.stack_a->priv",
+	"((struct schedcoop *)uk_sched_head)->idle.ctx.ip", "((struct schedcoop *)uk_sched_head)->run_queue", "&((struct schedcoop *)uk_sched_head)->idle",
+	"((struct schedcoop *)uk_sched_head)->idle.name[1]", "*((struct schedcoop *)uk_sched_head)", "__uk_sched_thread_current[0]->name",
+	"__uk_sched_thread_current[0]->_mem", "*__uk_sched_thread_current@1", "*__uk_sched_thread_current[0]->sched->thread_list.tqh_first",
+	"*_uk_alloc_head", "_uk_alloc_head->palloc", "((struct uk_bbpalloc *)_uk_alloc_head->priv)->nr_free_pages",
+	"((struct uk_bbpalloc *)_uk_alloc_head->priv)->free_head[4]", "*((struct uk_bbpalloc *)_uk_alloc_head->priv)->memr_head",
+	"((struct uk_bbpalloc *)_uk_alloc_head->priv)->free_head[3]@4", "*((struct uk_bbpalloc *)_uk_alloc_head->priv)",
+	"server.workers", "server.workers[1]->name", "*server.workers[1]", "server.stats", "server.stats.served", "*server.workers@2",
+	"gallery.nested", "gallery.nested.d", "gallery.bits", "gallery.bits.middle", "gallery.bits.wide", "gallery.bits.signed_wide + 1", "gallery.bits.rights",
+	"gallery.wire.length", "&gallery.wire.cookie", "gallery.list->next->at.y", "*gallery.list->next->next", "gallery.list->next->name", "*gallery.list@1",
+	"gallery.compare", "*gallery.compare", "gallery.words[1]", "*gallery.words@2", "gallery.matrix[1]", "gallery.matrix[1][2]@1", "gallery.corners[0]@2",
+	"*gallery.origin", "gallery.number", "gallery.number.bytes", "gallery.number.bytes[3]", "&gallery.nested.c", "message.points[1]", "message.points[0]@2",
+	"gallery.runs[12]@4", "gallery.runs", "gallery.zeros", "gallery.where[0]", "*gallery.where", "*(struct point *)&gallery.corners[1]", "gallery.escapes",
+	"gallery.full", "gallery.rights", "gallery.unnamed_colour", "(char)gallery.byte", "(unsigned char)gallery.small", "(enum colour)gallery.nested.a",
+	"sizeof(gallery.bits)", "sizeof(struct gallery)", "&gallery.corners[1] - &gallery.corners[0]", "((struct node *)gallery.list)->at.x << 4",
+	"(long)&((struct uk_thread *)0)->name", "uk_trace_buffer_writep - uk_trace_buffer", "uk_trace_buffer[0]@4", "*(unsigned int *)uk_trace_buffer",
+}
+
+// compareMembers compares nested members, casts, slices and function pointers.
+func (s *stopped) compareMembers(t *testing.T) {
+	t.Helper()
+	var queries []query
+	for _, m := range members {
+		for _, verb := range []string{"print", "ptype", "print/x"} {
+			// Rule: gdb's sizeof is an int ("FIXME: This should be size_t" in its
+			// eval.c); in C and here it is an unsigned long.
+			if verb != "ptype" || !strings.HasPrefix(m, "sizeof") {
+				queries = append(queries, query{verb, m})
+			}
+		}
+	}
+	n := s.compareQueries(t, queries, nil)
+	t.Logf("%d members: %d of %d answers equal", len(members), n, len(queries))
+}
+
+// compareVariables compares arguments and locals of every frame, and what those
+// that are pointers point to.
+func (s *stopped) compareVariables(t *testing.T) {
+	t.Helper()
+	equal, total, nested := 0, 0, 0
+	for _, f := range s.frames {
+		s.gdb.load(t, f.theirs.Core)
+		s.gdb.run(t, fmt.Sprintf("frame %d", f.theirs.Level))
+		queries := []query{{"print", "$pc"}}
+		texts := s.gdb.run(t, "info locals", "info args")
+		// Rule: in assembly and unknown code gdb says that there are no symbols,
+		// and ukdbg, in other words, that there is no function.
+		if texts[1] == "No symbol table info available.\n" {
+			if text, err := s.session.Args(context.Background(), f.ours); err == nil {
+				t.Errorf("in frame %d of %s, %s: arguments %q", f.theirs.Level, f.thread, f.theirs, text)
+			}
+		} else {
+			queries = append(queries, query{"info", "locals"}, query{"info", "args"})
+		}
+		for _, name := range pointers(texts) {
+			queries = append(queries, query{"print", "*" + name}, query{"ptype", name}, query{"whatis", "*" + name}, query{"print", name + "[0]"})
+			nested++
+		}
+		n := s.compareQueries(t, queries, &f.ours)
+		if n != len(queries) {
+			t.Logf("in frame %d of %s: %s", f.theirs.Level, f.thread, f.theirs)
+		}
+		equal, total = equal+n, total+len(queries)
+	}
+	t.Logf("variables of %d frames, %d pointers: %d of %d answers equal", len(s.frames), nested, equal, total)
+}
+
+// pointers lists the variables of gdb's answers that are addresses.
+func pointers(texts []string) []string {
+	var out []string
+	for line := range strings.Lines(strings.Join(texts, "")) {
+		if name, v, ok := strings.Cut(line, " = "); ok && strings.HasPrefix(v, "0x") && !strings.Contains(name, " ") {
+			out = append(out, name)
+		}
+	}
+	return out
 }

@@ -14,6 +14,9 @@ import (
 type Symbols interface {
 	// SymbolAt returns the symbol an address belongs to and its start.
 	SymbolAt(addr uint64) (name string, start uint64, ok bool)
+	// FunctionAt returns the function whose code is at an address, by debug
+	// information.
+	FunctionAt(addr uint64) (name string, start uint64, ok bool)
 	// SymbolByName returns a symbol's address; code tells a function.
 	SymbolByName(name string) (addr uint64, code bool, ok bool)
 	// SectionAt returns the name of the section an address is in.

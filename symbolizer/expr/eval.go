@@ -240,7 +240,7 @@ func (e *Env) unary(n unary) (ctype.Value, error) {
 			}
 			if t.Elem().Strip().Kind == ctype.Void {
 				v := e.Reader.FailType(t.Elem(), errGeneric)
-			return v, v.Err()
+				return v, v.Err()
 			}
 			return e.Reader.At(t.Elem(), p), nil
 		case ctype.Array:

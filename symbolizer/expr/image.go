@@ -26,6 +26,15 @@ func (s imageSymbols) SymbolAt(addr uint64) (string, uint64, bool) {
 	return sym.Name, sym.Addr + s.slide, ok
 }
 
+func (s imageSymbols) FunctionAt(addr uint64) (string, uint64, bool) {
+	sec, in := s.im.SectionAt(addr - s.slide)
+	if !in || !sec.Code() {
+		return "", 0, false
+	}
+	f, ok := s.im.Function(addr - s.slide)
+	return f.Name, f.Entry + s.slide, ok && f.Entry <= addr-s.slide
+}
+
 func (s imageSymbols) SymbolByName(name string) (uint64, bool, bool) {
 	sym, ok := s.im.SymbolByName(name)
 	if !ok {

@@ -141,7 +141,7 @@ func (p *printer) function(v ctype.Value) error {
 		p.put("{" + v.Type.String() + "} " + p.env.address(v.Addr))
 		return nil
 	case 'a', 'c':
-		return errors.New("Value can't be converted to integer.")
+		return errorf("Value can't be converted to integer.")
 	}
 	char := ctype.Basic(ctype.Char, "char", 1, true)
 	data, err := p.env.Reader.At(char, v.Addr).Bytes()
@@ -379,6 +379,11 @@ func (e *Env) symbolic(addr uint64) string {
 		return ""
 	}
 	name, start, ok := e.Symbols.SymbolAt(addr)
+	// A function's name in the debug information is the one a person wrote: "f",
+	// where the symbol of a copy made by the compiler is "f.isra.0".
+	if f, entry, known := e.Symbols.FunctionAt(addr); known && (!ok || start <= entry) {
+		name, start, ok = f, entry, true
+	}
 	if !ok {
 		return ""
 	}
