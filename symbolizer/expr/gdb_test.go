@@ -194,7 +194,8 @@ var compilers = map[string][]string{
 	"arm64 gcc -O2":     {"aarch64-linux-gnu-gcc", "-g", "-O2"},
 }
 
-func TestGlobalsAsGDB(t *testing.T) {
+// TestProgramAsGDB asks for every variable of testdata/rich.c, and expressions.
+func TestProgramAsGDB(t *testing.T) {
 	for name, cc := range compilers {
 		t.Run(name, func(t *testing.T) {
 			path := build(t, cc, "testdata/rich.c")
@@ -203,14 +204,15 @@ func TestGlobalsAsGDB(t *testing.T) {
 			if len(names) < 150 {
 				t.Fatalf("only %d globals found", len(names))
 			}
-			for _, verb := range []string{"print", "ptype", "whatis", "print/x", "print &"} {
-				var commands []string
+			var commands []string
+			for _, verb := range []string{"print ", "ptype ", "whatis ", "print/x ", "print &"} {
 				for _, n := range names {
-					commands = append(commands, strings.TrimSuffix(verb, "&")+map[bool]string{true: "&", false: " "}[strings.HasSuffix(verb, "&")]+n)
+					commands = append(commands, verb+n)
 				}
-				equal := compareWithGDB(t, path, e, commands)
-				t.Logf("%s: %d of %d equal", verb, equal, len(commands))
 			}
+			commands = append(commands, expressions...)
+			equal := compareWithGDB(t, path, e, commands)
+			t.Logf("%d of %d equal", equal, len(commands))
 		})
 	}
 }
@@ -254,16 +256,6 @@ var expressions = []string{
 	"info symbol add", "info symbol &arr[1]", "info symbol arr", "info symbol 4", "info symbol fp", "info symbol &ns.p",
 }
 
-func TestExpressionsAsGDB(t *testing.T) {
-	for name, cc := range compilers {
-		t.Run(name, func(t *testing.T) {
-			path := build(t, cc, "testdata/rich.c")
-			equal := compareWithGDB(t, path, newEnv(t, path), expressions)
-			t.Logf("%d of %d equal", equal, len(expressions))
-		})
-	}
-}
-
 // guestImages copies the images of the guest that come with ukdbg, so that a
 // build that rewrites them meanwhile does no harm.
 func guestImages(t testing.TB) []string {
@@ -286,15 +278,19 @@ func guestImages(t testing.TB) []string {
 	return all
 }
 
-// TestGuestGlobalsAsGDB names each variable with its file: where one unit only
-// declares "extern const char x[]", gdb's answer to the bare name depends on
-// which unit it read first.
-func TestGuestGlobalsAsGDB(t *testing.T) {
+// TestGuestAsGDB asks for every variable and for members of them. It names each
+// variable with its file: where one unit only declares "extern const char x[]",
+// gdb's answer to the bare name depends on which unit it read first.
+func TestGuestAsGDB(t *testing.T) {
 	for _, path := range guestImages(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			e := newEnv(t, path)
 			names := globalsByFile(t, e)
-			var commands []string
+			commands := memberCommands(t, e)
+			members := len(commands) / 3
+			if members < 20 {
+				t.Fatalf("only %d members found", members)
+			}
 			for _, verb := range []string{"print ", "ptype ", "whatis ", "print/x ", "print &"} {
 				for _, n := range names {
 					if (verb == "print " || verb == "print/x ") && isLarge(t, e, n) {
@@ -304,7 +300,7 @@ func TestGuestGlobalsAsGDB(t *testing.T) {
 				}
 			}
 			equal := compareWithGDB(t, path, e, commands)
-			t.Logf("%d globals, %d of %d answers equal", len(names), equal, len(commands))
+			t.Logf("%d globals, %d members, %d of %d answers equal", len(names), members, equal, len(commands))
 		})
 	}
 }
@@ -337,27 +333,19 @@ func memberPaths(t *ctype.Type, path string, depth, limit int) []string {
 	return out[:min(len(out), limit)]
 }
 
-func TestGuestMembersAsGDB(t *testing.T) {
-	for _, path := range guestImages(t) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			e := newEnv(t, path)
-			vars, err := e.Reader.Types().Globals()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var commands []string
-			for _, v := range vars {
-				if s := v.Type.Strip(); v.HasAddr && (s.Kind == ctype.Struct || s.Kind == ctype.Union) {
-					for _, p := range memberPaths(s, "'"+v.File+"'::"+v.Name, 0, 12) {
-						commands = append(commands, "print "+p, "ptype "+p, "print &"+p)
-					}
-				}
-			}
-			if len(commands) < 3*20 {
-				t.Fatalf("only %d members found", len(commands)/3)
-			}
-			equal := compareWithGDB(t, path, e, commands)
-			t.Logf("%d members, %d of %d answers equal", len(commands)/3, equal, len(commands))
-		})
+// memberCommands asks for members of an image's variables.
+func memberCommands(t *testing.T, e *expr.Env) []string {
+	vars, err := e.Reader.Types().Globals()
+	if err != nil {
+		t.Fatal(err)
 	}
+	var commands []string
+	for _, v := range vars {
+		if s := v.Type.Strip(); v.HasAddr && (s.Kind == ctype.Struct || s.Kind == ctype.Union) {
+			for _, p := range memberPaths(s, "'"+v.File+"'::"+v.Name, 0, 12) {
+				commands = append(commands, "print "+p, "ptype "+p, "print &"+p)
+			}
+		}
+	}
+	return commands
 }
