@@ -144,6 +144,9 @@ func (r *REPL) Execute(ctx context.Context, line string) error {
 		r.last = line
 	}
 	err = c.run(ctx, r, args)
+	if err != nil && ctx.Err() != nil {
+		err = errQuit // the session's end broke the command off: not its failure
+	}
 	if err != nil && !errors.Is(err, errQuit) {
 		r.complain(err)
 	}
