@@ -186,6 +186,17 @@ func (im *Image) Symbol(addr uint64) (sym Symbol, ok bool) {
 	return im.symbols().symbol(i), true
 }
 
+// StartsFunction reports whether a function of the symbol table starts at the
+// link-time address addr. It allocates nothing.
+func (im *Image) StartsFunction(addr uint64) bool {
+	i, _ := im.symbolIndex(addr)
+	if i < 0 {
+		return false
+	}
+	e := &im.symbols().syms[i]
+	return e.addr == addr && e.typ() == elf.STT_FUNC
+}
+
 // lookBack bounds how many symbols below an address are tried; symbols nest
 // seldom and not deep (a label inside a function).
 const lookBack = 64

@@ -166,7 +166,7 @@ func (u *Unwinder) caller(f, caller *Frame, top bool) error {
 		}
 	}
 	pc := a.StripPAC(caller.Regs.PC())
-	if pc == 0 {
+	if pc == 0 || !f.Trap && u.startedAt(f, pc) {
 		return errBottom
 	}
 	caller.Regs.Set(a.PC, pc)

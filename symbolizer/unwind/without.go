@@ -36,8 +36,8 @@ func (u *Unwinder) isCode(addr uint64) bool {
 	return ok && m.IsCode(addr)
 }
 
-// byPrologue finds the caller of a function that was interrupted before it made
-// a frame, or that makes none.
+// byPrologue finds the caller of a function whose code shows what it pushed so
+// far.
 func (u *Unwinder) byPrologue(f, caller *Frame) bool {
 	a := f.Regs.Arch
 	sp, ok := f.Regs.Get(a.SP)
@@ -45,17 +45,7 @@ func (u *Unwinder) byPrologue(f, caller *Frame) bool {
 		return false
 	}
 	if a.LR != arch.None {
-		lr, ok := f.Regs.Get(a.LR)
-		lr = a.StripPAC(lr)
-		// A link register into the function itself is left from a call it
-		// made.
-		if !ok || !u.isCode(lr) || u.sameFunction(f.PC, lr-1) {
-			return false
-		}
-		caller.Regs.Set(a.PC, lr)
-		caller.Regs.Set(a.SP, sp)
-		f.CFA = sp
-		return true
+		return u.byARM64Prologue(f, caller, sp)
 	}
 	pushed, framed := u.x86Prologue(f.PC)
 	if framed {
