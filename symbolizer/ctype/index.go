@@ -3,6 +3,9 @@ package ctype
 import (
 	"debug/dwarf"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
 )
@@ -51,14 +54,41 @@ func (ts *Types) index() (*index, error) {
 	return ts.ix, ts.indexErr
 }
 
-// scan reads the top level of every unit. A malformed unit ends at the fault;
-// only if no unit could be read it is an error.
+// scan reads the top level of every unit, on all processors. A malformed unit
+// ends at the fault; only if no unit could be read it is an error.
 func (ts *Types) scan() (*index, error) {
-	ix := &index{names: make(map[string]chain, 4096)}
+	units := ts.d.Units()
+	tops := make([]top, len(units))
+	var next atomic.Int32
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(units)) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(units) {
+					return
+				}
+				tops[i].err = ts.scanUnit(&tops[i], units[i])
+			}
+		})
+	}
+	wg.Wait()
+	// In the order of the image, which decides between namesakes.
+	total := 0
+	for i := range tops {
+		total += len(tops[i].entries)
+	}
+	ix := &index{names: make(map[string]chain, total/2), entries: make([]named, 0, min(total, maxEntries))}
 	var firstErr error
-	for _, u := range ts.d.Units() {
-		if err := ts.scanUnit(ix, u); err != nil && firstErr == nil {
-			firstErr = fmt.Errorf("unit %#x: %w", u.Off, err)
+	for i := range tops {
+		for k, n := range tops[i].entries {
+			if len(ix.entries) < maxEntries {
+				ix.add(n, tops[i].names[k])
+			}
+		}
+		ix.enumTypes = append(ix.enumTypes, tops[i].enumTypes...)
+		if tops[i].err != nil && firstErr == nil {
+			firstErr = fmt.Errorf("unit %#x: %w", units[i].Off, tops[i].err)
 		}
 	}
 	if len(ix.entries) == 0 && firstErr != nil {
@@ -67,13 +97,22 @@ func (ts *Types) scan() (*index, error) {
 	return ix, nil
 }
 
-func (ts *Types) scanUnit(ix *index, u *dies.Unit) error {
+// top is the top level of one unit: entries and their names, which point into
+// the image.
+type top struct {
+	entries   []named
+	names     [][]byte
+	enumTypes []uint64
+	err       error
+}
+
+func (ts *Types) scanUnit(out *top, u *dies.Unit) error {
 	root, err := ts.d.Root(u)
 	if err != nil {
 		return err
 	}
 	it := ts.d.Children(root)
-	for len(ix.entries) < maxEntries && it.Next() {
+	for len(out.entries) < maxEntries && it.Next() {
 		e := it.Entry()
 		var c class
 		switch e.Tag {
@@ -83,7 +122,7 @@ func (ts *Types) scanUnit(ix *index, u *dies.Unit) error {
 			c = classUnion
 		case dwarf.TagEnumerationType:
 			c = classEnum
-			ix.enumTypes = append(ix.enumTypes, e.Off)
+			out.enumTypes = append(out.enumTypes, e.Off)
 		case dwarf.TagTypedef, dwarf.TagBaseType:
 			c = classPlain
 		case dwarf.TagVariable:
@@ -105,7 +144,8 @@ func (ts *Types) scanUnit(ix *index, u *dies.Unit) error {
 		if len(name) == 0 {
 			continue
 		}
-		ix.add(n, name)
+		out.entries = append(out.entries, n)
+		out.names = append(out.names, name)
 	}
 	return it.Err()
 }

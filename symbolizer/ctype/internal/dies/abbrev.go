@@ -34,7 +34,8 @@ func parseAbbrevs(section []byte, off uint64) (*abbrevs, error) {
 	c := cursor{b: section, off: off}
 	t := &abbrevs{}
 	// One array for the fields of the whole table keeps the allocations few.
-	var pool []field
+	pool := make([]field, 0, 256)
+	t.dense = make([]abbrev, 0, 64)
 	for {
 		code := c.uleb()
 		if c.bad {

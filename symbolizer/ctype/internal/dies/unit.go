@@ -200,13 +200,20 @@ func (d *Data) load(u *Unit) error {
 
 func (d *Data) table(off uint64) (*abbrevs, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if t := d.tables[off]; t != nil {
+	t := d.tables[off]
+	d.mu.Unlock()
+	if t != nil {
 		return t, nil
 	}
+	// Not under the lock: units are read on all processors at once.
 	t, err := parseAbbrevs(d.abbrev, off)
 	if err != nil {
 		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if have := d.tables[off]; have != nil {
+		return have, nil
 	}
 	d.tables[off] = t
 	return t, nil
