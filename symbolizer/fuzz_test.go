@@ -32,6 +32,7 @@ func exercise(im *symbolizer.Image) {
 			im.LineRange(a)
 			im.Function(a)
 			im.AfterPrologue(a)
+			im.TailCalls(a, s.Addr+(a*7)%(s.Size+1))
 		}
 	}
 }

@@ -18,11 +18,14 @@
 // caller named as entry. Otherwise a *StopError says why it went no further,
 // and the frames before it stand.
 //
+// Functions that ended in a jump are on no stack; TailCalls adds those that call
+// sites prove, as gdb does.
+//
 // Stack memory is read in chunks and kept for one walk, because each read of a
 // live guest costs a round trip. What was read is not trusted: the depth is
 // limited, and frames must lie in the order of the stack, so that a damaged
 // stack cannot make the walk loop.
 //
-// Specification: DWARF 5, section 6.4; System V ABI AMD64 supplement, section
+// Specification: DWARF 5, sections 3.4 and 6.4; System V ABI AMD64 supplement, section
 // 3.2.2; Procedure Call Standard for the Arm 64-bit Architecture, section 6.4.6.
 package unwind
