@@ -78,8 +78,22 @@ func (s *Session) recognise() error {
 // HasKernel reports whether the guest's kernel is known.
 func (s *Session) HasKernel() bool { return s.kernel != nil }
 
-// Banner is what a session begins with.
+// NoKernel says why no kernel is known, "" if one is.
+func (s *Session) NoKernel() string { return s.noKernel }
+
+// Banner is what a session begins with: what was found, and what this way to
+// the guest must do without.
 func (s *Session) Banner(ctx context.Context) []string {
+	lines := s.introduction(ctx)
+	if l, ok := s.live.(interface{ Limits() string }); ok {
+		if text := l.Limits(); text != "" {
+			lines = append(lines, text)
+		}
+	}
+	return lines
+}
+
+func (s *Session) introduction(ctx context.Context) []string {
 	what := s.spec.String()
 	if s.opt.Image != "" {
 		what = strings.TrimSuffix(filepath.Base(s.opt.Image), ".dbg")

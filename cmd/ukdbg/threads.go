@@ -64,11 +64,18 @@ func threads(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, s
 			Target  string       `json:"target"`
 			Image   string       `json:"image,omitempty"`
 			Threads []threadJSON `json:"threads"`
+			Note    string       `json:"note,omitempty"`
 		}{Target: s.Spec().String(), Image: flags.image, Threads: []threadJSON{}}
+		if why := s.NoKernel(); why != "" {
+			out.Note = "only the processors are listed, no threads: " + why
+		}
 		for _, t := range list {
 			out.Threads = append(out.Threads, threadOf(ctx, s, t))
 		}
 		return printJSON(e, out)
+	}
+	if why := s.NoKernel(); why != "" {
+		fmt.Fprintf(e.err, "ukdbg: only the processors are listed, no threads: %s\n", why)
 	}
 	current, err := s.CurrentThread(ctx, s.StopCPU())
 	if err != nil {

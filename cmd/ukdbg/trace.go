@@ -17,7 +17,12 @@ func newTrace(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Read the guest's trace buffer",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("no verb \"trace %s\"", args[0])}
+			}
+			return cmd.Help()
+		},
 	}
 	cmd.AddCommand(newTraceList(e), newTraceSummary(e), newTraceExport(e))
 	return cmd
