@@ -27,7 +27,15 @@ type Variable struct {
 	Static bool
 	// TLS: Addr is an offset in each thread's own storage; HasAddr is false.
 	TLS bool
+
+	// expr, of unit, computes the value of one that optimization changed, as a
+	// number kept as a flag; nil for others.
+	expr []byte
+	unit *dies.Unit
 }
+
+// Known reports whether the variable has a value that can be read.
+func (v *Variable) Known() bool { return v.HasAddr || v.Const != nil || v.expr != nil }
 
 // Global finds a variable at file scope. An external definition is preferred to
 // a static one; of several static ones, the first in the image is meant
@@ -38,7 +46,7 @@ func (ts *Types) Global(name string) (Variable, error) {
 		return Variable{}, err
 	}
 	for _, v := range all {
-		if v.HasAddr || v.Const != nil {
+		if v.Known() {
 			return v, nil
 		}
 	}
@@ -149,6 +157,9 @@ func (ts *Types) variable(n *named) (v Variable, isDef bool) {
 		return v, !n.decl && e.Attr(dwarf.AttrSpecification) == nil
 	}
 	v.Addr, v.HasAddr, v.TLS = ts.staticAddr(e.Unit, a.B)
+	if !v.HasAddr && !v.TLS && len(a.B) > 0 {
+		v.expr, v.unit = a.B, e.Unit
+	}
 	if v.HasAddr && (v.Addr == 0 || v.Addr == ^uint64(0)) {
 		// What the linker threw away keeps its entry, with an address of 0 or -1.
 		v.Addr, v.HasAddr = 0, false

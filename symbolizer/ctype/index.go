@@ -63,12 +63,17 @@ func (ts *Types) scan() (*index, error) {
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(units)) {
 		wg.Go(func() {
+			// One array for all units of this worker; each has a piece of it.
+			var all top
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(units) {
 					return
 				}
-				tops[i].err = ts.scanUnit(&tops[i], units[i])
+				from := len(all.entries)
+				err := ts.scanUnit(&all, units[i])
+				tops[i] = top{all.entries[from:], all.names[from:], all.enumTypes, err}
+				all.enumTypes = nil
 			}
 		})
 	}
@@ -106,12 +111,15 @@ type top struct {
 	err       error
 }
 
+// topAttrs is what scanUnit looks at.
+var topAttrs = dies.Only(dwarf.AttrName, dwarf.AttrDeclaration, dwarf.AttrExternal, dwarf.AttrAbstractOrigin, dwarf.AttrSpecification)
+
 func (ts *Types) scanUnit(out *top, u *dies.Unit) error {
 	root, err := ts.d.Root(u)
 	if err != nil {
 		return err
 	}
-	it := ts.d.Children(root)
+	it := ts.d.ChildrenOnly(root, topAttrs)
 	for len(out.entries) < maxEntries && it.Next() {
 		e := it.Entry()
 		var c class

@@ -41,12 +41,19 @@ type evaluator struct {
 	frame *Frame
 	unit  *dies.Unit
 	fn    *dies.Entry // the function whose frame it is, for DW_OP_fbreg
-	// depth counts values taken from callers of callers.
+	// depth counts values taken from callers of callers, left those that may
+	// still be asked for; nil is maxEntryValues.
 	depth int
+	left  *int
 }
 
-// maxEntryDepth bounds how far up the stack entry values are traced.
-const maxEntryDepth = 8
+// maxEntryDepth bounds how far up the stack entry values are traced: as far as
+// stacks are unwound, for a recursive function hands its arguments on. One value
+// may need several of the caller, so their number is bounded too.
+const (
+	maxEntryDepth  = 256
+	maxEntryValues = 1024
+)
 
 // place is where a part of an object is, or its bytes.
 type place struct {

@@ -64,9 +64,11 @@ func (x *evaluator) lower(ops []operation) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, opDerefSize, byte(o.args[0]))
-			out = convert(out, t)
+			out = convert(deref(out, o.args[0]), t)
 			changed = true
+		case opDerefSize:
+			out = deref(out, o.args[0])
+			changed = changed || o.args[0] < 8
 		case opConvert, opReinterpret, opGNUConvert, opGNUReinterpret:
 			changed = true
 			if o.args[0] == 0 {
@@ -103,6 +105,18 @@ func based(o operation) (reg int, ok bool) {
 		return int(min(o.args[0], 1<<20)), true
 	}
 	return 0, false
+}
+
+// deref appends the operations that read a number of 1 to 8 bytes. Delve's op
+// reads 8 bytes only, so the others are cut off.
+func deref(out []byte, size uint64) []byte {
+	out = append(out, opDeref)
+	if size >= 8 || size == 0 {
+		return out
+	}
+	out = append(out, opConst8u)
+	out = binary.LittleEndian.AppendUint64(out, 1<<(8*size)-1)
+	return append(out, opAnd)
 }
 
 // convert appends the operations that cut the top of the stack to an integer
@@ -179,7 +193,11 @@ func (x *evaluator) frameBase() (uint64, error) {
 // 3.4.2).
 func (x *evaluator) entryValue(block []byte) (uint64, error) {
 	none := func() (uint64, error) { return 0, ErrOptimizedOut }
-	if x.depth >= maxEntryDepth || x.frame.Caller == nil {
+	if x.left == nil {
+		n := maxEntryValues
+		x.left = &n
+	}
+	if *x.left--; x.depth >= maxEntryDepth || *x.left < 0 || x.frame.Caller == nil {
 		return none()
 	}
 	caller := x.frame.Caller()
@@ -257,7 +275,7 @@ func (ts *Types) callSite(e *dies.Entry, pc uint64, depth int) *dies.Entry {
 
 // inCaller evaluates an expression of entry e of the caller's function to a value.
 func (x *evaluator) inCaller(caller *Frame, fn, e *dies.Entry, block *dies.Attr) (uint64, error) {
-	up := &evaluator{ts: x.ts, r: x.r, frame: caller, unit: e.Unit, fn: fn, depth: x.depth + 1}
+	up := &evaluator{ts: x.ts, r: x.r, frame: caller, unit: e.Unit, fn: fn, depth: x.depth + 1, left: x.left}
 	ops, err := operations(block.B, e.Unit.AddrSize, e.Unit.OffsetSize())
 	if err != nil {
 		return 0, err
@@ -305,5 +323,11 @@ func (x *evaluator) callsHere(site *dies.Entry, caller *Frame, fn *dies.Entry) b
 	if err != nil {
 		return false
 	}
-	return x.ts.nameOf(callee) == x.ts.nameOf(x.fn)
+	name := x.ts.nameOf(x.fn)
+	if name == x.ts.nameOf(callee) {
+		return true
+	}
+	// What the compiler has a name of its own for: __builtin_memcpy is memcpy.
+	linkage := callee.Attr(dwarf.AttrLinkageName)
+	return linkage != nil && name != "" && x.ts.d.String(callee.Unit, linkage) == name
 }

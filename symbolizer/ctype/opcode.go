@@ -12,6 +12,7 @@ const (
 	opAddr            = 0x03
 	opConst1u         = 0x08
 	opConst8u         = 0x0e
+	opDeref           = 0x06
 	opAnd             = 0x1a
 	opShl             = 0x24
 	opShra            = 0x26

@@ -67,6 +67,10 @@ func (r *Reader) Variable(v Variable) Value {
 	if v.Const != nil {
 		return r.Make(v.Type, v.Const)
 	}
+	if v.expr != nil {
+		x := &evaluator{ts: r.types, r: r, frame: &Frame{}, unit: v.unit}
+		return x.object(v.Type, v.expr)
+	}
 	if !v.HasAddr {
 		return r.FailType(v.Type, fmt.Errorf("%s: %w", v.Name, ErrOptimizedOut))
 	}

@@ -1,6 +1,10 @@
 package dies
 
-import "fmt"
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
 
 // cursor reads little-endian data and never past the end: after a short read
 // bad is set and every value is 0.
@@ -22,6 +26,16 @@ func (c *cursor) take(n uint64) []byte {
 
 func (c *cursor) uint(size int) uint64 {
 	p := c.take(uint64(size))
+	switch len(p) {
+	case 1:
+		return uint64(p[0])
+	case 2:
+		return uint64(binary.LittleEndian.Uint16(p))
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(p))
+	case 8:
+		return binary.LittleEndian.Uint64(p)
+	}
 	var v uint64
 	for i := len(p) - 1; i >= 0; i-- {
 		v = v<<8 | uint64(p[i])
@@ -30,6 +44,15 @@ func (c *cursor) uint(size int) uint64 {
 }
 
 func (c *cursor) uleb() uint64 {
+	// Most are one byte.
+	if !c.bad && c.off < uint64(len(c.b)) && c.b[c.off] < 0x80 {
+		c.off++
+		return uint64(c.b[c.off-1])
+	}
+	return c.longUleb()
+}
+
+func (c *cursor) longUleb() uint64 {
 	var v uint64
 	for shift := uint(0); ; shift += 7 {
 		if c.bad || c.off >= uint64(len(c.b)) {
@@ -74,12 +97,10 @@ func (c *cursor) cstring() []byte {
 		c.bad = true
 		return nil
 	}
-	for i := c.off; i < uint64(len(c.b)); i++ {
-		if c.b[i] == 0 {
-			s := c.b[c.off:i]
-			c.off = i + 1
-			return s
-		}
+	if n := bytes.IndexByte(c.b[c.off:], 0); n >= 0 {
+		s := c.b[c.off : c.off+uint64(n)]
+		c.off += uint64(n) + 1
+		return s
 	}
 	c.bad = true
 	return nil

@@ -106,7 +106,10 @@ func (d *Data) Entry(off uint64) (*Entry, error) {
 
 // read decodes the entry at off into e, reusing its attributes' storage; a null
 // entry has Tag 0.
-func (d *Data) read(e *Entry, u *Unit, off uint64) error {
+func (d *Data) read(e *Entry, u *Unit, off uint64) error { return d.readOnly(e, u, off, nil) }
+
+// readOnly is read for the attributes in want alone, nil for all.
+func (d *Data) readOnly(e *Entry, u *Unit, off uint64, want *Want) error {
 	c := cursor{b: d.info[:u.End], off: off}
 	code := c.uleb()
 	*e = Entry{Unit: u, Off: off, Attrs: e.Attrs[:0]}
@@ -122,10 +125,17 @@ func (d *Data) read(e *Entry, u *Unit, off uint64) error {
 		return infoError(off, "abbreviation %d is not declared", code)
 	}
 	e.Tag, e.Children = ab.tag, ab.children
-	if cap(e.Attrs) < len(ab.fields) {
-		e.Attrs = make([]Attr, 0, len(ab.fields))
+	fields := u.tab.of(ab)
+	if cap(e.Attrs) < len(fields) && want == nil {
+		e.Attrs = make([]Attr, 0, len(fields))
 	}
-	for _, f := range ab.fields {
+	for _, f := range fields {
+		if want != nil && !want.has(f.attr) {
+			if !u.skip(&c, form(f.form)) {
+				return infoError(off, "unknown form %#x", f.form)
+			}
+			continue
+		}
 		a, ok := u.value(&c, f)
 		if !ok {
 			return infoError(off, "unknown form %#x", uint32(a.form))
@@ -135,9 +145,27 @@ func (d *Data) read(e *Entry, u *Unit, off uint64) error {
 		}
 		e.Attrs = append(e.Attrs, a)
 	}
+	if c.bad {
+		return infoError(off, "entry is cut off")
+	}
 	e.next = c.off
 	return nil
 }
+
+// Want is a set of attributes to decode; others are passed over, which is much
+// faster. DW_AT_sibling is always in it.
+type Want [2]uint64
+
+// Only makes the set of the given attributes, which are below 0x80.
+func Only(attrs ...dwarf.Attr) *Want {
+	w := &Want{1 << dwarf.AttrSibling}
+	for _, a := range attrs {
+		w[a/64] |= 1 << (a % 64)
+	}
+	return w
+}
+
+func (w *Want) has(a uint16) bool { return a < 128 && w[a/64]&(1<<(a%64)) != 0 }
 
 // Iter walks the direct children of an entry.
 type Iter struct {
@@ -147,11 +175,19 @@ type Iter struct {
 	e    Entry
 	err  error
 	done bool
+	want *Want
 }
 
 // Children returns an iterator over the direct children of e.
 func (d *Data) Children(e *Entry) *Iter {
 	return &Iter{d: d, u: e.Unit, off: e.next, done: !e.Children}
+}
+
+// ChildrenOnly is Children with no attributes decoded but those in want.
+func (d *Data) ChildrenOnly(e *Entry, want *Want) *Iter {
+	it := d.Children(e)
+	it.want = want
+	return it
 }
 
 // Next steps to the next child; it reports false at the end or on an error.
@@ -163,7 +199,7 @@ func (it *Iter) Next() bool {
 		it.off, it.err = it.d.after(&it.e)
 	}
 	if it.err == nil && it.off < it.u.End {
-		it.err = it.d.read(&it.e, it.u, it.off)
+		it.err = it.d.readOnly(&it.e, it.u, it.off, it.want)
 	}
 	if it.err != nil || it.off >= it.u.End || it.e.Tag == 0 {
 		it.done = true
@@ -210,9 +246,9 @@ func (d *Data) skipTree(u *Unit, off uint64) (uint64, error) {
 		if ab == nil {
 			return 0, infoError(start, "abbreviation %d is not declared", code)
 		}
-		for _, f := range ab.fields {
-			if !u.skip(&c, f.form) {
-				return 0, infoError(start, "unknown form %#x", uint32(f.form))
+		for _, f := range u.tab.of(ab) {
+			if !u.skip(&c, form(f.form)) {
+				return 0, infoError(start, "unknown form %#x", f.form)
 			}
 		}
 		if c.bad {

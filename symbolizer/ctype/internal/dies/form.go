@@ -1,5 +1,7 @@
 package dies
 
+import "debug/dwarf"
+
 // form is the encoding of an attribute value (DWARF 5, section 7.5.6).
 type form uint32
 
@@ -117,8 +119,8 @@ func (u *Unit) skip(c *cursor, f form) bool {
 
 // value decodes one attribute value.
 func (u *Unit) value(c *cursor, f field) (Attr, bool) {
-	a := Attr{Attr: f.attr, form: f.form}
-	if f.form == formIndirect {
+	a := Attr{Attr: dwarf.Attr(f.attr), form: form(f.form)}
+	if a.form == formIndirect {
 		a.form = form(c.uleb())
 		if a.form == formIndirect || a.form == formImplicitConst {
 			return a, false
@@ -126,7 +128,7 @@ func (u *Unit) value(c *cursor, f field) (Attr, bool) {
 	}
 	switch a.form {
 	case formImplicitConst:
-		a.U = uint64(f.implicit)
+		a.U = uint64(u.tab.implicits[f.implicit])
 	case formFlagPresent:
 		a.U = 1
 	case formSdata:
