@@ -51,7 +51,7 @@ func (f Frame) String() string {
 	if name == "" {
 		name = "??"
 	}
-	text := fmt.Sprintf("#%-3d 0x%016x in %s", f.Level, f.PC, name)
+	text := fmt.Sprintf("#%-3d0x%016x in %s", f.Level, f.PC, name)
 	if f.Loc.File != "" {
 		text += fmt.Sprintf(" at %s:%d", f.Loc.File, f.Loc.Line)
 	}

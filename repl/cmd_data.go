@@ -17,6 +17,14 @@ type display struct {
 	text   string
 }
 
+// String is what was asked for: "/x counter".
+func (d display) String() string {
+	if d.format == "" {
+		return Printable(d.text)
+	}
+	return "/" + d.format + " " + Printable(d.text)
+}
+
 // cutFormat cuts a leading "/FMT" off the arguments.
 func cutFormat(args string) (format, rest string) {
 	if !strings.HasPrefix(args, "/") {
@@ -130,11 +138,7 @@ func (r *REPL) showDisplay(ctx context.Context, d display) error {
 	if err != nil {
 		return fmt.Errorf("display %d: %w", d.id, err)
 	}
-	slash := ""
-	if d.format != "" {
-		slash = "/" + d.format + " "
-	}
-	r.printf("%d: %s%s = %s\n", d.id, slash, Printable(d.text), Printable(out))
+	r.printf("%d: %s = %s\n", d.id, d, Printable(out))
 	return nil
 }
 

@@ -281,7 +281,7 @@ func infoDisplay(_ context.Context, r *REPL, _ string) error {
 		r.printf("There are no auto-display expressions now.\n")
 	}
 	for _, d := range r.displays {
-		r.printf("%d:\t/%s %s\n", d.id, d.format, Printable(d.text))
+		r.printf("%d:\t%s\n", d.id, d)
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func cmdThread(ctx context.Context, r *REPL, args string) error {
 		return err
 	}
 	r.printf("[Switching to thread %d (%s)]\n", t.ID, Printable(t.Name))
-	if f := r.current(); f != nil {
+	if r.current() != nil {
 		r.printf("#0  ")
 	}
 	r.showFrame()
@@ -258,7 +258,7 @@ func (r *REPL) selectFrame(n int) error {
 	}
 	r.frame = n
 	r.listFile, r.listLine = "", 0
-	r.printf("#%-3d ", n)
+	r.printf("#%-3d", n)
 	r.showFrame()
 	return nil
 }

@@ -3,13 +3,13 @@ package repl
 // commands is the table of all commands. Aliases are gdb's abbreviations.
 func commands() []*command {
 	return []*command{
-		{name: "help", aliases: []string{"h", "?"}, args: "[COMMAND]", topic: "session", run: cmdHelp,
+		{name: "help", aliases: []string{"h", "?"}, args: "[COMMAND]", topic: "session", alone: true, run: cmdHelp,
 			help: "list the commands, or explain one", complete: completeCommands},
-		{name: "source", args: "FILE", topic: "session", run: cmdSource, help: "run the commands in a file"},
+		{name: "source", args: "FILE", topic: "session", alone: true, run: cmdSource, help: "run the commands in a file"},
 		{name: "monitor", aliases: []string{"mon"}, args: "TEXT", topic: "session", run: cmdMonitor,
 			help: "run a command of the VMM's or probe's own"},
-		{name: "detach", topic: "session", run: cmdDetach, help: "give the guest back, as it was found, and stay"},
-		{name: "quit", aliases: []string{"q", "exit"}, topic: "session", run: cmdQuit, help: "give the guest back, as it was found, and leave"},
+		{name: "detach", topic: "session", alone: true, run: cmdDetach, help: "give the guest back, as it was found, and stay"},
+		{name: "quit", aliases: []string{"q", "exit"}, topic: "session", alone: true, run: cmdQuit, help: "give the guest back, as it was found, and leave"},
 
 		{name: "threads", topic: "threads and frames", run: cmdThreads, help: "list the scheduler's threads: state, what each waits for, where it is"},
 		{name: "thread", aliases: []string{"t"}, args: "[ID | NAME | apply all COMMAND]", topic: "threads and frames", run: cmdThread,

@@ -51,6 +51,9 @@ type REPL struct {
 // errQuit ends the session.
 var errQuit = errors.New("quit")
 
+// errNoGuest is what commands say after detach, or after the guest ended.
+var errNoGuest = errors.New("no guest: it was given back or ended; quit leaves")
+
 // maxSource bounds how deep command files may call each other.
 const maxSource = 16
 
@@ -138,6 +141,10 @@ func (r *REPL) Execute(ctx context.Context, line string) error {
 	if err != nil {
 		r.complain(err)
 		return err
+	}
+	if r.left && !c.alone {
+		r.complain(errNoGuest)
+		return errNoGuest
 	}
 	r.last = ""
 	if c.repeat {

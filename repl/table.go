@@ -22,7 +22,9 @@ type command struct {
 	complete func(r *REPL, args string) (words []string, start int)
 	// repeat: an empty line runs the command again, as stepping wants it.
 	repeat bool
-	run    func(ctx context.Context, r *REPL, args string) error
+	// alone: it makes sense without a guest.
+	alone bool
+	run   func(ctx context.Context, r *REPL, args string) error
 }
 
 // UnknownError says that a word names no command or several.

@@ -16,7 +16,7 @@ var errNoFrame = errors.New("no frame: the selected thread has no readable stack
 // kept if it still exists, else the one on the processor that stopped is taken.
 func (r *REPL) refresh(ctx context.Context) error {
 	if r.left {
-		return errors.New("the guest was given back: no target")
+		return errNoGuest
 	}
 	if r.epoch == r.s.Epoch() && r.frames != nil {
 		return nil
@@ -104,7 +104,7 @@ func (r *REPL) frameName(f ukdbg.Frame) string {
 // frameText is gdb's line for a frame. With args, argument values are shown.
 func (r *REPL) frameText(f ukdbg.Frame, args bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "#%-3d ", f.Level)
+	fmt.Fprintf(&b, "#%-3d", f.Level)
 	b.WriteString(r.frameBody(f, args))
 	return b.String()
 }

@@ -114,8 +114,8 @@ func (g *guest) mustServe(t *testing.T) {
 	}
 }
 
-// mustBeClean compares the guest's code with the image, byte for byte.
-func (g *guest) mustBeClean(t *testing.T) {
+// code is the guest's code as it is in memory, read by the monitor.
+func (g *guest) code(t *testing.T) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "text")
 	g.QMP(t, "pmemsave", map[string]any{"val": g.at, "size": len(g.text), "filename": file})
@@ -123,6 +123,13 @@ func (g *guest) mustBeClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return got
+}
+
+// mustBeClean compares the guest's code with the image, byte for byte.
+func (g *guest) mustBeClean(t *testing.T) {
+	t.Helper()
+	got := g.code(t)
 	if bytes.Equal(got, g.text) {
 		return
 	}

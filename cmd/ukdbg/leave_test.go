@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ type way struct {
 	name     string
 	terminal bool
 	args     []string // instead of a session
+	unhit    bool     // without the breakpoint and its hit
 	leave    func(t *testing.T, g *guest, p *process)
 	status   int
 }
@@ -27,6 +29,7 @@ func runOn(commands string) func(t *testing.T, g *guest, p *process) {
 		p.send(t, commands)
 		p.wait(t, "Continuing.")
 		g.mustRun(t, true)
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
@@ -116,10 +119,14 @@ func testLeaving(t *testing.T, opt guesttest.Options, list []way) {
 				} else {
 					p = spawn(t, args...)
 				}
-				if w.args == nil {
+				switch {
+				case w.unhit:
+					w.leave(t, g, p)
+				case w.args == nil:
 					p.send(t, "break serve\ncontinue\n")
 					p.wait(t, "Breakpoint 1, ")
-					p.wait(t, "96\t{")
+					p.wait(t, "/server.c:9")
+					p.wait(t, "\n9") // its source line, the last it says
 					w.leave(t, g, p)
 				}
 				if status := p.exit(t); status != w.status && w.status != -2 {
@@ -165,15 +172,32 @@ func TestLeavingARM64(t *testing.T) {
 		pick(t, "detach", "^C twice", "SIGTERM while a breakpoint is hit all the time", "stdout closed", "batch"))
 }
 
-// Under KVM a breakpoint is a byte in the guest's memory.
+// Under KVM a breakpoint is a byte in the guest's memory. It is not hit here: a
+// KVM that emulates ring 0 in software, as on the machines this runs on, ends
+// in an internal error at int3.
 func TestLeavingKVM(t *testing.T) {
 	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("not run: no KVM here (%v)", err)
 	}
 	f.Close()
-	testLeaving(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp", Accel: "kvm"},
-		pick(t, "quit", "SIGTERM while the guest runs", "SIGTERM while a breakpoint is hit all the time", "batch"))
+	patched := func(s os.Signal, then string) func(t *testing.T, g *guest, p *process) {
+		return func(t *testing.T, g *guest, p *process) {
+			runQuietly(t, g, p)
+			if bytes.Equal(g.code(t), g.text) {
+				t.Error("no breakpoint in memory: this proves nothing")
+			}
+			p.signal(t, s)
+			if then != "" {
+				p.wait(t, "Interrupted.")
+				p.send(t, then)
+			}
+		}
+	}
+	testLeaving(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp", Accel: "kvm"}, []way{
+		{name: "SIGTERM while the guest runs", unhit: true, leave: patched(syscall.SIGTERM, "")},
+		{name: "^C and quit", unhit: true, leave: patched(os.Interrupt, "quit\n")},
+	})
 }
 
 // ^C while the guest runs stops the guest; ukdbg stays.
