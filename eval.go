@@ -316,19 +316,20 @@ func (s *Session) eachVariable(ctx context.Context, f Frame, which func(*ctype.S
 	for _, l := range which(scope) {
 		text, err := env.FormatVariable(l.Value(env.Reader, env.Frame))
 		if err != nil {
-			text = valueError(err)
+			text = valueError(err, "<error reading variable "+l.Name+" (%v)>")
 		}
 		show(l.Name, text)
 	}
 	return nil
 }
 
-// valueError is what stands in the place of a value that cannot be shown.
-func valueError(err error) string {
+// valueError is what stands in the place of a value that cannot be shown; format
+// words the error as gdb does.
+func valueError(err error, format string) string {
 	if errors.Is(err, ctype.ErrOptimizedOut) {
 		return "<optimized out>"
 	}
-	return "<" + err.Error() + ">"
+	return fmt.Sprintf(format, err)
 }
 
 // ArgsText shows the arguments of a frame as in a call: "fd=3, buf=0x1000".
@@ -349,7 +350,7 @@ func (s *Session) ArgsText(ctx context.Context, f Frame) string {
 		case ctype.Struct, ctype.Union, ctype.Array:
 		default:
 			if text, err = env.FormatVariable(l.Value(env.Reader, env.Frame)); err != nil {
-				text = valueError(err)
+				text = valueError(err, "<error reading variable: %v>")
 			}
 		}
 		parts = append(parts, l.Name+"="+text)

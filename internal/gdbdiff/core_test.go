@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/ukdbg/ukdbg/internal/guesttest"
@@ -28,8 +29,21 @@ type segment struct {
 	data []byte
 }
 
-// nullPage is the size of the page at address 0.
-const nullPage = 4096
+// page is the size of a page in bytes.
+const page = 4096
+
+// unmap leaves a page out of cores, which has memory but no mapping in the guest.
+func (d *dump) unmap(addr uint64) {
+	for i, s := range d.segments {
+		if off := addr - s.addr; addr >= s.addr && off < uint64(len(s.data)) {
+			d.segments[i].data = s.data[:off]
+			rest := s.data[min(off+page, uint64(len(s.data))):]
+			d.segments = slices.Insert(d.segments, i+1, segment{addr + page, rest})
+			break
+		}
+	}
+	d.segments = slices.DeleteFunc(d.segments, func(s segment) bool { return len(s.data) == 0 })
+}
 
 // takeDump lets QEMU dump the stopped guest.
 func takeDump(t *testing.T, vm *guesttest.VM) *dump {
@@ -52,9 +66,6 @@ func takeDump(t *testing.T, vm *guesttest.VM) *dump {
 		case elf.PT_NOTE:
 			d.readNotes(t, data)
 		case elf.PT_LOAD:
-			if p.Paddr == 0 { // memory, but the guest does not map its null page
-				p.Paddr, data = nullPage, data[min(nullPage, len(data)):]
-			}
 			d.segments = append(d.segments, segment{p.Paddr, data})
 		}
 	}
@@ -119,7 +130,7 @@ const hole = 1 << 16
 // addresses it has. What is zero is a hole in the file.
 func (d *dump) core(t *testing.T, prstatus []byte) string {
 	t.Helper()
-	const ehdr, phdr, align = 64, 56, 4096
+	const ehdr, phdr, align = 64, 56, page
 	le := binary.LittleEndian
 	var note bytes.Buffer
 	for _, v := range []uint32{5, uint32(len(prstatus)), uint32(elf.NT_PRSTATUS)} {

@@ -17,7 +17,8 @@ type variant struct {
 	smp           int
 	crashed       bool   // wait for its end
 	slide         uint64 // of the guest's addresses, over those of the image
-	values        bool   // compare globals, members and locals too
+	values        bool   // compare globals and members too
+	noVariables   bool   // do not compare what frames hold
 	rounds        int    // moments to compare
 }
 
@@ -34,14 +35,26 @@ func (v variant) name() string {
 
 var variants = []variant{
 	{image: "ukguest-x86_64", values: true, rounds: 2},
-	{image: "ukguest-x86_64-nofp", smp: 2, append: "rate=1000 burn", rounds: 4},
-	{image: "ukguest-x86_64", append: "fault=null after=20", crashed: true, rounds: 1},
+	{image: "ukguest-x86_64-nofp", smp: 2, append: "rate=1000 burn", values: true, rounds: 4},
 	{image: "ukguest-x86_64-pie", rounds: 1},
+	{image: "ukguest-x86_64-cfi", append: "rate=1000", values: true, rounds: 2}, // of clang and lld
+	{image: "ukguest-x86_64", append: "fault=null after=20", crashed: true, rounds: 1},
+	{image: "ukguest-x86_64", append: "fault=jump after=20", smp: 2, crashed: true, rounds: 1},
+	// Its recursion hands on an argument in rcx or x2, which nobody saves: gdb shows
+	// what a trap left there, ukdbg that it is not saved.
+	{image: "ukguest-x86_64", append: "fault=overflow after=20", crashed: true, noVariables: true, rounds: 1},
+	{image: "ukguest-x86_64-nofp", append: "fault=assert after=20", crashed: true, rounds: 1},
+	{image: "ukguest-x86_64-kasan", append: "fault=kasan after=20", crashed: true, rounds: 1},
 	{image: "ukguest-arm64", values: true, rounds: 2},
-	{image: "ukguest-arm64-nofp", smp: 2, append: "rate=1000 burn", rounds: 4},
-	{image: "ukguest-arm64", append: "fault=null after=20", crashed: true, rounds: 1},
+	{image: "ukguest-arm64-nofp", smp: 2, append: "rate=1000 burn", values: true, rounds: 4},
 	// A Linux Image's header asks for an address 0x200000 above the link address.
 	{image: "ukguest-arm64-pie", slide: 0x200000, rounds: 1},
+	{image: "ukguest-arm64-cfi", append: "rate=1000", values: true, rounds: 2},
+	{image: "ukguest-arm64", append: "fault=null after=20", crashed: true, rounds: 1},
+	{image: "ukguest-arm64", append: "fault=jump after=20", smp: 2, crashed: true, rounds: 1},
+	{image: "ukguest-arm64", append: "fault=overflow after=20", crashed: true, noVariables: true, rounds: 1},
+	{image: "ukguest-arm64-nofp", append: "fault=assert after=20", crashed: true, rounds: 1},
+	{image: "ukguest-arm64-kasan", append: "fault=kasan after=20", crashed: true, rounds: 1},
 }
 
 // stopped is a guest at one moment, in both debuggers.
@@ -51,8 +64,6 @@ type stopped struct {
 	gdb     *gdb
 	threads []thread
 	session *ukdbg.Session
-	lines   lineTable
-	slide   uint64
 	frames  []frame // those that agree
 }
 
@@ -77,7 +88,6 @@ func (v variant) test(t *testing.T) {
 	l := layouts[vm.Image.Arch]
 	g := startGDB(t, vm.Image.Arch, vm.Debug, v.slide) // while the guest boots
 	f := askFacts(t, g)
-	lines := readLines(t, vm.Debug)
 	until := "requests served"
 	if v.crashed {
 		until = "Unikraft halted"
@@ -88,8 +98,9 @@ func (v variant) test(t *testing.T) {
 			vm.QMP(t, "cont", nil)
 			time.Sleep(time.Duration(20+7*round) * time.Millisecond)
 		}
-		s := &stopped{layout: l, gdb: g, lines: lines, slide: v.slide}
+		s := &stopped{layout: l, gdb: g}
 		s.settle(t, vm)
+		s.dump.unmap(0)
 		s.threads = walk(t, s.dump, l, g, f)
 		s.attach(t, vm)
 		s.compareFrames(t)
@@ -97,7 +108,9 @@ func (v variant) test(t *testing.T) {
 			s.compareGlobals(t, vm.Debug)
 			s.compareMembers(t)
 		}
-		s.compareVariables(t)
+		if !v.noVariables {
+			s.compareVariables(t)
+		}
 		s.leave(t, vm)
 	}
 }
@@ -187,28 +200,11 @@ func (s *stopped) framesOf(t *testing.T, status []byte) []gdbFrame {
 	return nil
 }
 
-// rules leaves out what gdb shows and no stack has.
-//
-//   - x86: the return address 0 that ends a stack is no frame.
-//
-// And where gdb names another row of the line table, what the table says.
-//
-//   - Of rows of one address gdb names the last one marked is_stmt, even if
-//     later ones follow. By DWARF (6.2.2) the earlier ones cover no instruction,
-//     and the last says to which line the code belongs: ukdbg says it, as do
-//     llvm-symbolizer and addr2line.
-func (s *stopped) rules(frames []gdbFrame) []gdbFrame {
+// rules leaves out what gdb shows and no stack has: on x86 the return address 0
+// that ends a stack is no frame.
+func rules(frames []gdbFrame) []gdbFrame {
 	if n := len(frames) - 1; n > 0 && frames[n].PC == 0 && frames[n].Name == "" {
 		frames = frames[:n]
-	}
-	for i := range frames {
-		f := &frames[i]
-		if i > 0 && frames[i-1].Inline {
-			continue // the line of the inlined call
-		}
-		if byGDB, last, ok := s.lines.find(f.Lookup - s.slide); ok && f.Line == byGDB.line && f.File == byGDB.file {
-			f.Line, f.File = last.line, last.file
-		}
 	}
 	return frames
 }
@@ -255,7 +251,7 @@ func (s *stopped) compareFrames(t *testing.T) {
 				th.addr, own.Name, own.CPU, own.New, th.name, th.cpu, th.fresh)
 		}
 		frames, err := s.session.Backtrace(ctx, own)
-		theirs := s.rules(s.framesOf(t, th.status))
+		theirs := rules(s.framesOf(t, th.status))
 		// Rule: where gdb's stack ends in what is no code either (the processor
 		// stands in a vector's first instructions), ukdbg says that it ends early.
 		if lost := theirs[len(theirs)-1].Name == ""; (err != nil) != lost {

@@ -31,11 +31,9 @@ type gdbFrame struct {
 	Name     string
 	Inline   bool
 	TailCall bool // of a function that left by a jump: on no stack, found by call sites
-	Trap     bool // described by a signal frame
 	File     string
 	Line     int
 	Stop     string // why there is no older frame, "" for none in particular
-	Lookup   uint64 // the address its line is looked up at: pc, or before it in the call
 	Core     string // where gdb shows it
 	Level    int    // its number there
 }
@@ -140,24 +138,10 @@ func (g *gdb) frames(t *testing.T) []gdbFrame {
 	if answer.Error != "" || len(answer.Frames) == 0 {
 		t.Fatalf("gdb-multiarch: no frames: %s", answer.Error)
 	}
-	return withLookups(answer.Frames)
-}
-
-// withLookups adds the levels and the addresses at which lines are looked up: the pc where the
-// processor stood or a trap interrupted, else the byte before, in the call.
-func withLookups(frames []gdbFrame) []gdbFrame {
-	interrupted := true
-	for i := range frames {
-		f := &frames[i]
-		f.Lookup, f.Level = f.PC, i
-		if !interrupted {
-			f.Lookup--
-		}
-		if !f.Inline {
-			interrupted = f.Trap
-		}
+	for i := range answer.Frames {
+		answer.Frames[i].Level = i
 	}
-	return frames
+	return answer.Frames
 }
 
 // numbers evaluates expressions to numbers.

@@ -88,7 +88,7 @@ type facts struct {
 	schedHead, currents        uint64 // symbols
 	schedNext, threads, exited uint64 // struct uk_sched
 	ip, sp, name, listNext     uint64 // struct uk_thread
-	currentsLen                uint64 // of the array currents
+	stack, currentsLen         uint64 // _mem.stack; of the array currents
 }
 
 func askFacts(t *testing.T, g *gdb) facts {
@@ -98,11 +98,11 @@ func askFacts(t *testing.T, g *gdb) facts {
 		"&uk_sched_head", "&__uk_sched_thread_current",
 		off("uk_sched", "next"), off("uk_sched", "thread_list.tqh_first"), off("uk_sched", "exited_threads.tqh_first"),
 		off("uk_thread", "ctx.ip"), off("uk_thread", "ctx.sp"), off("uk_thread", "name"), off("uk_thread", "thread_list.tqe_next"),
-		"sizeof(__uk_sched_thread_current)/8",
+		off("uk_thread", "_mem.stack"), "sizeof(__uk_sched_thread_current)/8",
 	})
 	return facts{
 		schedHead: n[0], currents: n[1], schedNext: n[2], threads: n[3], exited: n[4],
-		ip: n[5], sp: n[6], name: n[7], listNext: n[8], currentsLen: n[9],
+		ip: n[5], sp: n[6], name: n[7], listNext: n[8], stack: n[9], currentsLen: n[10],
 	}
 }
 
@@ -126,6 +126,9 @@ func walk(t *testing.T, d *dump, l *layout, g *gdb, f facts) []thread {
 
 func (d *dump) thread(t *testing.T, l *layout, g *gdb, f facts, addr uint64) thread {
 	t.Helper()
+	if stack := d.word(t, addr+f.stack); stack != 0 {
+		d.unmap(stack - page) // the guard page
+	}
 	th := thread{addr: addr, name: d.str(t, d.word(t, addr+f.name)), cpu: -1}
 	for i := range min(f.currentsLen, uint64(len(d.cpus))) {
 		if d.word(t, f.currents+8*i) == addr {

@@ -3,7 +3,9 @@ package gdbdiff
 import (
 	"context"
 	"debug/dwarf"
+	"debug/elf"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,10 +13,29 @@ import (
 )
 
 // globals lists the variables that have a place, as 'FILE'::NAME: a bare name
-// may be that of several.
+// may be that of several. At address 0 there is none: lld gives it to the first
+// variable of sections that are not loaded, and gdb takes that for discarded.
 func globals(t *testing.T, path string) []string {
 	t.Helper()
-	data := openDWARF(t, path)
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := f.DWARF()
+	if err != nil {
+		t.Fatal(err)
+	}
+	symbols, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropped := map[string]bool{}
+	for _, s := range symbols {
+		if s.Value == 0 {
+			dropped[s.Name] = true
+		}
+	}
 	var out []string
 	r := data.Reader()
 	file := ""
@@ -39,7 +60,7 @@ func globals(t *testing.T, path string) []string {
 					name, named = decl.Val(dwarf.AttrName).(string)
 				}
 			}
-			if named && e.Val(dwarf.AttrLocation) != nil {
+			if named && e.Val(dwarf.AttrLocation) != nil && !dropped[name] {
 				out = append(out, "'"+file+"'::"+name)
 			}
 		}
@@ -95,13 +116,45 @@ func (s *stopped) compareQueries(t *testing.T, queries []query, f *ukdbg.Frame) 
 	equal := 0
 	for i, text := range s.gdb.run(t, commands...) {
 		want, got := value(text), s.answer(queries[i], f)
-		if got == want {
+		if got == want || sameButLost(got, want) {
 			equal++
 			continue
 		}
 		t.Errorf("%s\nukdbg %s\ngdb   %s", queries[i], cut(got), cut(want))
 	}
 	return equal
+}
+
+// sameButLost is the rule for registers a call may destroy: in a caller's frame
+// gdb goes on to show what they hold, which in a thread that was switched out is
+// what the test put there, and ukdbg says that they are not saved.
+func sameButLost(ours, theirs string) bool {
+	o, g := strings.Split(ours, "\n"), strings.Split(theirs, "\n")
+	if len(o) != len(g) {
+		return false
+	}
+	for i := range o {
+		before, _, lost := strings.Cut(o[i], "<not saved>")
+		if o[i] != g[i] && !(lost && strings.HasPrefix(g[i], before) && unknownValue.MatchString(g[i])) &&
+			!(lost && before == "" && unknownValue.MatchString(g[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// unknownValue finds what a value that nobody knows looks like, whole or its
+// lower half.
+var unknownValue = regexp.MustCompile(unknownPattern())
+
+func unknownPattern() string {
+	var all []string
+	for i := range uint64(64) {
+		v := unknown + i
+		all = append(all, fmt.Sprintf("%#x", v), fmt.Sprint(v), fmt.Sprint(int64(v)),
+			fmt.Sprintf("%#x", uint32(v)), fmt.Sprint(uint32(v)), fmt.Sprint(int32(v)))
+	}
+	return `(^|[ {])(` + strings.Join(all, "|") + `)\b`
 }
 
 func cut(s string) string {

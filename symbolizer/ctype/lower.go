@@ -67,8 +67,12 @@ func (x *evaluator) lower(ops []operation) ([]byte, error) {
 			out = convert(deref(out, o.args[0]), t)
 			changed = true
 		case opDerefSize:
+			if o.args[0] == 4 || o.args[0] == 8 {
+				out = append(out, o.raw...)
+				continue
+			}
 			out = deref(out, o.args[0])
-			changed = changed || o.args[0] < 8
+			changed = true
 		case opConvert, opReinterpret, opGNUConvert, opGNUReinterpret:
 			changed = true
 			if o.args[0] == 0 {
@@ -108,7 +112,7 @@ func based(o operation) (reg int, ok bool) {
 }
 
 // deref appends the operations that read a number of 1 to 8 bytes. Delve's op
-// reads 8 bytes only, so the others are cut off.
+// knows 4 and 8 bytes only, so of 8 the others are cut off.
 func deref(out []byte, size uint64) []byte {
 	out = append(out, opDeref)
 	if size >= 8 || size == 0 {

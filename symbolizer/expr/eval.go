@@ -209,14 +209,22 @@ func (e *Env) index(x, i ctype.Value) (ctype.Value, error) {
 		v := x.Index(k)
 		return v, v.Err()
 	case ctype.Pointer:
-		if t.Elem().Strip().Kind == ctype.Void {
-			v := e.Reader.FailType(t.Elem(), errGeneric)
-			return v, v.Err()
-		}
-		v := x.Index(k)
-		return v, v.Err()
+		return e.indirect(x, t.Elem(), k)
 	}
 	return x, errorf("cannot subscript something of type `%s'", x.Type)
+}
+
+// indirect gives element k of what a pointer points to. Its type is known even
+// where its place is not.
+func (e *Env) indirect(x ctype.Value, elem *ctype.Type, k int64) (ctype.Value, error) {
+	err := errGeneric
+	if elem.Strip().Kind != ctype.Void {
+		var p uint64
+		if p, err = x.Pointer(); err == nil {
+			return e.Reader.At(elem, p+uint64(k*elem.Size())), nil
+		}
+	}
+	return e.Reader.FailType(elem, err), err
 }
 
 func (e *Env) unary(n unary) (ctype.Value, error) {
@@ -234,15 +242,7 @@ func (e *Env) unary(n unary) (ctype.Value, error) {
 	case "*":
 		switch t.Kind {
 		case ctype.Pointer:
-			p, err := x.Pointer()
-			if err != nil {
-				return x, err
-			}
-			if t.Elem().Strip().Kind == ctype.Void {
-				v := e.Reader.FailType(t.Elem(), errGeneric)
-				return v, v.Err()
-			}
-			return e.Reader.At(t.Elem(), p), nil
+			return e.indirect(x, t.Elem(), 0)
 		case ctype.Array:
 			v := x.Index(0)
 			return v, v.Err()

@@ -42,7 +42,7 @@ func (e *Env) lookup(n name) (ctype.Value, error) {
 				break
 			}
 		}
-		if best.HasAddr || best.Const != nil {
+		if best.Known() {
 			v := e.Reader.Variable(best)
 			return v, v.Err()
 		}

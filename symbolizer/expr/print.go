@@ -136,17 +136,17 @@ func (p *printer) value(v ctype.Value, depth int) error {
 // function writes a function: what it is, or with a format its first byte, which
 // gdb takes for its value.
 func (p *printer) function(v ctype.Value) error {
+	char := ctype.Basic(ctype.Char, "char", 1, true)
+	data, err := p.env.Reader.At(char, v.Addr).Bytes()
+	if err != nil {
+		return err // what is no memory is no function
+	}
 	switch p.format {
 	case 0, 's':
 		p.put("{" + v.Type.String() + "} " + p.env.address(v.Addr))
 		return nil
 	case 'a', 'c':
 		return errorf("Value can't be converted to integer.")
-	}
-	char := ctype.Basic(ctype.Char, "char", 1, true)
-	data, err := p.env.Reader.At(char, v.Addr).Bytes()
-	if err != nil {
-		return err
 	}
 	return p.formatted(char, char, data, 0)
 }

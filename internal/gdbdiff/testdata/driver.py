@@ -23,7 +23,6 @@ def frames():
             "name": f.name() or "",
             "inline": f.type() == gdb.INLINE_FRAME,
             "tailcall": f.type() == gdb.TAILCALL_FRAME,
-            "trap": f.type() == gdb.SIGTRAMP_FRAME,
             "file": sal.symtab.fullname() if sal.symtab else "",
             "line": sal.line if sal.symtab else 0,
         }
