@@ -103,7 +103,7 @@ func (s *script) run(t *testing.T, debug string) []stop {
 	if err := os.WriteFile(path, []byte(s.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "gdb-multiarch", "-nx", "-batch", "-x", path, debug).CombinedOutput()
 	if err != nil {
