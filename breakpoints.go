@@ -64,6 +64,13 @@ func (s *Session) AddBreakpoint(b Breakpoint) (*Breakpoint, error) {
 	if len(b.Addrs) == 0 {
 		return nil, errors.New("a breakpoint wants an address")
 	}
+	if l, ok := s.live.(interface {
+		Supports(target.BreakKind) error
+	}); ok {
+		if err := l.Supports(b.Kind); err != nil {
+			return nil, err
+		}
+	}
 	s.lastBreak++
 	b.ID = s.lastBreak
 	p := &b

@@ -38,6 +38,11 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	if s.live == nil {
 		return s.stacksProfile(ctx)
 	}
+	if l, ok := s.live.(interface{ Interruptible() error }); ok {
+		if err := l.Interruptible(); err != nil {
+			return nil, fmt.Errorf("sampling stops the guest again and again, which is %w", err)
+		}
+	}
 	if opt.Duration == 0 {
 		opt.Duration = 5 * time.Second
 	}

@@ -43,6 +43,10 @@ type StopReport struct {
 // interruptPatience is how long a stop may take once it was asked for.
 const interruptPatience = 5 * time.Second
 
+// deafPatience is how long a stub that is not known to hear a request to stop is
+// given to prove the contrary.
+const deafPatience = time.Second
+
 // Continue lets the guest run until a breakpoint stops it, something else
 // does, or ctx ends, which interrupts it.
 func (s *Session) Continue(ctx context.Context) (StopReport, error) {
@@ -72,12 +76,22 @@ func (s *Session) runFor(ctx context.Context, own []target.Breakpoint, here arri
 		defer cancel()
 		err = errors.Join(err, s.takeOut(clean, s.inserted))
 	}()
-	if err := s.insert(ctx, s.patches(own)); err != nil {
-		return rep, err
+	// A guest that nobody could stop may still run: then it is waited for.
+	runs := s.live.Running()
+	if !runs {
+		if err := s.insert(ctx, s.patches(own)); err != nil {
+			return rep, err
+		}
 	}
 	for {
-		ev, stopped, err := s.stepOff(ctx)
-		if err != nil {
+		var ev target.Event
+		stopped := false
+		if runs {
+			if ev, err = s.waitStop(ctx); err != nil {
+				return rep, err
+			}
+			runs, stopped = false, true
+		} else if ev, stopped, err = s.stepOff(ctx); err != nil {
 			return rep, err
 		}
 		if !stopped {
@@ -105,6 +119,7 @@ func (s *Session) resume(ctx context.Context, a ...target.Action) error {
 func (s *Session) waitStop(ctx context.Context) (target.Event, error) {
 	done := ctx.Done()
 	var late <-chan time.Time
+	var deaf error
 	for {
 		select {
 		case ev, ok := <-s.live.Events():
@@ -129,10 +144,18 @@ func (s *Session) waitStop(ctx context.Context) (target.Event, error) {
 			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptPatience)
 			defer cancel()
 			if err := s.live.Interrupt(clean); err != nil {
-				return target.Event{}, fmt.Errorf("interrupting the guest: %w", err)
+				if !errors.Is(err, target.ErrUnsupported) {
+					return target.Event{}, fmt.Errorf("interrupting the guest: %w", err)
+				}
+				// It may hear all the same.
+				deaf, late = err, time.After(deafPatience)
+				continue
 			}
 			late = time.After(interruptPatience)
 		case <-late:
+			if deaf != nil {
+				return target.Event{}, fmt.Errorf("interrupting the guest, which runs on: %w", deaf)
+			}
 			return target.Event{}, fmt.Errorf("the guest did not stop within %v of being asked", interruptPatience)
 		}
 	}

@@ -67,6 +67,9 @@ type Session struct {
 	threads     []Thread
 	threadNotes []string
 	stacks      map[uint64]stack // by thread address, this epoch
+	// currentSlots are the words that name each processor's thread; they do not
+	// move once the kernel has set its processors up.
+	currentSlots map[target.CPU]uint64
 
 	breaks    []*Breakpoint
 	lastBreak int

@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -164,10 +165,38 @@ func (s *Session) RunTo(ctx context.Context, t Thread, f Frame, addrs []uint64) 
 	})
 }
 
-// runs reports whether t is the thread on the processor.
+// runs reports whether t is the thread on the processor. The kernel's word for
+// that processor is asked first: a step asks after each instruction, and the
+// list of all threads is long over a serial line.
 func (s *Session) runs(ctx context.Context, cpu target.CPU, t Thread) bool {
+	if s.threads == nil && s.currentWord(ctx, cpu) == t.Addr {
+		return true
+	}
 	now, err := s.CurrentThread(ctx, cpu)
 	return err == nil && now.Addr == t.Addr
+}
+
+// currentWord is the address of the thread the kernel says the processor runs,
+// 0 if it does not say.
+func (s *Session) currentWord(ctx context.Context, cpu target.CPU) uint64 {
+	k, ok := s.kernel.(interface {
+		CurrentSlots(context.Context) (map[target.CPU]uint64, error)
+	})
+	if !ok {
+		return 0
+	}
+	if s.currentSlots == nil {
+		slots, err := k.CurrentSlots(ctx)
+		if err != nil {
+			return 0 // the list of threads says why, if it matters
+		}
+		s.currentSlots = slots
+	}
+	b := make([]byte, 8)
+	if at, ok := s.currentSlots[cpu]; !ok || target.ReadFull(ctx, s.mem, b, at) != nil {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b)
 }
 
 // stepper is one step under way.
@@ -190,6 +219,7 @@ type lineRange struct {
 	start, end uint64 // [start, end)
 	file       string
 	line       int
+	stmt       bool // start begins a statement
 }
 
 func (r lineRange) has(pc uint64) bool { return pc >= r.start && pc < r.end }

@@ -108,7 +108,7 @@ func (c *Client) noAnswer(ctx context.Context) error {
 	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 		return fmt.Errorf("%s: %w", c.spec, cause)
 	}
-	const inGuest = "this stub answers only at a trap or boot wait (in-image stub?)"
+	const inGuest = "if it is a stub inside the guest, it answers only at a trap or its boot wait: boot the guest so that it waits (debug.gdbwait), or attach when it has trapped"
 	waited := c.opt.AttachTimeout
 	if n := c.noiseText(); n != "" {
 		return fmt.Errorf("%s: %w: it said %s; or %s", c.spec, ErrNotStub, n, inGuest)

@@ -106,7 +106,7 @@ func (c *Client) Capabilities() Capabilities {
 		RunStateTold: c.run.found != RunUnknown,
 	}
 	if !caps.CanInterrupt {
-		caps.WhyNot = whyDeaf
+		caps.WhyNot = onlyTraps
 	}
 	if p.qemu && p.version.major > 0 {
 		caps.Stub = fmt.Sprintf("QEMU %d.%d", p.version.major, p.version.minor)

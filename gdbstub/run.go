@@ -310,4 +310,15 @@ func (c *Client) Interrupt(context.Context) error {
 }
 
 // whyDeaf says why an in-image stub may not stop.
-const whyDeaf = "the guest's own stub is entered only by a trap; a request to stop was sent, and only a build that looks for one hears it"
+const whyDeaf = onlyTraps + "; a request to stop was sent, and only a build that looks for one hears it"
+
+const onlyTraps = "the guest's own stub is entered only by a trap"
+
+// Interruptible reports whether a running guest can be stopped, as far as is
+// known. The error is target.ErrUnsupported.
+func (c *Client) Interruptible() error {
+	if caps := c.Capabilities(); !caps.CanInterrupt {
+		return fmt.Errorf("%w: %s", target.ErrUnsupported, caps.WhyNot)
+	}
+	return nil
+}
