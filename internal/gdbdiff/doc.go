@@ -8,14 +8,20 @@
 // guest, paused as it is, and leaves it paused. gdb has no executable file, only
 // symbols: every byte it shows comes from the dump.
 //
-// Compared are every frame of every thread (pc, function, file, line, inlining),
-// print and ptype of every global variable, nested members, and the locals of
-// frames. Where gdb cannot say what the guest's stack really is, a rule of this
-// test stands in; each is written down where it is applied:
+// Compared are every frame of every thread (pc, function, file, line, inlining,
+// tail calls), print, ptype and whatis of every global variable, nested members,
+// and the variables of every frame with what they point to. Where gdb cannot say
+// what is so, a rule of this test stands in; each is explained where it is applied:
 //
-//   - Vectors of arm64 (framesOf): no call frame information describes what they
-//     saved. gdb gets a further core made of the saved struct __regs.
-//   - A moment inside a context switch (settle): the VM goes on for a moment.
+//   - settle: inside a context switch the VM goes on for a moment.
+//   - framesOf: arm64's vectors save what no call frame information describes, so
+//     gdb gets a further core made of the saved struct __regs.
+//   - rules: the return address 0 below an x86 stack is no frame.
+//   - compareFrames: where gdb's stack ends in no code, ukdbg says it ends early.
+//   - sameButLost: gdb shows registers a call destroyed, ukdbg that they are lost.
+//   - compareVariables: the words for a frame without debug information differ.
+//   - compareMembers: gdb takes sizeof for an int.
+//   - dump.unmap: null and guard pages are memory, but not mapped.
 //
 // Formats: ELF core notes NT_PRSTATUS as of Linux (struct elf_prstatus), which
 // QEMU's dump-guest-memory writes too; dump without paging, so that the virtual

@@ -65,6 +65,7 @@ type stopped struct {
 	threads []thread
 	session *ukdbg.Session
 	frames  []frame // those that agree
+	lost    int     // answers that sameButLost let pass
 }
 
 // frame is a frame of both.
