@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg"
-	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -33,7 +33,26 @@ that stopped in its crash, and tells what went wrong, where, with source lines.`
 
 // faultsJSON is the answer of crash: docs/json.md.
 type faultsJSON struct {
-	Faults []*asserts.Fault `json:"faults"`
+	Faults []faultJSON `json:"faults"`
+}
+
+// faultJSON is a fault with what the image tells about it.
+type faultJSON map[string]json.RawMessage
+
+func faultOf(rep ukdbg.FaultReport) (faultJSON, error) {
+	raw, err := json.Marshal(rep.Fault)
+	if err != nil {
+		return nil, err
+	}
+	var out faultJSON
+	if err := json.Unmarshal(raw, &out); err != nil {
+		return nil, err
+	}
+	if out["functions"], err = json.Marshal(append([]string{}, rep.Functions...)); err != nil {
+		return nil, err
+	}
+	out["fingerprint"], err = json.Marshal(rep.Fault.Fingerprint(rep.Functions))
+	return out, err
 }
 
 func crash(ctx context.Context, e env, flags *targetFlags, what string) error {
@@ -81,7 +100,7 @@ func crashOf(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session) e
 	rep, err := s.Fault(ctx)
 	if ukdbg.IsNoFault(err) {
 		if flags.json {
-			return printJSON(e, faultsJSON{Faults: []*asserts.Fault{}})
+			return printJSON(e, faultsJSON{Faults: []faultJSON{}})
 		}
 		fmt.Fprintln(e.out, "no fault: the guest is stopped in ordinary code")
 		return nil
@@ -90,7 +109,11 @@ func crashOf(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session) e
 		return err
 	}
 	if flags.json {
-		return printJSON(e, faultsJSON{Faults: []*asserts.Fault{rep.Fault}})
+		f, err := faultOf(rep)
+		if err != nil {
+			return err
+		}
+		return printJSON(e, faultsJSON{Faults: []faultJSON{f}})
 	}
 	_, err = fmt.Fprint(e.out, rep.Text)
 	return err
@@ -102,11 +125,12 @@ func crashLog(ctx context.Context, e env, flags *targetFlags, in io.Reader) erro
 	if err != nil {
 		return err
 	}
-	out := faultsJSON{Faults: []*asserts.Fault{}}
+	out := faultsJSON{Faults: []faultJSON{}}
 	err = s.ReadLog(ctx, in, func(rep ukdbg.FaultReport) error {
 		if flags.json {
-			out.Faults = append(out.Faults, rep.Fault)
-			return nil
+			f, err := faultOf(rep)
+			out.Faults = append(out.Faults, f)
+			return err
 		}
 		if len(out.Faults) > 0 {
 			fmt.Fprintln(e.out)

@@ -28,6 +28,17 @@ func newTrace(e env) *cobra.Command {
 	return cmd
 }
 
+// readTrace reads the buffer and gives the guest back: what follows, a slow
+// receiver or reader among it, must not keep it stopped.
+func readTrace(ctx context.Context, s *ukdbg.Session) (*ukdbg.Trace, error) {
+	t, err := s.Trace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.Leave(ctx)
+	return t, err
+}
+
 func newTraceList(e env) *cobra.Command {
 	var flags targetFlags
 	var last int
@@ -37,7 +48,7 @@ func newTraceList(e env) *cobra.Command {
 		Args:  exactArgs("a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
-				t, err := s.Trace(ctx)
+				t, err := readTrace(ctx, s)
 				if err != nil {
 					return err
 				}
@@ -63,7 +74,7 @@ func newTraceSummary(e env) *cobra.Command {
 		Args:  exactArgs("a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
-				t, err := s.Trace(ctx)
+				t, err := readTrace(ctx, s)
 				if err != nil {
 					return err
 				}
@@ -92,7 +103,7 @@ receiver: --to grpc://HOST:4317 or http://HOST:4318.`,
 				return usageError{errors.New("give either -o FILE or --to URL")}
 			}
 			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
-				t, err := s.Trace(ctx)
+				t, err := readTrace(ctx, s)
 				if err != nil {
 					return err
 				}
@@ -135,6 +146,7 @@ type recordJSON struct {
 	Name   string `json:"name"`
 	Text   string `json:"text"`
 	Args   []any  `json:"args"`
+	Thread string `json:"thread,omitempty"`
 	Error  string `json:"error,omitempty"`
 	Offset uint64 `json:"offset"`
 }
@@ -143,6 +155,6 @@ func traceJSON(e env, t *ukdbg.Trace, last int) error {
 	enc := json.NewEncoder(e.out)
 	enc.SetEscapeHTML(false)
 	return t.Each(last, func(r ukdbg.TraceRecord) error {
-		return enc.Encode(recordJSON{TimeNS: r.Time, Name: r.Name, Text: r.Text, Args: r.Args, Error: r.Problem, Offset: r.Offset})
+		return enc.Encode(recordJSON{TimeNS: r.Time, Name: r.Name, Text: r.Text, Args: r.Args, Thread: r.Thread, Error: r.Problem, Offset: r.Offset})
 	})
 }
