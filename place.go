@@ -87,18 +87,16 @@ func (s *Session) placeOf(points []symbolizer.Place) Place {
 	return p
 }
 
-// lineRange is the run of code around pc that belongs to one source line.
+// lineRange is the code around pc that a row of the line table stands for.
 func (s *Session) lineRange(pc uint64) (lineRange, bool) {
 	if s.image == nil {
 		return lineRange{}, false
 	}
-	link := s.mapping.Link(pc)
-	run, ok := s.image.LineRange(link)
+	row, ok := s.image.Line(s.mapping.Link(pc))
 	if !ok {
 		return lineRange{}, false
 	}
-	row, _ := s.image.Line(link)
-	return lineRange{start: s.mapping.Run(run.Start), end: s.mapping.Run(run.End), file: row.File, line: row.Line}, true
+	return lineRange{start: s.mapping.Run(row.Start), end: s.mapping.Run(row.End), file: row.File, line: row.Line, stmt: row.IsStmt}, true
 }
 
 // afterPrologue is the first address of the body of the function that starts at

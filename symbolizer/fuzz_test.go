@@ -29,7 +29,7 @@ func exercise(im *symbolizer.Image) {
 	for _, s := range im.Sections() {
 		for a := s.Addr; s.Code() && a < s.Addr+min(s.Size, 512); a += 37 {
 			_, _ = im.Resolve(a)
-			im.LineRange(a)
+			im.Line(a)
 			im.Function(a)
 			im.AfterPrologue(a)
 			im.TailCalls(a, s.Addr+(a*7)%(s.Size+1))

@@ -148,38 +148,6 @@ func isEntry(t *dies.FuncTable, fn int, addr uint64) bool {
 	return fn >= 0 && !t.Funcs[fn].Inline && t.Funcs[fn].Entry == addr
 }
 
-// LineRange returns the run of code around addr that belongs to its source
-// line, joining neighbouring rows of the same line, inside one function: what a
-// step by source line runs through. ok is false if no line table covers addr.
-func (im *Image) LineRange(addr uint64) (r Range, ok bool) {
-	lines, row, ok := im.findRow(addr)
-	if !ok {
-		return Range{}, false
-	}
-	rows := lines.rows().Rows
-	same := func(i int) bool { return rows[i].Line == rows[row].Line && rows[i].File == rows[row].File }
-	first, last := row, row+1
-	for first > 0 && rows[first-1].Flags&line.EndSequence == 0 && (same(first-1) || rows[first-1].Addr == rows[first].Addr) {
-		first--
-	}
-	// Rows of other lines without code of their own may have been passed over.
-	for !same(first) {
-		first++
-	}
-	for rows[last].Flags&line.EndSequence == 0 && (same(last) || rows[last+1].Addr == rows[last].Addr) {
-		last++
-	}
-	r = Range{Start: rows[first].Addr, End: rows[last].Addr}
-	if f, ok := im.Function(addr); ok {
-		for _, part := range f.Ranges {
-			if addr >= part.Start && addr < part.End {
-				r.Start, r.End = max(r.Start, part.Start), min(r.End, part.End)
-			}
-		}
-	}
-	return r, true
-}
-
 // LineRows returns the rows of line tables from start up to end, in the order
 // of addresses.
 func (im *Image) LineRows(start, end uint64) []LineRow {

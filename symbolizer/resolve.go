@@ -31,7 +31,9 @@ type Location struct {
 
 // Resolve returns the functions at the link-time address addr, the innermost
 // inlined one first and the function that really is there last. The error is a
-// *NoSymbol. For a return address pass the address minus one.
+// *NoSymbol. For a return address pass the address minus one. Where the line
+// table has several rows at one address the line is that of gdb, which
+// llvm-symbolizer and addr2line need not say (line.Table.Find).
 func (im *Image) Resolve(addr uint64) ([]Location, error) {
 	sec := im.sectionAt(addr)
 	if sec == nil {
@@ -183,10 +185,10 @@ func (im *Image) Line(addr uint64) (l LineRow, ok bool) {
 	}
 	t := lines.rows()
 	r := t.Rows[row]
-	end := row + 1
+	first, end := t.Span(row)
 	return LineRow{
-		Start: r.Addr, End: t.Rows[end].Addr, File: lines.path(r.File), Line: int(r.Line),
-		Column: int(r.Column), IsStmt: r.Flags&line.IsStmt != 0,
+		Start: t.Rows[first].Addr, End: end, File: lines.path(r.File), Line: int(r.Line),
+		Column: int(r.Column), IsStmt: t.Rows[first].Flags&line.IsStmt != 0,
 	}, true
 }
 

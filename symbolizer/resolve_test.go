@@ -175,9 +175,11 @@ func compareLLVM(t *testing.T, image string, step uint64) {
 	defer im.Close()
 	addrs := codeAddrs(im, step)
 	want := llvm(t, image, addrs)
+	lines := readLines(t, image)
 	wrong := 0
 	for i, a := range addrs {
 		got := ours(im, a)
+		lines.asGDB(a, &want[i][0])
 		// Of aliases (a constructor's C1 and C2 symbol) either name is right.
 		if g, w := &got[len(got)-1], want[i][len(want[i])-1]; g.function != w.function && alias(im, g.function, w.function) {
 			g.function = w.function

@@ -145,8 +145,11 @@ func TestFind(t *testing.T) {
 	for _, s := range table.Sequences {
 		for a := s.Start; a < s.End; a++ {
 			i, ok := table.Find(a)
-			if !ok || table.Rows[i].Addr > a || table.Rows[i+1].Addr <= a {
-				t.Fatalf("%#x: row %d %v", a, i, ok)
+			if !ok {
+				t.Fatalf("%#x: no row", a)
+			}
+			if first, end := table.Span(i); table.Rows[first].Addr > a || end <= a || table.Rows[i].Addr > a {
+				t.Fatalf("%#x: row %d, from row %d to %#x", a, i, first, end)
 			}
 		}
 	}

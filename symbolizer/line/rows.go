@@ -23,6 +23,9 @@ const (
 	// Discriminated: the row has a discriminator, so that it is one of
 	// several blocks of the line.
 	Discriminated
+	// Continues: the row begins another block of the line of the row before it,
+	// which gdb does not tell apart (dwarf_record_line_p in gdb/dwarf2/read.c).
+	Continues
 )
 
 // Row says that the code from Addr to the next row belongs to a line.
@@ -80,6 +83,7 @@ type machine struct {
 	row     Row
 	line    uint64
 	opIndex uint64
+	blocks  bool // the line has discriminators
 	first   int  // first row of the open sequence
 	sorted  bool // the open sequence's rows are in order so far
 }
@@ -141,8 +145,17 @@ func (m *machine) emit() {
 	if m.line > math.MaxInt64 { // went below 0
 		m.row.Line = 0
 	}
-	if n := len(m.t.Rows); n > m.first && m.t.Rows[n-1].Addr > m.row.Addr {
-		m.sorted = false
+	m.row.Flags &^= Continues
+	if n := len(m.t.Rows); n > m.first {
+		last := &m.t.Rows[n-1]
+		if last.Addr > m.row.Addr {
+			m.sorted = false
+		}
+		if last.Line != m.row.Line || last.File != m.row.File {
+			m.blocks = m.row.Flags&Discriminated != 0
+		} else if m.blocks = m.blocks || m.row.Flags&Discriminated != 0; m.blocks && m.row.Flags&EndSequence == 0 {
+			m.row.Flags |= Continues
+		}
 	}
 	m.t.Rows = append(m.t.Rows, m.row)
 	m.row.Flags &= IsStmt
@@ -235,8 +248,12 @@ func (m *machine) finish() {
 // tried: those of discarded sections may cover live code.
 const overlap = 16
 
-// Find returns the index of the row addr belongs to: of several rows at the
-// same address the last.
+// Find returns the index of the row addr belongs to, as gdb sees it
+// (find_pc_sect_line in gdb/symtab.c). Of several rows at the same address that
+// is the last one that is a statement, or just the last if none is; the last row
+// of all, which llvm-symbolizer takes, often is a mere note of where one
+// instruction of the statement comes from. And a row that Continues counts only
+// if it does not change the line.
 func (t *Table) Find(addr uint64) (row int, ok bool) {
 	n, _ := slices.BinarySearchFunc(t.Sequences, addr, func(s Sequence, a uint64) int {
 		if s.Start <= a {
@@ -255,7 +272,43 @@ func (t *Table) Find(addr uint64) (row int, ok bool) {
 			}
 			return 1
 		})
-		return s.First + i - 1, true
+		last := s.First + i - 1
+		k := t.counts(last)
+		if r, of := &t.Rows[last], &t.Rows[k]; r.Addr != of.Addr && r.Line == of.Line && r.File == of.File {
+			k = last // its column is the better one
+		}
+		return k, true
 	}
 	return 0, false
+}
+
+// counts returns the row that counts where row i is the last one at or below an
+// address.
+func (t *Table) counts(i int) int {
+	for t.Rows[i].Flags&Continues != 0 {
+		i-- // the first row of a sequence does not continue one
+	}
+	if t.Rows[i].Line == 0 {
+		return i
+	}
+	for k := i; k >= 0 && t.Rows[k].Addr == t.Rows[i].Addr && t.Rows[k].Line != 0 && t.Rows[k].Flags&EndSequence == 0; k-- {
+		if t.Rows[k].Flags&(IsStmt|Continues) == IsStmt {
+			return k
+		}
+	}
+	return i
+}
+
+// Span returns the code that row i, one that Find gave, stands for: from the
+// address of row first, which is i or what it continues, up to end.
+func (t *Table) Span(i int) (first int, end uint64) {
+	first = i
+	if t.Rows[i].Flags&Continues != 0 {
+		first = t.counts(i)
+	}
+	next := i + 1
+	for r := &t.Rows[next]; r.Flags&EndSequence == 0 && (r.Addr == t.Rows[first].Addr || r.Flags&Continues != 0); r = &t.Rows[next] {
+		next++
+	}
+	return first, t.Rows[next].Addr
 }
