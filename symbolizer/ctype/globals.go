@@ -123,10 +123,12 @@ func (ts *Types) Globals() ([]Variable, error) {
 		return nil, err
 	}
 	var out []Variable
-	for i := range ix.entries {
-		if n := &ix.entries[i]; n.class == classVar {
-			if v, isDef := ts.variable(n); isDef {
-				out = append(out, v)
+	for t := range ix.tops {
+		for i := range ix.tops[t].entries {
+			if n := &ix.tops[t].entries[i]; n.class == classVar && !n.decl {
+				if v, isDef := ts.variable(n); isDef {
+					out = append(out, v)
+				}
 			}
 		}
 	}
@@ -135,7 +137,7 @@ func (ts *Types) Globals() ([]Variable, error) {
 
 // variable reads a variable's entry; isDef tells a definition from a declaration.
 func (ts *Types) variable(n *named) (v Variable, isDef bool) {
-	v = Variable{Name: n.name, Static: !n.external}
+	v = Variable{Name: n.name(), Static: !n.external}
 	e, err := ts.d.Entry(n.off)
 	if err != nil {
 		v.Type = ts.bad(n.off, err)

@@ -25,26 +25,24 @@ const (
 // named is one entry at the top level of a unit.
 type named struct {
 	off      uint64
-	name     string
-	next     int32 // of the same name, -1 at the end
+	raw      []byte // the name, in the image
 	class    class
 	decl     bool
 	external bool
 	unit     int32
 }
 
-// index finds entries at file scope by name.
+func (n *named) name() string { return string(n.raw) }
+
+// index finds entries at file scope by name. Of each name there is a hash, and
+// looking one up goes through all hashes: some ten microseconds for a unikernel,
+// where a map of the names would take milliseconds to make, on each attach.
 type index struct {
-	entries []named
-	// first is the position in entries of the first of a name, last of the
-	// last, to keep the order of the image.
-	names map[string]chain
+	tops []top // in the order of the image
 	// enumTypes lists the enums, whose constants are indexed when first asked
 	// for.
 	enumTypes []uint64
 }
-
-type chain struct{ first, last int32 }
 
 // maxEntries bounds the index of a hostile image.
 const maxEntries = 1 << 26
@@ -72,41 +70,32 @@ func (ts *Types) scan() (*index, error) {
 				}
 				from := len(all.entries)
 				err := ts.scanUnit(&all, units[i])
-				tops[i] = top{all.entries[from:], all.names[from:], all.enumTypes, err}
+				tops[i] = top{all.entries[from:], all.hashes[from:], all.enumTypes, err}
 				all.enumTypes = nil
 			}
 		})
 	}
 	wg.Wait()
-	// In the order of the image, which decides between namesakes.
+	ix := &index{tops: tops}
+	var firstErr error
 	total := 0
 	for i := range tops {
 		total += len(tops[i].entries)
-	}
-	ix := &index{names: make(map[string]chain, total/2), entries: make([]named, 0, min(total, maxEntries))}
-	var firstErr error
-	for i := range tops {
-		for k, n := range tops[i].entries {
-			if len(ix.entries) < maxEntries {
-				ix.add(n, tops[i].names[k])
-			}
-		}
 		ix.enumTypes = append(ix.enumTypes, tops[i].enumTypes...)
 		if tops[i].err != nil && firstErr == nil {
 			firstErr = fmt.Errorf("unit %#x: %w", units[i].Off, tops[i].err)
 		}
 	}
-	if len(ix.entries) == 0 && firstErr != nil {
+	if total == 0 && firstErr != nil {
 		return nil, firstErr
 	}
 	return ix, nil
 }
 
-// top is the top level of one unit: entries and their names, which point into
-// the image.
+// top is the top level of one unit: entries and the hashes of their names.
 type top struct {
 	entries   []named
-	names     [][]byte
+	hashes    []uint32
 	enumTypes []uint64
 	err       error
 }
@@ -141,11 +130,12 @@ func (ts *Types) scanUnit(out *top, u *dies.Unit) error {
 			continue
 		}
 		name := ts.d.NameBytes(e)
-		n := named{off: e.Off, class: c, unit: int32(u.Number), decl: e.Flag(dwarf.AttrDeclaration), external: e.Flag(dwarf.AttrExternal)}
+		n := named{off: e.Off, raw: name, class: c, unit: int32(u.Number), decl: e.Flag(dwarf.AttrDeclaration), external: e.Flag(dwarf.AttrExternal)}
 		if len(name) == 0 && (c == classVar || c == classFunc) {
 			// A definition of something declared before names that.
 			if o := ts.origin(e); o != nil {
 				name = ts.d.NameBytes(o)
+				n.raw = name
 				n.external = n.external || o.Flag(dwarf.AttrExternal)
 			}
 		}
@@ -153,36 +143,30 @@ func (ts *Types) scanUnit(out *top, u *dies.Unit) error {
 			continue
 		}
 		out.entries = append(out.entries, n)
-		out.names = append(out.names, name)
+		out.hashes = append(out.hashes, hashOf(name))
 	}
 	return it.Err()
 }
 
-func (ix *index) add(n named, name []byte) {
-	pos := int32(len(ix.entries))
-	n.next = -1
-	ch, ok := ix.names[string(name)]
-	if ok {
-		n.name = ix.entries[ch.first].name
-		ix.entries[ch.last].next = pos
-		ch.last = pos
-	} else {
-		n.name = string(name)
-		ch = chain{pos, pos}
+// hashOf is FNV-1a.
+func hashOf[T string | []byte](name T) uint32 {
+	h := uint32(2166136261)
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
 	}
-	ix.entries = append(ix.entries, n)
-	ix.names[n.name] = ch
+	return h
 }
 
-// each calls f for every entry of a name until it returns false.
+// each calls f for every entry of a name, in the order of the image, until it
+// returns false.
 func (ix *index) each(name string, f func(n *named) bool) {
-	ch, ok := ix.names[name]
-	if !ok {
-		return
-	}
-	for i := ch.first; i >= 0; i = ix.entries[i].next {
-		if !f(&ix.entries[i]) {
-			return
+	want := hashOf(name)
+	for t := range ix.tops {
+		top := &ix.tops[t]
+		for i, h := range top.hashes {
+			if h == want && string(top.entries[i].raw) == name && !f(&top.entries[i]) {
+				return
+			}
 		}
 	}
 }

@@ -246,7 +246,7 @@ func (ts *Types) FunctionIn(file, name string) (Function, error) {
 }
 
 func (ts *Types) function(n *named) Function {
-	f := Function{Name: n.name, Static: !n.external}
+	f := Function{Name: n.name(), Static: !n.external}
 	e, err := ts.d.Entry(n.off)
 	if err != nil {
 		f.Type = ts.bad(n.off, err)
