@@ -60,7 +60,7 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	// further than what was.
 	f.NotPrinted = nil
 	f.Backtrace = nil
-	for _, p := range physical[at:] {
+	for _, p := range s.withTailCalls(physical[at:]) {
 		a := asserts.CodeAddr{Addr: p.PC, Kind: asserts.ReturnAddr}
 		if p.LookupPC == p.PC {
 			a.Kind = asserts.AtPC
