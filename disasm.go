@@ -79,7 +79,13 @@ func decodeX86(code []byte, addr uint64, symname func(uint64) (string, uint64)) 
 // x86Text is the instruction in GNU syntax with the target of a branch shown as
 // address and symbol, as objdump and gdb do.
 func x86Text(in x86asm.Inst, addr uint64, symname func(uint64) (string, uint64)) string {
-	text := x86asm.GNUSyntax(in, addr, nil)
+	// The decoder's printer shows "no index" as a register behind r12.
+	text := strings.Replace(x86asm.GNUSyntax(in, addr, nil), ",%riz)", ")", 1)
+	for _, op := range [][2]string{{"cdqe", "cltq"}, {"movsxd ", "movslq "}} {
+		if rest, ok := strings.CutPrefix(text, op[0]); ok {
+			text = op[1] + rest // Intel's names
+		}
+	}
 	rel, ok := in.Args[0].(x86asm.Rel)
 	if !ok {
 		return text

@@ -25,7 +25,7 @@ type Completer func(line string) (words []string, start int)
 // in historyFile ("" for none).
 func NewTerminal(historyFile string, complete Completer) (*Terminal, error) {
 	if historyFile != "" {
-		if err := os.MkdirAll(filepath.Dir(historyFile), 0o700); err != nil {
+		if err := makePrivate(historyFile); err != nil {
 			historyFile = ""
 		}
 	}
@@ -43,6 +43,18 @@ func NewTerminal(historyFile string, complete Completer) (*Terminal, error) {
 		return nil, err
 	}
 	return &Terminal{rl: rl, stdin: stdin}, nil
+}
+
+// makePrivate makes a file for its owner's eyes only, if there is none.
+func makePrivate(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // ReadLine edits one line. When ctx ends, the wait for a key does.

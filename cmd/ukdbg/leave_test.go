@@ -72,8 +72,7 @@ func ways(t *testing.T) []way {
 		{name: "end of input", leave: func(t *testing.T, g *guest, p *process) { p.in.Close() }},
 		{name: "^D", terminal: true, leave: func(t *testing.T, g *guest, p *process) { p.send(t, "\x04") }},
 		{name: "^C twice", terminal: true, leave: func(t *testing.T, g *guest, p *process) {
-			p.send(t, "\x03")
-			p.wait(t, "^C again leaves")
+			p.interruptPrompt(t)
 			p.send(t, "\x03")
 		}},
 		{name: "SIGINT twice", leave: signals(nil, os.Interrupt, os.Interrupt)},

@@ -140,6 +140,28 @@ func (p *process) wait(t *testing.T, text string) string {
 	}
 }
 
+// interruptPrompt types ^C at the prompt, as a person does: again if nothing
+// was said, because a ^C just before the line editor is ready is a signal that
+// finds nothing to stop.
+func (p *process) interruptPrompt(t *testing.T) {
+	t.Helper()
+	p.mu.Lock()
+	from := p.seen
+	p.mu.Unlock()
+	for try := 0; ; try++ {
+		p.send(t, "\x03")
+		for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
+			if strings.Contains(p.output()[from:], "^C again leaves") {
+				p.wait(t, "^C again leaves")
+				return
+			}
+		}
+		if try == 3 {
+			t.Fatalf("^C says nothing:\n%s", p.output())
+		}
+	}
+}
+
 // signal sends a signal to the process.
 func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
