@@ -76,6 +76,7 @@ type Session struct {
 	breakKind target.BreakKind
 	inserted  []target.Breakpoint
 	farewell  *target.Farewell
+	changed   bool // the person set memory or a register
 }
 
 // connectPatience bounds the way to a stub where Options say nothing.
@@ -219,6 +220,9 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		var err error
 		if bye, err = s.live.Leave(ctx); err != nil {
 			errs = append(errs, mark(fmt.Errorf("leaving the guest: %w", err), ErrUnreachable))
+		}
+		if s.changed && bye.Note == "" {
+			bye.Note = "as found but for what was set"
 		}
 	}
 	s.farewell = &bye

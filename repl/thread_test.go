@@ -63,4 +63,5 @@ func TestGuestBytesAreEscaped(t *testing.T) {
 			t.Errorf("completing %q: %q at %d, want %q", line, got, start, want)
 		}
 	}
+	p.expect(t, "detach", `guest resumed · stopped .* · as found but for what was set\n`)
 }
