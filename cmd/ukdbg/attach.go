@@ -79,10 +79,17 @@ func attach(ctx context.Context, e env, flags *targetFlags, target string, files
 	if !batch {
 		r.Welcome(ctx)
 	}
+	// A batch that was ended from outside did not do what it was asked to.
+	ended := func() error {
+		if batch && ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return nil
+	}
 	for _, f := range files {
 		if err := r.RunFile(ctx, f); err != nil {
 			if repl.IsQuit(err) {
-				return nil
+				return ended()
 			}
 			if batch {
 				return err
@@ -94,10 +101,10 @@ func attach(ctx context.Context, e env, flags *targetFlags, target string, files
 		// As in gdb, one that fails does not keep the next from running; the exit
 		// status tells.
 		if err := r.Execute(ctx, l); repl.IsQuit(err) {
-			return nil
+			return ended()
 		}
 		if ctx.Err() != nil {
-			return nil
+			return ended()
 		}
 	}
 	if batch {

@@ -93,6 +93,12 @@ func ways(t *testing.T) []way {
 		}, status: 1},
 		{name: "batch", args: []string{"--batch", "--ex", "break serve", "--ex", "continue", "--ex", "bt"}},
 		{name: "batch that failed", args: []string{"--batch", "-x", file("bad", "break serve\ncontinue\nprint no_such_thing\nbt\n")}, status: 1},
+		{name: "SIGTERM in a batch", args: []string{"--batch", "--ex", "break fault_null", "--ex", "continue", "--ex", "bt"}, unhit: true,
+			leave: func(t *testing.T, g *guest, p *process) {
+				p.wait(t, "Continuing.")
+				g.mustRun(t, true)
+				p.signal(t, syscall.SIGTERM)
+			}, status: 1},
 		{name: "batch that quits", args: []string{"--batch", "-x", file("quits", "break serve\ncontinue\nquit\n")}},
 	}
 }
