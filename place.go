@@ -99,16 +99,16 @@ func (s *Session) lineRange(pc uint64) (lineRange, bool) {
 	return lineRange{start: s.mapping.Run(row.Start), end: s.mapping.Run(row.End), file: row.File, line: row.Line, stmt: row.IsStmt}, true
 }
 
-// afterPrologue is the first address of the body of the function that starts at
-// entry; ok is false if it has no lines.
-func (s *Session) afterPrologue(entry uint64) (uint64, bool) {
+// stepTarget is where a step into the function that starts at entry ends; ok is
+// false if it has no lines.
+func (s *Session) stepTarget(entry uint64) (uint64, bool) {
 	if s.image == nil {
 		return 0, false
 	}
 	if _, ok := s.image.Line(s.mapping.Link(entry)); !ok {
 		return 0, false
 	}
-	return s.mapping.Run(s.image.AfterPrologue(s.mapping.Link(entry))), true
+	return s.mapping.Run(s.image.StepTarget(s.mapping.Link(entry))), true
 }
 
 // LineText tells which code belongs to the line at an address, as gdb does.

@@ -64,6 +64,7 @@ type Session struct {
 	warning     string
 
 	epoch       uint64
+	atCall      callSite // where the last step over stopped, if at an inlined call
 	threads     []Thread
 	threadNotes []string
 	stacks      map[uint64]stack // by thread address, this epoch

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ukdbg/ukdbg/symbolizer"
+	"github.com/ukdbg/ukdbg/symbolizer/unwind"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -206,12 +208,21 @@ type stepper struct {
 	cpu    target.CPU
 	kind   StepKind
 
-	line   lineRange // where the step began
-	start  uint64    // of the function it began in
+	// line is the line the step is to leave; it moves on with a landing in the
+	// middle of another line.
+	line   lineRange
+	start  uint64 // of the function it is in
 	end    uint64
-	inline int    // calls inlined into each other where it began
-	cfa    uint64 // of the frame it began in
+	inline int    // calls inlined into each other there
+	cfa    uint64 // of the frame
 	caller uint64 // its return address
+}
+
+// callSite is the start of an inlined call at which a StepOver stopped: it is
+// the next to be stepped over, though the program counter is inside already.
+type callSite struct {
+	pc, epoch uint64
+	inline    int // calls inlined into each other outside it
 }
 
 // lineRange is a stretch of code of one source line, run-time addresses.
@@ -230,19 +241,32 @@ func (st *stepper) begin(ctx context.Context) error {
 		return err
 	}
 	frames, err := st.s.unwindRegs(ctx, regs)
-	if err != nil {
-		return err
+	if len(frames) == 0 {
+		return err // a stack that ends early is good enough
 	}
-	st.cfa = frames[0].CFA
+	st.frame(frames)
+	st.line, _ = st.s.lineRange(regs.PC())
+	if at := st.s.atCall; at.pc == regs.PC() && at.epoch == st.s.epoch && (st.kind == StepOver || st.kind == StepUntil) {
+		if locs, err := st.s.Resolve(at.pc); err == nil && at.inline < len(locs) {
+			st.inline = at.inline
+			outer := &locs[len(locs)-1-at.inline]
+			st.line.file, st.line.line = outer.File, outer.Line
+		}
+	}
+	return nil
+}
+
+// frame takes the first of frames for the one the step is in.
+func (st *stepper) frame(frames []unwind.Frame) {
+	pc := frames[0].PC
+	st.cfa, st.caller, st.start, st.end = frames[0].CFA, 0, 0, 0
 	if len(frames) > 1 {
 		st.caller = frames[1].PC
 	}
-	st.line, _ = st.s.lineRange(regs.PC())
-	if _, start, end, err := st.s.FunctionRange(regs.PC()); err == nil {
+	if _, start, end, err := st.s.FunctionRange(pc); err == nil {
 		st.start, st.end = start, end
 	}
-	st.inline = st.s.inlineDepth(regs.PC())
-	return nil
+	st.inline = st.s.inlineDepth(pc)
 }
 
 // advance executes one instruction, or a whole call, and decides whether the
@@ -283,7 +307,8 @@ func (st *stepper) advance(ctx context.Context) (bool, StopReport, error) {
 	if call.length > 0 && regs.PC() != before.PC()+call.length {
 		return st.entered(ctx, before, call, regs.PC())
 	}
-	return st.landed(&regs), StopReport{Cause: CauseStep}, nil
+	done, err := st.landed(ctx, &regs)
+	return done, StopReport{Cause: CauseStep}, err
 }
 
 // foreign reports stops that are not the end of our single step.
@@ -316,13 +341,14 @@ func (st *stepper) cross(ctx context.Context, ret, sp uint64) (bool, StopReport,
 	if err != nil {
 		return true, rep, err
 	}
-	return st.landed(&regs), rep, nil
+	done, err := st.landed(ctx, &regs)
+	return done, rep, err
 }
 
 // entered decides what to do inside a function just called: stop after its
 // prologue if it has lines, else run back out.
 func (st *stepper) entered(ctx context.Context, before target.Regs, call call, pc uint64) (bool, StopReport, error) {
-	body, ok := st.s.afterPrologue(pc)
+	body, ok := st.s.stepTarget(pc)
 	if !ok {
 		return st.cross(ctx, before.PC()+call.length, before.SP())
 	}
@@ -358,35 +384,82 @@ func (st *stepper) rejoin(ctx context.Context) (bool, StopReport, error) {
 		if err != nil {
 			return true, rep, err
 		}
-		return st.kind >= StepInstruction || st.landed(&regs), rep, nil
+		if st.kind >= StepInstruction {
+			return true, rep, nil
+		}
+		done, err := st.landed(ctx, &regs)
+		return done, rep, err
 	}
 	return true, StopReport{Cause: CauseStep}, nil
 }
 
 func (st *stepper) inFunction(pc uint64) bool { return pc >= st.start && pc < st.end }
 
-// landed reports whether a line step may end here.
-func (st *stepper) landed(regs *target.Regs) bool {
+// landed reports whether a line step ends here. The rules are those of gdb
+// (process_event_stop_test in gdb/infrun.c): at the start of a statement of
+// another line; where a call inlined on another line begins; not in the middle of
+// a line, as behind a return, whose rest is stepped through first.
+func (st *stepper) landed(ctx context.Context, regs *target.Regs) (bool, error) {
 	pc := regs.PC()
 	if st.line.has(pc) {
-		return false
+		return false, nil
 	}
-	if st.cfa != 0 && regs.SP() >= st.cfa && (pc == st.caller || !st.inFunction(pc)) {
-		return true // back in the caller, or further out
+	left := !st.inFunction(pc) || pc == st.caller && st.cfa != 0 && regs.SP() >= st.cfa
+	if left {
+		frames, err := st.s.unwindRegs(ctx, *regs)
+		if err != nil && len(frames) == 0 {
+			return true, err
+		}
+		st.frame(frames)
 	}
 	now, ok := st.s.lineRange(pc)
-	if !ok {
-		return false // no line here: go on until there is one
+	if !ok || now.line == 0 {
+		return false, nil // no line here: go on until there is one
 	}
-	if st.kind != StepInto && st.inFunction(pc) && st.s.inlineDepth(pc) > st.inline {
-		return false // inside a call that was inlined, which counts as a call
+	locs, err := st.s.Resolve(pc)
+	if err != nil {
+		return false, nil // as above
 	}
-	if st.kind == StepUntil && pc < st.line.start && now.file == st.line.file {
+	depth := len(locs) - 1
+	if depth > st.inline {
+		return st.inlined(pc, locs), nil
+	}
+	if st.kind == StepUntil && !left && pc < st.line.start && now.file == st.line.file {
+		return false, nil
+	}
+	if now.line != st.line.line || now.file != st.line.file {
+		same := !left && depth == st.inline
+		switch {
+		case now.stmt && pc == now.start:
+			return true, nil
+		case !now.stmt && same:
+			return false, nil // a note inside a statement
+		case !now.stmt:
+			now.line = 0 // so that a statement of this line is another one
+		}
+	}
+	st.line, st.inline = now, depth
+	return false, nil
+}
+
+// inlined reports whether a line step ends in a call inlined into the function
+// it is in. Such a call counts as one: a step goes into it, others stop where it
+// begins if it is on another line.
+func (st *stepper) inlined(pc uint64, locs []symbolizer.Location) bool {
+	if st.kind == StepInto {
+		return true
+	}
+	at := len(locs) - 1 - st.inline
+	outer, callee := &locs[at], &locs[at-1]
+	if outer.Line == st.line.line && outer.File == st.line.file {
 		return false
 	}
-	// Another stretch of the same line, or the middle of a statement: gdb goes
-	// on to the start of a line, so does this.
-	return pc == now.start && (now.line != st.line.line || now.file != st.line.file)
+	before, err := st.s.Resolve(pc - 1)
+	if i := len(before) - 2 - st.inline; err == nil && i >= 0 && before[i].Entry == callee.Entry && before[i].Function == callee.Function {
+		return false // in its middle
+	}
+	st.s.atCall = callSite{pc: pc, epoch: st.s.epoch, inline: st.inline}
+	return true
 }
 
 // inlineDepth counts the calls inlined into each other at an address.

@@ -166,6 +166,26 @@ func (im *Image) AfterPrologue(entry uint64) uint64 {
 	return entry
 }
 
+// StepTarget returns where a step into the function that starts at entry ends.
+// That is AfterPrologue, except that gdb goes past a frame pointer being set up on
+// x86 even where variables can be read before (handle_step_into_function in
+// gdb/infrun.c), and to the end of the line that is in.
+func (im *Image) StepTarget(entry uint64) uint64 {
+	body := im.AfterPrologue(entry)
+	if im.arch != arch.X86_64 || body != entry {
+		return body
+	}
+	body += im.x86FrameSetup(entry)
+	f, ok := im.Function(entry)
+	if !ok || len(f.Ranges) == 0 {
+		return body
+	}
+	if r, ok := im.Line(body); ok && r.Start != body && r.End < f.Ranges[0].End {
+		return r.End
+	}
+	return body
+}
+
 // functionEnd is the end of the part of function i that holds addr.
 func functionEnd(t *dies.FuncTable, i int, addr uint64) uint64 {
 	for _, r := range t.RangesOf(i) {
