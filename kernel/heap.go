@@ -10,7 +10,7 @@ type Heap struct {
 type Allocator struct {
 	// Addr is the address of its structure.
 	Addr uint64
-	// Kind is which one it is: "buddy", or "unknown".
+	// Kind is which one it is: "buddy", "stack", "pool", "region", or "unknown".
 	Kind string
 	// Symbol is the name of its page or byte allocation function, by which it
 	// was recognised or may be.

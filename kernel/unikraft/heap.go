@@ -3,6 +3,7 @@ package unikraft
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/kernel"
 )
@@ -122,13 +123,22 @@ func (s *heapSurvey) recognise(addr uint64, b []byte) *allocator {
 	}
 	name := ""
 	for _, f := range []field{l.palloc, l.malloc} {
-		if v, ok := f.get(b); ok && v != 0 && name == "" {
-			name, _, _ = s.k.symbolAt(v)
+		v, ok := f.get(b)
+		if !ok || v == 0 {
+			continue
+		}
+		if sym, _, _ := s.k.symbolAt(v); name == "" || wrapper(name) {
+			name = sym
 		}
 	}
 	a.out.Symbol = name
 	if name != "bbuddy_palloc" {
-		a.out.Notes = append(a.out.Notes, fmt.Sprintf("unknown allocator (palloc = %s)", orUnknown(name)))
+		if kind, ok := allocKinds[name]; ok {
+			a.out.Kind = kind
+			a.out.Notes = append(a.out.Notes, kind+" allocator: how much memory it has is not read")
+		} else {
+			a.out.Notes = append(a.out.Notes, fmt.Sprintf("unknown allocator (its function is %s)", orUnknown(name)))
+		}
 		return a
 	}
 	a.out.Kind = "buddy"
@@ -139,6 +149,23 @@ func (s *heapSurvey) recognise(addr uint64, b []byte) *allocator {
 	}
 	a.buddy = &buddy{layout: bl, addr: addr + l.priv.off}
 	return a
+}
+
+// allocKinds are Unikraft's other allocators by their malloc function
+// (lib/ukallocstack, ukallocpool and ukallocregion). Others are told by that name.
+var allocKinds = map[string]string{
+	"stack_malloc": "stack", "pool_malloc": "pool", "uk_allocregion_malloc": "region",
+}
+
+// wrapper reports whether a function of an allocator is one that lib/ukalloc
+// makes of another one, which so says nothing of the allocator.
+func wrapper(name string) bool {
+	for _, suffix := range []string{"_compat", "_ifpages", "_ifmalloc"} {
+		if strings.HasPrefix(name, "uk_") && strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
 }
 
 func orUnknown(name string) string {

@@ -189,12 +189,37 @@ func TestOtherAllocators(t *testing.T) {
 	}
 	a := h.Allocators[1]
 	if a.Kind != "unknown" || a.Known || a.Symbol != "pool_palloc" || a.Stats == nil || a.Stats.InUse != 1234 ||
-		!strings.Contains(a.Notes[0], "unknown allocator (palloc = pool_palloc)") {
+		!strings.Contains(a.Notes[0], "unknown allocator (its function is pool_palloc)") {
 		t.Errorf("%+v", a)
 	}
 	g.u64(other+24, allocAddr)
 	if h := heapOf(t, img, g); len(h.Allocators) != 2 || len(h.Notes) != 1 || !strings.Contains(h.Notes[0], "circle") {
 		t.Errorf("%+v", h)
+	}
+}
+
+// lib/ukalloc gives an allocator that makes no pages a palloc of its own; its
+// malloc tells which it is.
+func TestAllocatorsByMalloc(t *testing.T) {
+	for name, want := range map[string]string{
+		"stack_malloc": "stack", "pool_malloc": "pool", "uk_allocregion_malloc": "region", "uk_tlsf_malloc": "unknown",
+	} {
+		img := newImage(arch.ARM64)
+		img.fields["uk_alloc"]["malloc"] = [2]uint64{0, 8}
+		img.symbols["uk_palloc_compat"], img.symbols[name] = [2]uint64{0x7700, 16}, [2]uint64{0x7800, 16}
+		g := buddyGuest(3)
+		other := uint64(0x58000)
+		g.zero(other, 32)
+		g.u64(allocAddr+24, other)
+		g.u64(other+16, 0x7700)
+		g.u64(other, 0x7800)
+		h := heapOf(t, img, g)
+		if len(h.Allocators) != 2 || h.Allocators[0].Kind != "buddy" {
+			t.Fatalf("%+v", h)
+		}
+		if a := h.Allocators[1]; a.Kind != want || a.Symbol != name || a.Known || len(a.Notes) != 1 {
+			t.Errorf("%s: %+v", name, a)
+		}
 	}
 }
 
