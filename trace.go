@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -229,6 +231,7 @@ func (t *Trace) Spans(f func(*tracebuf.Span) error) (unmatched int, err error) {
 // WriteTraceSummary counts and times the operations by name.
 func WriteTraceSummary(w io.Writer, t *Trace) {
 	sum := tracebuf.NewSummary()
+	alone := map[string]int{}
 	p := t.pairer()
 	sc := t.scanner()
 	for sc.Scan() {
@@ -238,10 +241,17 @@ func WriteTraceSummary(w io.Writer, t *Trace) {
 		}
 		if p.Instant(rec.Def) {
 			sum.AddInstant(rec)
+			if name := rec.Def.Name; strings.HasSuffix(name, "_ret") || strings.HasSuffix(name, "_err") {
+				alone[name]++ // no tracepoint begins what it ends
+			}
 		}
 		if span, ok := p.Add(rec); ok {
 			sum.AddSpan(&span)
 		}
+	}
+	list, more := p.Unmatched()
+	for i := range list {
+		alone[list[i].Record.Def.Name]++
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(tw, "NAME\tCOUNT\tERRORS\tMEAN\tMAX\tTOTAL\t\n")
@@ -256,7 +266,23 @@ func WriteTraceSummary(w io.Writer, t *Trace) {
 	if tw.Flush() != nil {
 		return // the writer's owner sees it
 	}
+	writeUnmatched(w, alone, more)
 	writeTraceState(w, t)
+}
+
+// writeUnmatched tells the records that begin or end something whose other half
+// is not in the trace, by name; more are those that were not listed.
+func writeUnmatched(w io.Writer, alone map[string]int, more int) {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(alone)) {
+		parts = append(parts, fmt.Sprintf("%s ×%d", escape(name), alone[name]))
+	}
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", more))
+	}
+	if len(parts) > 0 {
+		fmt.Fprintf(w, "without their other half: %s\n", strings.Join(parts, ", "))
+	}
 }
 
 func nanos(ns uint64) string {
