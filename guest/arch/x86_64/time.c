@@ -31,7 +31,7 @@ void x86_time_init(void)
 
 __nsec ukplat_monotonic_clock(void) { return mul_shift32(rdtsc() - tsc_boot, tsc_mult); }
 
-/* One shot of the PIT's channel 0, at most 50 ms away. Other CPUs have a periodic local timer instead. */
+/* The PIT fires within 50 ms, and again until it is set anew: an edge that is lost costs time only. Other CPUs have a local timer. */
 void arch_timer_set(__nsec deadline)
 {
 	__nsec now = ukplat_monotonic_clock();
@@ -40,7 +40,7 @@ void arch_timer_set(__nsec deadline)
 
 	if (lcpu_current()->idx)
 		return;
-	outb(0x43, 0x30);
+	outb(0x43, 0x34);
 	outb(0x40, (__u8)ticks);
 	outb(0x40, (__u8)(ticks >> 8));
 }
