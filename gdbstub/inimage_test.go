@@ -125,7 +125,8 @@ func testInImageBootWait(t *testing.T, a, serial string) {
 func TestInImageVariantWithBreak(t *testing.T) {
 	eachArch(t, func(t *testing.T, a string) {
 		vm, spec := startGuest(t, a, "pty", "debug.gdbint=1")
-		vm.WaitConsole(t, "command line:", 20*time.Second)
+		// What is sent before the guest has set up its port is lost.
+		vm.WaitConsole(t, "requests served", 20*time.Second)
 		c := dialGuest(t, spec)
 		if ran, known := c.FoundRunning(); !ran || !known {
 			t.Fatal(ran, known)

@@ -215,6 +215,15 @@ func cmdFrame(ctx context.Context, r *REPL, args string) error {
 	if args == "" {
 		return r.selectFrame(r.frame)
 	}
+	if name, ok := strings.CutPrefix(args, "function "); ok {
+		name = strings.TrimSpace(name)
+		for i, f := range r.frames {
+			if f.Loc.Short() == name || f.Loc.Function == name {
+				return r.selectFrame(i)
+			}
+		}
+		return fmt.Errorf("no frame of a function %s", name)
+	}
 	n, err := strconv.Atoi(args)
 	if err != nil {
 		return fmt.Errorf("%q is no frame number", args)

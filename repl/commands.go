@@ -16,7 +16,7 @@ func commands() []*command {
 			help: "select a thread, or run a command for all"},
 		{name: "backtrace", aliases: []string{"bt", "where"}, args: "[N | all]", topic: "threads and frames", run: cmdBacktrace,
 			help: "show the stack of the selected thread, or of all"},
-		{name: "frame", aliases: []string{"f"}, args: "[N]", topic: "threads and frames", run: cmdFrame, help: "select a frame"},
+		{name: "frame", aliases: []string{"f"}, args: "[N | function NAME]", topic: "threads and frames", run: cmdFrame, help: "select a frame"},
 		{name: "up", args: "[N]", topic: "threads and frames", repeat: true, run: cmdUp, help: "select the caller"},
 		{name: "down", aliases: []string{"do", "dow"}, args: "[N]", topic: "threads and frames", repeat: true, run: cmdDown, help: "select the frame called"},
 

@@ -26,6 +26,8 @@ func TestBootWait(t *testing.T) {
 		d.says("print id", "No symbol")
 		d.says("step", "request.c:")
 		d.says("next", "request.c:")
+		// Whatever the steps went into is left again, up to request_parse's caller.
+		d.says("frame function request_parse", "request_parse")
 		d.says("finish", "Run till exit", "accept_one", "Value returned is $")
 		d.says("continue", "Breakpoint 1, request_parse")
 		d.says("print r->id", "= 2\n")
