@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -22,26 +23,36 @@ func (s *Session) prove(ctx context.Context) error {
 		}
 		pcs = append(pcs, regs.PC())
 	}
-	// Past the cache: the samples are small and far apart.
-	slide, err := symbolizer.FindSlide(ctx, s.machine, s.image, pcs...)
-	if err != nil {
-		if !s.opt.Force {
-			return mark(fmt.Errorf("%s is not what this guest runs: %w; --force goes on all the same", s.opt.Image, err), ErrMismatch)
-		}
-		s.warning = fmt.Sprintf("the image does not match the guest (%v): every name below may be wrong", err)
+	// Most images lie where they were linked, so that is tried first. The
+	// comparison goes past the cache: the samples are small and far apart.
+	if err := s.compare(ctx, 0, pcs); err != nil || s.identity.Match {
+		return err
 	}
-	s.mapping = symbolizer.Mapping{Image: s.image, Slide: slide}
-	s.identity, err = symbolizer.Prove(ctx, s.machine, s.mapping, symbolizer.ProveOptions{Around: pcs})
-	if err != nil {
+	slide, err := symbolizer.FindSlide(ctx, s.machine, s.image, pcs...)
+	if err == nil {
+		if err := s.compare(ctx, slide, pcs); err != nil || s.identity.Match {
+			return err
+		}
+		err = errors.New(s.identity.String())
+	}
+	if errors.Is(err, target.ErrLost) {
 		return mark(fmt.Errorf("comparing the image with the guest: %w", err), ErrUnreachable)
 	}
-	if s.identity.Match {
-		return nil
-	}
 	if !s.opt.Force {
-		return mark(fmt.Errorf("%s is not what this guest runs: %s; --force goes on all the same", s.opt.Image, s.identity), ErrMismatch)
+		return mark(fmt.Errorf("%s is not what this guest runs: %w; --force goes on all the same", s.opt.Image, err), ErrMismatch)
 	}
-	s.warning = fmt.Sprintf("the image does not match the guest (%s): every name below may be wrong", s.identity)
+	s.warning = fmt.Sprintf("the image does not match the guest (%v): every name below may be wrong", err)
+	return nil
+}
+
+// compare takes the image to lie at a slide and compares its bytes with the
+// guest's. The error is that of the link.
+func (s *Session) compare(ctx context.Context, slide uint64, pcs []uint64) error {
+	s.mapping = symbolizer.Mapping{Image: s.image, Slide: slide}
+	var err error
+	if s.identity, err = symbolizer.Prove(ctx, s.machine, s.mapping, symbolizer.ProveOptions{Around: pcs}); err != nil {
+		return mark(fmt.Errorf("comparing the image with the guest: %w", err), ErrUnreachable)
+	}
 	return nil
 }
 
