@@ -7,7 +7,7 @@
 // it is followed. The decoder is internal/dies. Delve's godwarf is not used for
 // types: it reads everything reachable at once, without a bound on depth, and
 // drops what C needs (DW_AT_data_bit_offset, prototypes, declarations that other
-// units complete). Location expressions are evaluated by delve's dwarf/op, with
+// units complete). It is what the layouts found here are compared with in a test. Location expressions are evaluated by delve's dwarf/op, with
 // what it lacks added here (see Scope).
 //
 // Addresses of the image are link-time addresses; a Reader adds the slide.
