@@ -145,7 +145,7 @@ func (im *Image) AfterPrologue(entry uint64) uint64 {
 			return rows.Rows[k].Addr
 		}
 	}
-	if optimizedGCC(u.Producer) {
+	if optimizedGCC(u.Info().Producer) {
 		return entry
 	}
 	if im.arch == arch.X86_64 {

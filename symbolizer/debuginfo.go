@@ -1,6 +1,7 @@
 package symbolizer
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -26,20 +27,29 @@ func (im *Image) dwarf() *dies.Data {
 			return
 		}
 		get := func(name string) []byte {
-			b, err := im.SectionData(".debug_" + name)
+			b, err := im.SectionData(name)
 			if err != nil && d.err == nil {
 				d.err = err
 			}
 			return b
 		}
-		d.line = line.Sections{Line: get("line"), LineStr: get("line_str"), Str: get("str")}
-		d.data = dies.New(dies.Sections{
-			Info: get("info"), Abbrev: get("abbrev"), Str: d.line.Str, LineStr: d.line.LineStr,
-			StrOffsets: get("str_offsets"), Addr: get("addr"), Ranges: get("ranges"),
-			Rnglists: get("rnglists"), Aranges: get("aranges"),
-		})
+		d.line = line.Sections{Line: get(".debug_line"), LineStr: get(".debug_line_str"), Str: get(".debug_str")}
+		d.data = dies.FromSections(get)
 	})
 	return d.data
+}
+
+// Entries returns the debug information as the packages below this one read it.
+// The error wraps ErrNoDWARF when there is none.
+func (im *Image) Entries() (*dies.Data, error) {
+	d := im.dwarf()
+	if d == nil {
+		return nil, im.info.err
+	}
+	if _, err := d.Units(); !d.HasUnits() {
+		return nil, cmp.Or(err, im.info.err, error(ErrNoDWARF))
+	}
+	return d, nil
 }
 
 // unitLines is the line program of one unit. The header is read first, which is
@@ -67,10 +77,11 @@ func (im *Image) linesOf(u *dies.Unit) *unitLines {
 // head returns the program's header, nil if there is none or it is damaged.
 func (l *unitLines) head() *line.Header {
 	l.headOnce.Do(func() {
-		if !l.unit.HasLines || len(l.sec.Line) == 0 {
+		info := l.unit.Info()
+		if !info.HasLines || len(l.sec.Line) == 0 {
 			return
 		}
-		l.header, l.err = line.ParseHeader(l.sec, l.unit.Lines, l.unit.CompDir, l.unit.Name)
+		l.header, l.err = line.ParseHeader(l.sec, info.Lines, info.CompDir, info.Name)
 	})
 	return l.header
 }
@@ -112,7 +123,7 @@ func (l *unitLines) reason() string {
 	switch {
 	case l.err != nil:
 		return l.err.Error()
-	case !l.unit.HasLines:
+	case !l.unit.Info().HasLines:
 		return "its unit has no line table"
 	}
 	return "not in its unit's line table"

@@ -4,7 +4,7 @@ import (
 	"debug/dwarf"
 	"sync"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // body is what the children of a type's entry say; it is read once, when asked

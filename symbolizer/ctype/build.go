@@ -4,7 +4,7 @@ import (
 	"debug/dwarf"
 	"fmt"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // Encodings of base types (DWARF 5, section 7.8).
@@ -47,10 +47,10 @@ func (ts *Types) build(off uint64) *Type {
 		ts.base(t, e)
 	case dwarf.TagPointerType:
 		t.Kind = Pointer
-		t.size = int64(e.Unit.AddrSize)
+		t.size = int64(e.Unit.AddrSize())
 	case dwarf.TagReferenceType, dwarf.TagRvalueReferenceType:
 		t.Kind = Reference
-		t.size = int64(e.Unit.AddrSize)
+		t.size = int64(e.Unit.AddrSize())
 	case dwarf.TagStructType:
 		t.Kind = Struct
 	case dwarf.TagClassType:

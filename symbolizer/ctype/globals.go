@@ -7,7 +7,7 @@ import (
 	"path"
 	"slices"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // Variable is a variable at file scope.
@@ -190,7 +190,7 @@ func (ts *Types) staticAddr(u *dies.Unit, expr []byte) (addr uint64, ok, tls boo
 	rest := expr[1:]
 	switch expr[0] {
 	case opAddr, opConst8u:
-		size := u.AddrSize
+		size := u.AddrSize()
 		if expr[0] == opConst8u {
 			size = 8
 		}
@@ -247,7 +247,7 @@ func constBytes(a *dies.Attr, t *Type) []byte {
 func (ts *Types) unitFile(u *dies.Unit) string {
 	root, err := ts.d.Root(u)
 	if err != nil {
-		return fmt.Sprintf("<unit %#x>", u.Off)
+		return fmt.Sprintf("<unit %#x>", u.Offset)
 	}
 	name := ts.d.Name(root)
 	if dir := ts.d.String(u, root.Attr(dwarf.AttrCompDir)); dir != "" && !path.IsAbs(name) {

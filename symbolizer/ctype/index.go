@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // class sorts what a name stands for at file scope.
@@ -29,7 +29,6 @@ type named struct {
 	class    class
 	decl     bool
 	external bool
-	unit     int32
 }
 
 func (n *named) name() string { return string(n.raw) }
@@ -55,7 +54,7 @@ func (ts *Types) index() (*index, error) {
 // scan reads the top level of every unit, on all processors. A malformed unit
 // ends at the fault; only if no unit could be read it is an error.
 func (ts *Types) scan() (*index, error) {
-	units := ts.d.Units()
+	units, _ := ts.d.Units()
 	tops := make([]top, len(units))
 	var next atomic.Int32
 	var wg sync.WaitGroup
@@ -83,7 +82,7 @@ func (ts *Types) scan() (*index, error) {
 		total += len(tops[i].entries)
 		ix.enumTypes = append(ix.enumTypes, tops[i].enumTypes...)
 		if tops[i].err != nil && firstErr == nil {
-			firstErr = fmt.Errorf("unit %#x: %w", units[i].Off, tops[i].err)
+			firstErr = fmt.Errorf("unit %#x: %w", units[i].Offset, tops[i].err)
 		}
 	}
 	if total == 0 && firstErr != nil {
@@ -130,7 +129,7 @@ func (ts *Types) scanUnit(out *top, u *dies.Unit) error {
 			continue
 		}
 		name := ts.d.NameBytes(e)
-		n := named{off: e.Off, raw: name, class: c, unit: int32(u.Number), decl: e.Flag(dwarf.AttrDeclaration), external: e.Flag(dwarf.AttrExternal)}
+		n := named{off: e.Off, raw: name, class: c, decl: e.Flag(dwarf.AttrDeclaration), external: e.Flag(dwarf.AttrExternal)}
 		if len(name) == 0 && (c == classVar || c == classFunc) {
 			// A definition of something declared before names that.
 			if o := ts.origin(e); o != nil {

@@ -3,7 +3,7 @@ package ctype
 import (
 	"debug/dwarf"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // Local is a variable or parameter of a function.

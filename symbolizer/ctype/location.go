@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/dwarf/op"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -75,7 +75,7 @@ func (x *evaluator) object(t *Type, expr []byte) Value {
 }
 
 func (x *evaluator) objectErr(t *Type, expr []byte) (Value, error) {
-	ops, err := operations(expr, x.unit.AddrSize, x.unit.OffsetSize())
+	ops, err := operations(expr, x.unit.AddrSize(), x.unit.OffsetSize())
 	if err != nil {
 		return Value{}, err
 	}
@@ -258,7 +258,7 @@ func (x *evaluator) run(prog []byte) (p place, err error) {
 		}
 		return len(b), nil
 	}
-	addr, parts, err := op.ExecuteStackProgram(*regs, prog, x.unit.AddrSize, read)
+	addr, parts, err := op.ExecuteStackProgram(*regs, prog, x.unit.AddrSize(), read)
 	if err != nil {
 		return place{}, err
 	}
@@ -293,7 +293,7 @@ func (x *evaluator) opRegisters(prog []byte) (*op.DwarfRegisters, error) {
 	}
 	regs.CFA = int64(x.frame.CFA)
 	const fbreg = 0x91
-	ops, err := operations(prog, x.unit.AddrSize, x.unit.OffsetSize())
+	ops, err := operations(prog, x.unit.AddrSize(), x.unit.OffsetSize())
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // lower rewrites the operations delve's op does not know into ones it does:
@@ -141,7 +141,7 @@ func convert(out []byte, t *Type) []byte {
 // baseType returns the base type at an offset within the unit; only integers can
 // be computed with.
 func (x *evaluator) baseType(rel uint64) (*Type, error) {
-	t := x.ts.at(x.unit.Off + rel)
+	t := x.ts.at(x.unit.Offset + rel)
 	if !t.IsInteger() {
 		return nil, fmt.Errorf("location expression: computing with type %s is not supported", t)
 	}
@@ -162,7 +162,7 @@ func (x *evaluator) frameBase() (uint64, error) {
 	if !ok {
 		return 0, errors.New("the function tells none for this place")
 	}
-	ops, err := operations(expr, x.unit.AddrSize, x.unit.OffsetSize())
+	ops, err := operations(expr, x.unit.AddrSize(), x.unit.OffsetSize())
 	if err != nil {
 		return 0, err
 	}
@@ -280,7 +280,7 @@ func (ts *Types) callSite(e *dies.Entry, pc uint64, depth int) *dies.Entry {
 // inCaller evaluates an expression of entry e of the caller's function to a value.
 func (x *evaluator) inCaller(caller *Frame, fn, e *dies.Entry, block *dies.Attr) (uint64, error) {
 	up := &evaluator{ts: x.ts, r: x.r, frame: caller, unit: e.Unit, fn: fn, depth: x.depth + 1, left: x.left}
-	ops, err := operations(block.B, e.Unit.AddrSize, e.Unit.OffsetSize())
+	ops, err := operations(block.B, e.Unit.AddrSize(), e.Unit.OffsetSize())
 	if err != nil {
 		return 0, err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sort"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // Scope is what can be named at one place of the code: the blocks around it,
@@ -29,27 +29,26 @@ type Scope struct {
 
 // unitRange is a part of the code that a unit covers.
 type unitRange struct {
-	dies.PCRange
+	dies.Range
 	unit *dies.Unit
 }
 
 // unitRanges lists the code of all units by address, once.
 func (ts *Types) unitRanges() []unitRange {
 	ts.rangesOnce.Do(func() {
-		for _, u := range ts.d.Units() {
-			root, err := ts.d.Root(u)
-			if err != nil || root.Tag != dwarf.TagCompileUnit {
+		units, _ := ts.d.Units()
+		for _, u := range units {
+			if u.Info().Tag != dwarf.TagCompileUnit {
 				continue
 			}
-			ranges, _ := ts.d.Ranges(root)
-			for _, r := range ranges {
+			for _, r := range u.Ranges() {
 				// Functions a linker dropped start at 0.
-				if r.Low != 0 {
+				if r.Start != 0 {
 					ts.ranges = append(ts.ranges, unitRange{r, u})
 				}
 			}
 		}
-		sort.SliceStable(ts.ranges, func(i, j int) bool { return ts.ranges[i].Low < ts.ranges[j].Low })
+		sort.SliceStable(ts.ranges, func(i, j int) bool { return ts.ranges[i].Start < ts.ranges[j].Start })
 	})
 	return ts.ranges
 }
@@ -57,10 +56,10 @@ func (ts *Types) unitRanges() []unitRange {
 // unitFor finds the unit whose code holds a link-time address.
 func (ts *Types) unitFor(pc uint64) *dies.Unit {
 	all := ts.unitRanges()
-	i := sort.Search(len(all), func(i int) bool { return all[i].Low > pc })
+	i := sort.Search(len(all), func(i int) bool { return all[i].Start > pc })
 	// Units rarely overlap; look a few back for one that does.
 	for k := i - 1; k >= 0 && k >= i-8; k-- {
-		if pc < all[k].High {
+		if pc < all[k].End {
 			return all[k].unit
 		}
 	}
@@ -130,8 +129,8 @@ func (ts *Types) Scope(pc uint64, inline int) (*Scope, error) {
 	top := s.blocks[len(s.blocks)-1]
 	s.Function = ts.nameOf(top)
 	if top.Tag == dwarf.TagSubprogram {
-		if r, _ := ts.d.Ranges(top); len(r) > 0 {
-			s.Entry = r[0].Low
+		if r := ts.d.Ranges(top); len(r) > 0 {
+			s.Entry = r[0].Start
 		}
 	}
 	return s, nil
@@ -162,12 +161,8 @@ func (ts *Types) childAt(e *dies.Entry, pc uint64, want func(dwarf.Tag) bool, de
 		if !want(c.Tag) {
 			continue
 		}
-		ranges, err := ts.d.Ranges(c)
-		if err != nil {
-			continue
-		}
-		for _, r := range ranges {
-			if pc >= r.Low && pc < r.High {
+		for _, r := range ts.d.Ranges(c) {
+			if pc >= r.Start && pc < r.End {
 				return ts.d.Entry(c.Off)
 			}
 		}
@@ -254,8 +249,8 @@ func (ts *Types) function(n *named) Function {
 	}
 	f.File = ts.unitFile(e.Unit)
 	f.Type = ts.functionType(e)
-	if r, _ := ts.d.Ranges(e); len(r) > 0 && r[0].Low != 0 {
-		f.Entry, f.HasCode = r[0].Low, true
+	if r := ts.d.Ranges(e); len(r) > 0 && r[0].Start != 0 {
+		f.Entry, f.HasCode = r[0].Start, true
 	}
 	return f
 }

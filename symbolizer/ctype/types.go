@@ -1,11 +1,13 @@
 package ctype
 
 import (
+	"cmp"
 	"debug/dwarf"
+	"errors"
 	"fmt"
 	"sync"
 
-	"github.com/ukdbg/ukdbg/symbolizer/ctype/internal/dies"
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
 
 // Image is what this package needs of an ELF image: a section's contents,
@@ -15,7 +17,7 @@ type Image interface {
 }
 
 // ErrNoDebugInfo says that the image carries no DWARF.
-var ErrNoDebugInfo = dies.ErrNone
+var ErrNoDebugInfo = errors.New("no DWARF debugging information (.debug_info is missing)")
 
 // Types gives the types and variables of one image. It may be used by several
 // goroutines at once.
@@ -39,13 +41,26 @@ type Types struct {
 
 // New prepares the types of an image. It reads unit headers only.
 func New(img Image) (*Types, error) {
-	d, err := dies.New(img)
+	d, err := entries(img)
 	if err != nil {
 		return nil, err
 	}
 	t := &Types{d: d, cache: make(map[uint64]*Type)}
 	t.void = &Type{Kind: Void, Name: "void", ts: t, size: 1}
 	return t, nil
+}
+
+// entries returns the entries of an image: those it has opened itself, if it can
+// say, or its sections'.
+func entries(img Image) (*dies.Data, error) {
+	if im, ok := img.(interface{ Entries() (*dies.Data, error) }); ok {
+		return im.Entries()
+	}
+	d := dies.FromSections(img.Section)
+	if _, err := d.Units(); !d.HasUnits() {
+		return nil, cmp.Or(err, ErrNoDebugInfo)
+	}
+	return d, nil
 }
 
 // NotFoundError says that an image has no type or variable of a name.

@@ -30,7 +30,7 @@ func (l Local) Where(pc uint64, a *arch.Arch) string {
 	if addr, fixed, _ := l.ts.staticAddr(e.Unit, expr); fixed {
 		return fmt.Sprintf("static storage at address %#x", addr)
 	}
-	ops, err := operations(expr, e.Unit.AddrSize, e.Unit.OffsetSize())
+	ops, err := operations(expr, e.Unit.AddrSize(), e.Unit.OffsetSize())
 	if err != nil {
 		return err.Error()
 	}

@@ -2,39 +2,45 @@ package dies
 
 import (
 	"debug/dwarf"
-	"errors"
+	"slices"
+	"sync"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 )
 
-var errAbbrev = errors.New("abbreviation table is damaged")
-
-// attrSpec is one attribute of an abbreviation.
-type attrSpec struct {
-	attr     dwarf.Attr
-	form     form
-	implicit int64 // value of DW_FORM_implicit_const
+// field is one attribute of an abbreviation. An image has some hundred thousand,
+// so it is kept small.
+type field struct {
+	attr, form uint16
+	// arg is the size of the value in bytes, variable if the data tells it;
+	// for DW_FORM_implicit_const the index of the value.
+	arg int32
 }
 
-// abbrev is one abbreviation (DWARF 5, section 7.5.3).
+const variable = -1
+
+// step passes over values nobody asked for: fixed bytes, then one value of a form
+// whose size is in the data (0 for none).
+type step struct{ fixed, form uint16 }
+
+// abbrev is one abbreviation declaration (DWARF 5, section 7.5.3).
 type abbrev struct {
 	tag      dwarf.Tag
 	children bool
-	attrs    []attrSpec
-	skip     []skipStep
+	sibling  bool // has DW_AT_sibling
+	// from and to bound its fields, and first and last its steps, in those of
+	// the table.
+	from, to, first, last int32
 }
 
-// skipStep passes over attributes nobody asked for: fixed bytes, then one value
-// of a form whose size is in the data (0 for none).
-type skipStep struct {
-	fixed uint64
-	form  form
-}
-
-// abbrevTable finds abbreviations by code; codes count from 1 in practice.
+// abbrevTable is one abbreviation table for units of one format. Codes are dense
+// in practice: dense[code-1] holds those, sparse the rest.
 type abbrevTable struct {
-	dense  []abbrev
-	sparse map[uint64]*abbrev
+	dense     []abbrev
+	sparse    map[uint64]*abbrev
+	fields    []field
+	steps     []step
+	implicits []int64
 }
 
 func (t *abbrevTable) find(code uint64) *abbrev {
@@ -44,40 +50,70 @@ func (t *abbrevTable) find(code uint64) *abbrev {
 	return t.sparse[code]
 }
 
+func (t *abbrevTable) of(a *abbrev) []field { return t.fields[a.from:a.to] }
+
 // format is what the size of a value depends on besides its form.
 type format struct {
 	version, offSize, addrSize int
 }
 
-func parseAbbrevs(data []byte, off uint64, f format) (*abbrevTable, error) {
-	r := dwbuf.New(data, off)
+// scratch is where tables grow, so that each is allocated once.
+type scratch struct {
+	dense  []abbrev
+	fields []field
+	steps  []step
+}
+
+var scratchPool = sync.Pool{New: func() any { return &scratch{} }}
+
+func parseAbbrevs(section []byte, off uint64, f format) (*abbrevTable, error) {
+	r := dwbuf.New(section, off)
 	t := &abbrevTable{}
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
+	s.dense, s.fields, s.steps = s.dense[:0], s.fields[:0], s.steps[:0]
 	for {
 		code := r.Uleb()
 		if code == 0 {
 			break
 		}
-		a := abbrev{tag: dwarf.Tag(r.Uleb()), children: r.U8() != 0}
+		a := abbrev{tag: dwarf.Tag(r.Uleb()), children: r.U8() != 0, from: int32(len(s.fields)), first: int32(len(s.steps))}
+		fixed := 0
 		for {
 			at, fo := r.Uleb(), r.Uleb()
-			spec := attrSpec{attr: dwarf.Attr(at), form: form(fo)}
-			if spec.form == formImplicitConst {
-				spec.implicit = r.Sleb()
+			if at > 0xffff || fo > 0xffff {
+				r.Fail()
 			}
-			if at == 0 && fo == 0 || r.Failed() {
+			fl := field{attr: uint16(at), form: uint16(fo), arg: variable}
+			if form(fo) == formImplicitConst {
+				fl.arg = int32(len(t.implicits))
+				t.implicits = append(t.implicits, r.Sleb())
+			}
+			if r.Failed() {
+				return nil, &FormatError{".debug_abbrev", off, "declaration is cut off or damaged"}
+			}
+			if at == 0 && fo == 0 {
 				break
 			}
-			if at > 0xffff || fo > 0xffff {
-				return nil, errAbbrev
+			n, ok := form(fo).fixedSize(f)
+			if ok && form(fo) != formImplicitConst {
+				fl.arg = int32(n)
 			}
-			a.attrs = append(a.attrs, spec)
+			if ok && fixed+n <= 0xffff {
+				fixed += n
+			} else {
+				s.steps = append(s.steps, step{uint16(fixed), fl.form})
+				fixed = 0
+			}
+			a.sibling = a.sibling || dwarf.Attr(at) == dwarf.AttrSibling
+			s.fields = append(s.fields, fl)
 		}
-		if r.Failed() {
-			return nil, errAbbrev
+		if fixed > 0 {
+			s.steps = append(s.steps, step{uint16(fixed), 0})
 		}
-		a.skip = plan(a.attrs, f)
-		if code == uint64(len(t.dense))+1 {
-			t.dense = append(t.dense, a)
+		a.to, a.last = int32(len(s.fields)), int32(len(s.steps))
+		if code == uint64(len(s.dense))+1 {
+			s.dense = append(s.dense, a)
 			continue
 		}
 		if t.sparse == nil {
@@ -86,34 +122,47 @@ func parseAbbrevs(data []byte, off uint64, f format) (*abbrevTable, error) {
 		t.sparse[code] = &a
 	}
 	if r.Failed() {
-		return nil, errAbbrev
+		return nil, &FormatError{".debug_abbrev", off, "table runs past the end of the section"}
 	}
+	t.dense, t.fields, t.steps = slices.Clone(s.dense), slices.Clone(s.fields), slices.Clone(s.steps)
 	return t, nil
 }
 
-func plan(attrs []attrSpec, f format) []skipStep {
-	var steps []skipStep
-	var fixed uint64
-	for _, a := range attrs {
-		if n, ok := a.form.fixedSize(f); ok {
-			fixed += n
-			continue
+// pass moves r behind the values of an entry.
+func (u *Unit) pass(r *dwbuf.Reader, a *abbrev) {
+	for _, s := range u.abbrevs.steps[a.first:a.last] {
+		r.Skip(uint64(s.fixed))
+		if s.form != 0 {
+			form(s.form).skip(r, u.format)
 		}
-		steps = append(steps, skipStep{fixed, a.form})
-		fixed = 0
 	}
-	if fixed > 0 {
-		steps = append(steps, skipStep{fixed, 0})
-	}
-	return steps
 }
 
-// pass moves r behind the attributes of an entry.
-func (a *abbrev) pass(r *dwbuf.Reader, f format) {
-	for _, s := range a.skip {
-		r.Skip(s.fixed)
-		if s.form != 0 {
-			s.form.read(r, f, 0)
-		}
+// abbrevKey names a table: the section, the offset there and the format.
+type abbrevKey struct {
+	sec *Sections
+	off uint64
+	format
+}
+
+// table reads an abbreviation table, or returns the one read before.
+func (d *Data) table(key abbrevKey) (*abbrevTable, error) {
+	d.mu.Lock()
+	t := d.abbrevs[key]
+	d.mu.Unlock()
+	if t != nil {
+		return t, nil
 	}
+	// Not under the lock: units are read on all processors at once.
+	t, err := parseAbbrevs(key.sec.Abbrev, key.off, key.format)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if have := d.abbrevs[key]; have != nil {
+		return have, nil
+	}
+	d.abbrevs[key] = t
+	return t, nil
 }

@@ -39,20 +39,19 @@ const (
 // the unit. What is damaged ends the list.
 func (u *Unit) CallsOf(die uint64) Calls {
 	var c Calls
-	if die < u.root || die >= u.End {
+	if !u.holds(die) || u.load() != nil {
 		return c
 	}
-	r := dwbuf.New(u.d.sec.Info, die)
-	r.Limit(u.End - die)
+	r := u.reader(die)
 	a := u.abbrevs.find(r.Uleb())
 	if a == nil || !a.children {
 		return c
 	}
-	for _, s := range a.attrs {
-		v := s.form.read(&r, u.format, s.implicit)
-		switch s.attr {
+	for _, f := range u.abbrevs.of(a) {
+		v := u.value(&r, f)
+		switch v.Attr {
 		case dwarf.AttrCallAllCalls, dwarf.AttrCallAllTailCalls, atGNUAllCalls, atGNUAllTailCalls:
-			c.AllTails = c.AllTails || v.num != 0
+			c.AllTails = c.AllTails || v.U != 0
 		}
 	}
 	nested := 0 // depth at which a function inside this one began, 0 outside
@@ -73,7 +72,7 @@ func (u *Unit) CallsOf(die uint64) Calls {
 				c.Sites = append(c.Sites, s)
 			}
 		} else {
-			a.pass(&r, u.format)
+			u.pass(&r, a)
 		}
 		if r.Failed() {
 			return c
@@ -91,17 +90,17 @@ func (u *Unit) CallsOf(die uint64) Calls {
 // callSite reads one entry; ok is false if it does not say where it returns to.
 func (u *Unit) callSite(r *dwbuf.Reader, a *abbrev) (s CallSite, ok bool) {
 	computed := false
-	for _, f := range a.attrs {
-		v := f.form.read(r, u.format, f.implicit)
-		switch f.attr {
+	for _, f := range u.abbrevs.of(a) {
+		v := u.value(r, f)
+		switch v.Attr {
 		case dwarf.AttrCallReturnPC, dwarf.AttrLowpc:
-			s.Return, ok = u.addr(v)
+			s.Return, ok = u.addr(&v)
 		case dwarf.AttrCallTailCall, atGNUTailCall:
-			s.Tail = v.num != 0
+			s.Tail = v.U != 0
 		case dwarf.AttrCallTarget, atGNUCallTarget:
 			computed = true
 		case dwarf.AttrCallOrigin, dwarf.AttrAbstractOrigin:
-			if o, is := u.ref(v); is {
+			if o, is := u.d.Ref(&v); is {
 				s.Origin = o
 			}
 		}
@@ -122,28 +121,30 @@ type Callee struct {
 // CalleeAt reads the function at offset die, which may be in another unit than
 // u, that of the call site.
 func (d *Data) CalleeAt(u *Unit, die uint64) Callee {
-	if die < u.root || die >= u.End {
+	if !u.holds(die) {
 		if u = d.UnitOf(die); u == nil {
 			return Callee{}
 		}
 	}
-	r := dwbuf.New(d.sec.Info, die)
-	r.Limit(u.End - die)
+	if u.load() != nil {
+		return Callee{}
+	}
+	r := u.reader(die)
 	a := u.abbrevs.find(r.Uleb())
 	if a == nil {
 		return Callee{}
 	}
 	var p pcs
 	declared, specified := false, false
-	for _, s := range a.attrs {
-		v := s.form.read(&r, u.format, s.implicit)
-		switch s.attr {
+	for _, f := range u.abbrevs.of(a) {
+		v := u.value(&r, f)
+		switch v.Attr {
 		case dwarf.AttrDeclaration:
-			declared = v.num != 0
+			declared = v.U != 0
 		case dwarf.AttrSpecification:
 			specified = true
 		default:
-			p.take(u, s.attr, v)
+			p.take(u, &v)
 		}
 	}
 	if r.Failed() {
@@ -157,7 +158,7 @@ func (d *Data) CalleeAt(u *Unit, die uint64) Callee {
 		return Callee{Symbol: n.Name}
 	}
 	var c Callee
-	for _, r := range u.ranges(p, nil, 1<<10) {
+	for _, r := range u.rangesOf(p, nil, 1<<10) {
 		c.Starts = append(c.Starts, r.Start)
 	}
 	return c

@@ -1,6 +1,10 @@
 package dies
 
-import "github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
+import (
+	"debug/dwarf"
+
+	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
+)
 
 // form is how an attribute's value is encoded (DWARF 5, section 7.5.6).
 type form uint16
@@ -55,8 +59,9 @@ const (
 	formGNUStrpAlt    form = 0x1f21
 )
 
-// fixedSize returns the size of a value in bytes where the form alone tells it.
-func (fo form) fixedSize(f format) (n uint64, ok bool) {
+// fixedSize returns the size of a value in bytes where form and format alone tell
+// it.
+func (fo form) fixedSize(f format) (n int, ok bool) {
 	switch fo {
 	case formFlagPresent, formImplicitConst:
 		return 0, true
@@ -73,73 +78,136 @@ func (fo form) fixedSize(f format) (n uint64, ok bool) {
 	case formData16:
 		return 16, true
 	case formAddr:
-		return uint64(f.addrSize), true
+		return f.addrSize, true
 	case formStrp, formLineStrp, formSecOffset, formStrpSup, formGNURefAlt, formGNUStrpAlt:
-		return uint64(f.offSize), true
+		return f.offSize, true
 	case formRefAddr:
 		if f.version <= 2 {
-			return uint64(f.addrSize), true
+			return f.addrSize, true
 		}
-		return uint64(f.offSize), true
+		return f.offSize, true
 	}
 	return 0, false
 }
 
-// value is an attribute's value, undecoded: num for numbers, offsets, indices
-// and references, raw for strings and blocks in place.
-type value struct {
-	form form
-	num  uint64
-	raw  []byte
-}
-
-// read reads a value. Forms it does not know make r fail, for then nothing after
-// them can be found.
-func (fo form) read(r *dwbuf.Reader, f format, implicit int64) value {
-	v := value{form: fo}
+// skip moves r behind a value. Forms it does not know make r fail, for then
+// nothing after them can be found.
+func (fo form) skip(r *dwbuf.Reader, f format) {
 	switch fo {
-	case formFlagPresent:
-		v.num = 1
-	case formImplicitConst:
-		v.num = uint64(implicit)
-	case formStrx3, formAddrx3:
-		v.num = uint64(r.U24())
-	case formData16:
-		v.raw = r.Bytes(16)
-	case formSdata:
-		v.num = uint64(r.Sleb())
-	case formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx, formGNUAddrIndex, formGNUStrIndex:
-		v.num = r.Uleb()
+	case formSdata, formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx, formGNUAddrIndex, formGNUStrIndex:
+		r.Uleb()
 	case formString:
-		v.raw = r.CString()
+		r.CString()
 	case formBlock, formExprloc:
-		v.raw = r.Bytes(r.Uleb())
+		r.Skip(r.Uleb())
 	case formBlock1:
-		v.raw = r.Bytes(uint64(r.U8()))
+		r.Skip(uint64(r.U8()))
 	case formBlock2:
-		v.raw = r.Bytes(uint64(r.U16()))
+		r.Skip(uint64(r.U16()))
 	case formBlock4:
-		v.raw = r.Bytes(uint64(r.U32()))
+		r.Skip(uint64(r.U32()))
 	case formIndirect:
 		// One level only: an indirect form naming itself would not end.
 		if next := form(r.Uleb()); next != formIndirect && next != formImplicitConst {
-			return next.read(r, f, 0)
+			next.skip(r, f)
+			return
 		}
 		r.Fail()
 	default:
 		n, ok := fo.fixedSize(f)
 		if !ok {
 			r.Fail()
-			return v
+			return
 		}
-		v.num = r.Uint(int(n))
+		r.Skip(uint64(n))
 	}
-	return v
 }
 
-// constant reports whether the value is a plain number.
-func (v value) constant() bool {
-	switch v.form {
+// Attr is one attribute of an entry. Numbers, flags, offsets in sections and
+// indices are in U (signed ones in two's complement), and so are offsets of
+// entries, of which those of DW_FORM_ref_sig8 are signatures. Blocks,
+// expressions and inline strings are in B, which points into the image and must
+// not be changed.
+type Attr struct {
+	Attr dwarf.Attr
+	U    uint64
+	B    []byte
+	form form
+}
+
+// value reads the value of one attribute.
+func (u *Unit) value(r *dwbuf.Reader, f field) Attr {
+	a := Attr{Attr: dwarf.Attr(f.attr), form: form(f.form)}
+	if a.form == formIndirect {
+		if a.form = form(r.Uleb()); a.form == formIndirect || a.form == formImplicitConst {
+			r.Fail()
+			return a
+		}
+	}
+	switch a.form {
+	case formFlagPresent:
+		a.U = 1
+	case formImplicitConst:
+		a.U = uint64(u.abbrevs.implicits[f.arg])
+	case formStrx3, formAddrx3:
+		a.U = uint64(r.U24())
+	case formRef1, formRef2, formRef4, formRef8:
+		n, _ := a.form.fixedSize(u.format)
+		a.U = u.Offset + r.Uint(n)
+	case formRefUdata:
+		a.U = u.Offset + r.Uleb()
+	case formRefAddr:
+		n, _ := a.form.fixedSize(u.format)
+		a.U = u.src.base + r.Uint(n)
+	case formData16:
+		a.B = r.Bytes(16)
+	case formSdata:
+		a.U = uint64(r.Sleb())
+	case formUdata, formStrx, formAddrx, formLoclistx, formRnglistx, formGNUAddrIndex, formGNUStrIndex:
+		a.U = r.Uleb()
+	case formString:
+		a.B = r.CString()
+	case formBlock, formExprloc:
+		a.B = r.Bytes(r.Uleb())
+	case formBlock1:
+		a.B = r.Bytes(uint64(r.U8()))
+	case formBlock2:
+		a.B = r.Bytes(uint64(r.U16()))
+	case formBlock4:
+		a.B = r.Bytes(uint64(r.U32()))
+	default:
+		n, ok := a.form.fixedSize(u.format)
+		if !ok {
+			r.Fail()
+			return a
+		}
+		a.U = r.Uint(n)
+	}
+	return a
+}
+
+// IsBlock reports whether the value is a block or an expression.
+func (a *Attr) IsBlock() bool {
+	switch a.form {
+	case formBlock, formBlock1, formBlock2, formBlock4, formExprloc:
+		return true
+	}
+	return false
+}
+
+// IsReference reports whether the value is the offset of an entry, which
+// Data.Ref returns.
+func (a *Attr) IsReference() bool {
+	switch a.form {
+	case formRef1, formRef2, formRef4, formRef8, formRefUdata, formRefAddr, formRefSig8:
+		return true
+	}
+	return false
+}
+
+// IsConstant reports whether U is a number in itself.
+func (a *Attr) IsConstant() bool {
+	switch a.form {
 	case formData1, formData2, formData4, formData8, formSdata, formUdata, formImplicitConst:
 		return true
 	}

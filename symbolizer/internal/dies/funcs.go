@@ -13,9 +13,6 @@ import (
 type Func struct {
 	// DIE is the offset of its entry in .debug_info.
 	DIE uint64
-	// Origin is the entry that carries its name: the abstract origin or the
-	// specification, or DIE itself.
-	Origin uint64
 	// Parent is the index of the function or inlined call it is inlined into,
 	// -1 for a function.
 	Parent int32
@@ -72,7 +69,9 @@ func (t *FuncTable) RangesOf(i int) []Range {
 func (u *Unit) Functions() *FuncTable {
 	u.funcsOnce.Do(func() {
 		t := &u.funcs
-		t.Err = u.scan(t)
+		if t.Err = u.load(); t.Err == nil {
+			t.Err = u.scan(t)
+		}
 		t.flatten()
 	})
 	return &u.funcs
@@ -82,13 +81,12 @@ var errEntries = errors.New("entries are damaged")
 
 // scan reads all entries of the unit once, in order.
 func (u *Unit) scan(t *FuncTable) error {
-	r := dwbuf.New(u.d.sec.Info, u.root)
-	r.Limit(u.End - u.root)
+	r := u.reader(u.First)
 	var open []int32 // for each open entry, the function it belongs to
 	owner := int32(-1)
 	limit := 1<<16 + int(u.End-u.Offset)
 	for r.Len() > 0 {
-		die := r.Offset()
+		die := u.src.base + r.Offset()
 		code := r.Uleb()
 		if code == 0 {
 			if len(open) == 0 {
@@ -111,7 +109,7 @@ func (u *Unit) scan(t *FuncTable) error {
 				inside = i
 			}
 		default:
-			a.pass(&r, u.format)
+			u.pass(&r, a)
 		}
 		if r.Failed() {
 			return errEntries
@@ -127,30 +125,26 @@ func (u *Unit) scan(t *FuncTable) error {
 // function reads a function or inlined call and returns its index, or -1 if it
 // has no code.
 func (u *Unit) function(r *dwbuf.Reader, a *abbrev, die uint64, t *FuncTable, parent int32, limit int) int32 {
-	f := Func{DIE: die, Origin: die, Parent: parent, Inline: a.tag == dwarf.TagInlinedSubroutine}
+	f := Func{DIE: die, Parent: parent, Inline: a.tag == dwarf.TagInlinedSubroutine}
 	var p pcs
-	for _, s := range a.attrs {
-		v := s.form.read(r, u.format, s.implicit)
-		switch s.attr {
-		case dwarf.AttrAbstractOrigin, dwarf.AttrSpecification:
-			if o, ok := u.ref(v); ok {
-				f.Origin = o
-			}
+	for _, fl := range u.abbrevs.of(a) {
+		v := u.value(r, fl)
+		switch v.Attr {
 		case dwarf.AttrCallFile:
-			f.CallFile = uint32(v.num)
+			f.CallFile = uint32(v.U)
 		case dwarf.AttrCallLine:
-			f.CallLine = uint32(v.num)
+			f.CallLine = uint32(v.U)
 		case dwarf.AttrCallColumn:
-			f.CallColumn = uint32(v.num)
+			f.CallColumn = uint32(v.U)
 		default:
-			p.take(u, s.attr, v)
+			p.take(u, &v)
 		}
 	}
 	if r.Failed() || f.Inline && parent < 0 {
 		return -1
 	}
 	f.First = int32(len(t.Ranges))
-	t.Ranges = u.ranges(p, t.Ranges, limit)
+	t.Ranges = u.rangesOf(p, t.Ranges, limit)
 	f.N = int32(len(t.Ranges)) - f.First
 	if f.N == 0 {
 		return -1

@@ -76,7 +76,7 @@ func (d *Data) unitsFor(addr uint64, yield func(*Unit) bool) {
 // sound.
 func (d *Data) readAranges() addrIndex {
 	var x addrIndex
-	r := dwbuf.New(d.sec.Aranges, 0)
+	r := dwbuf.New(d.sources[0].sec.Aranges, 0)
 	for r.Len() > 0 && !r.Failed() {
 		start := r.Offset()
 		length, offSize := r.UnitLength()
@@ -115,7 +115,7 @@ func (d *Data) rootRanges() addrIndex {
 		if !u.HasCode() {
 			continue
 		}
-		ranges := u.Ranges
+		ranges := u.Ranges()
 		if len(ranges) == 0 {
 			ranges = u.Functions().Ranges
 		}

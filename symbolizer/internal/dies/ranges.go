@@ -21,30 +21,53 @@ type pcs struct {
 	entryIsOffset       bool
 }
 
-func (p *pcs) take(u *Unit, attr dwarf.Attr, v value) {
-	switch attr {
+func (p *pcs) take(u *Unit, a *Attr) {
+	switch a.Attr {
 	case dwarf.AttrLowpc:
-		p.low, p.hasLow = u.addr(v)
+		p.low, p.hasLow = u.addr(a)
 	case dwarf.AttrHighpc:
-		if v.constant() {
-			p.high, p.hasHigh, p.highIsSize = v.num, true, true
+		if a.IsConstant() {
+			p.high, p.hasHigh, p.highIsSize = a.U, true, true
 		} else {
-			p.high, p.hasHigh = u.addr(v)
+			p.high, p.hasHigh = u.addr(a)
 		}
 	case dwarf.AttrRanges:
-		p.list, p.hasList, p.listIsIndex = v.num, true, v.form == formRnglistx
+		p.list, p.hasList, p.listIsIndex = a.U, true, a.form == formRnglistx
 	case dwarf.AttrEntrypc:
-		if v.constant() {
-			p.entry, p.hasEntry, p.entryIsOffset = v.num, true, true
+		if a.IsConstant() {
+			p.entry, p.hasEntry, p.entryIsOffset = a.U, true, true
 		} else {
-			p.entry, p.hasEntry = u.addr(v)
+			p.entry, p.hasEntry = u.addr(a)
 		}
 	}
 }
 
-// ranges appends the code that p describes to out, at most limit runs in all.
+// maxRanges bounds the runs of one entry.
+const maxRanges = 1 << 16
+
+// Ranges returns the code of an entry, from its low and high pc or its range
+// list. An entry without code has none. A list that is damaged ends early.
+func (d *Data) Ranges(e *Entry) []Range {
+	var p pcs
+	for i := range e.Attrs {
+		p.take(e.Unit, &e.Attrs[i])
+	}
+	return e.Unit.rangesOf(p, nil, maxRanges)
+}
+
+// Ranges returns the code the unit says it covers, nothing if it does not tell.
+func (u *Unit) Ranges() []Range {
+	u.rangesOnce.Do(func() {
+		if u.load() == nil {
+			u.ranges = u.d.Ranges(&u.root)
+		}
+	})
+	return u.ranges
+}
+
+// rangesOf appends the code that p describes to out, at most limit runs in all.
 // Empty and inverted runs are dropped.
-func (u *Unit) ranges(p pcs, out []Range, limit int) []Range {
+func (u *Unit) rangesOf(p pcs, out []Range, limit int) []Range {
 	if p.hasList {
 		if u.format.version >= 5 {
 			return u.rnglist(p, out, limit)
@@ -70,10 +93,10 @@ func appendRange(out []Range, start, end uint64, limit int) []Range {
 
 // oldRanges reads a list of .debug_ranges (DWARF 4, section 2.17.3).
 func (u *Unit) oldRanges(off uint64, out []Range, limit int) []Range {
-	r := dwbuf.New(u.d.sec.Ranges, off)
+	r := dwbuf.New(u.src.sec.Ranges, off)
 	size := u.format.addrSize
 	largest := ^uint64(0) >> (64 - 8*uint(size))
-	base := u.low
+	base := u.base.low
 	for len(out) < limit {
 		start, end := r.Uint(size), r.Uint(size)
 		if r.Failed() || start == 0 && end == 0 {
@@ -104,19 +127,15 @@ const (
 func (u *Unit) rnglist(p pcs, out []Range, limit int) []Range {
 	off := p.list
 	if p.listIsIndex {
-		base := u.rnglBase
-		if !u.hasRnglBase {
-			base = uint64(8 + 2*(u.format.offSize-2)) // after the first header
-		}
-		rel, ok := tableEntry(u.d.sec.Rnglists, base, p.list, u.format.offSize)
+		rel, ok := tableEntry(u.src.sec.Rnglists, u.base.rnglists, p.list, u.format.offSize)
 		if !ok {
 			return out
 		}
-		off = base + rel
+		off = u.base.rnglists + rel
 	}
-	r := dwbuf.New(u.d.sec.Rnglists, off)
+	r := dwbuf.New(u.src.sec.Rnglists, off)
 	size := u.format.addrSize
-	base := u.low
+	base := u.base.low
 	for len(out) < limit && !r.Failed() {
 		var start, end uint64
 		ok1, ok2 := true, true

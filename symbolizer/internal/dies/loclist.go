@@ -1,5 +1,7 @@
 package dies
 
+import "github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
+
 // Location is one entry of a location list: Expr holds for addresses from Low
 // to below High. Default entries hold where no other does.
 type Location struct {
@@ -14,29 +16,37 @@ func (d *Data) Locations(u *Unit, a *Attr) ([]Location, error) {
 	if a.IsBlock() {
 		return []Location{{Expr: a.B, Default: true}}, nil
 	}
-	if u.Version >= 5 {
-		return d.locList5(u, a)
+	if u.format.version >= 5 {
+		return u.locList5(a)
 	}
-	return d.locList4(u, a.U)
+	return u.locList4(a.U)
+}
+
+// optional returns a section that may not be there.
+func optional(get func() []byte) []byte {
+	if get == nil {
+		return nil
+	}
+	return get()
 }
 
 // locList4 reads .debug_loc (DWARF 4, section 2.6.2).
-func (d *Data) locList4(u *Unit, off uint64) ([]Location, error) {
-	c := cursor{b: d.loc, off: off}
-	base := u.base.lowPC
-	top := ^uint64(0) >> (64 - 8*uint(u.AddrSize))
+func (u *Unit) locList4(off uint64) ([]Location, error) {
+	r := dwbuf.New(optional(u.src.sec.Loc), off)
+	base := u.base.low
+	top := ^uint64(0) >> (64 - 8*uint(u.format.addrSize))
 	var out []Location
 	for len(out) < maxRanges {
-		low, high := c.uint(u.AddrSize), c.uint(u.AddrSize)
-		if !c.bad && low == 0 && high == 0 {
+		low, high := r.Uint(u.format.addrSize), r.Uint(u.format.addrSize)
+		if !r.Failed() && low == 0 && high == 0 {
 			return out, nil
 		}
 		if low == top {
 			base = high
 			continue
 		}
-		expr := c.take(c.uint(2))
-		if c.bad {
+		expr := r.Bytes(uint64(r.U16()))
+		if r.Failed() {
 			return out, &FormatError{Section: ".debug_loc", Off: off, What: "location list is cut off"}
 		}
 		if low < high {
@@ -48,57 +58,57 @@ func (d *Data) locList4(u *Unit, off uint64) ([]Location, error) {
 
 // locList5 reads .debug_loclists (DWARF 5, section 7.29), by offset or, as
 // clang does, through the unit's offset table.
-func (d *Data) locList5(u *Unit, a *Attr) ([]Location, error) {
-	off := a.U
+func (u *Unit) locList5(a *Attr) ([]Location, error) {
+	section, off := optional(u.src.sec.Loclists), a.U
 	if a.form == formLoclistx {
-		rel, ok := index(d.loclists, u.base.loclists, a.U, u.offsetSize)
+		rel, ok := tableEntry(section, u.base.loclists, a.U, u.format.offSize)
 		if !ok {
 			return nil, &FormatError{Section: ".debug_loclists", Off: u.base.loclists, What: "index is out of its table"}
 		}
 		off = u.base.loclists + rel
 	}
-	c := cursor{b: d.loclists, off: off}
-	base := u.base.lowPC
+	r := dwbuf.New(section, off)
+	base := u.base.low
 	var out []Location
 	for len(out) < maxRanges {
 		var l Location
-		switch kind := c.uint(1); kind {
+		switch kind := r.U8(); kind {
 		case 0: // DW_LLE_end_of_list
-			if !c.bad {
+			if !r.Failed() {
 				return out, nil
 			}
 		case 1: // base_addressx
-			base, _ = d.AddrIndex(u, c.uleb())
+			base, _ = u.addrx(r.Uleb())
 			continue
 		case 2: // startx_endx
-			l.Low, _ = d.AddrIndex(u, c.uleb())
-			l.High, _ = d.AddrIndex(u, c.uleb())
+			l.Low, _ = u.addrx(r.Uleb())
+			l.High, _ = u.addrx(r.Uleb())
 		case 3: // startx_length
-			l.Low, _ = d.AddrIndex(u, c.uleb())
-			l.High = l.Low + c.uleb()
+			l.Low, _ = u.addrx(r.Uleb())
+			l.High = l.Low + r.Uleb()
 		case 4: // offset_pair
-			l.Low = base + c.uleb()
-			l.High = base + c.uleb()
+			l.Low = base + r.Uleb()
+			l.High = base + r.Uleb()
 		case 5: // default_location
 			l.Default = true
 		case 6: // base_address
-			base = c.uint(u.AddrSize)
+			base = r.Uint(u.format.addrSize)
 			continue
 		case 7: // start_end
-			l.Low = c.uint(u.AddrSize)
-			l.High = c.uint(u.AddrSize)
+			l.Low = r.Uint(u.format.addrSize)
+			l.High = r.Uint(u.format.addrSize)
 		case 8: // start_length
-			l.Low = c.uint(u.AddrSize)
-			l.High = l.Low + c.uleb()
+			l.Low = r.Uint(u.format.addrSize)
+			l.High = l.Low + r.Uleb()
 		case 9: // DW_LLE_GNU_view_pair of gcc: two numbers, no location
-			c.uleb()
-			c.uleb()
+			r.Uleb()
+			r.Uleb()
 			continue
 		default:
-			c.bad = true
+			r.Fail()
 		}
-		l.Expr = c.take(c.uleb())
-		if c.bad {
+		l.Expr = r.Bytes(r.Uleb())
+		if r.Failed() {
 			return out, &FormatError{Section: ".debug_loclists", Off: off, What: "location list is cut off or has an unknown entry"}
 		}
 		if l.Default || l.Low < l.High {
