@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ukdbg/ukdbg/internal/sockdiag"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -52,7 +53,7 @@ func peers(spec target.Spec) (s peerState) {
 			return s
 		}
 		var found peerState
-		err = establishedTCP(func(p uint16, inode uint32) { found.countSocket(p == uint16(n), inode) })
+		err = sockdiag.TCP(sockdiag.Established, func(t sockdiag.TCPSocket) { found.countSocket(t.Local.Port() == uint16(n), t.Inode) })
 		if err == nil {
 			return found
 		}

@@ -1,0 +1,209 @@
+package vmm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/ukdbg/ukdbg/internal/sockdiag"
+)
+
+// ErrNobody says that no process was found at an address. With processes of
+// others that may not be looked into, that is not for certain.
+var ErrNobody = errors.New("no process found there")
+
+// ByListener returns the processes that listen at addr: tcp:HOST:PORT,
+// unix:PATH or a path. It is asked of the socket tables of this network
+// namespace and of /proc/PID/fd; where that is forbidden, a VMM whose command
+// line names the address is taken for it.
+func ByListener(ctx context.Context, addr string) ([]Process, error) {
+	return Host.ByListener(ctx, addr)
+}
+
+// ClientsOf returns the processes that hold a connection to the unix socket at
+// path, VMMs or not.
+func ClientsOf(ctx context.Context, path string) ([]Process, error) {
+	return Host.ClientsOf(ctx, path)
+}
+
+// ByListener returns the processes that listen at addr.
+func (r Proc) ByListener(ctx context.Context, addr string) ([]Process, error) {
+	inodes, err := r.listening(addr)
+	if err != nil {
+		return nil, fmt.Errorf("who listens at %s: %w", addr, err)
+	}
+	out, err := r.holding(ctx, inodes)
+	if err != nil || len(out) > 0 {
+		return out, err
+	}
+	vmms, err := r.List(ctx)
+	for _, p := range vmms {
+		if p.names(addr) {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 && err == nil {
+		err = fmt.Errorf("who listens at %s: %w", addr, ErrNobody)
+	}
+	return out, err
+}
+
+// ClientsOf returns the processes connected to a unix socket.
+func (r Proc) ClientsOf(ctx context.Context, path string) ([]Process, error) {
+	table, err := r.unixSockets()
+	if err != nil {
+		return nil, err
+	}
+	is := boundTo(path)
+	peers := map[uint32]bool{}
+	for _, s := range table {
+		if s.State == sockdiag.Established && s.Peer != 0 && is(s) {
+			peers[s.Peer] = true
+		}
+	}
+	out, err := r.holding(ctx, peers)
+	if len(out) == 0 && err == nil {
+		err = fmt.Errorf("who is connected to %s: %w", path, ErrNobody)
+	}
+	return out, err
+}
+
+// names reports whether p's command line has it listen at addr.
+func (p *Process) names(addr string) bool {
+	if !strings.HasPrefix(addr, "tcp:") {
+		addr = "unix:" + strings.TrimPrefix(addr, "unix:")
+	}
+	if slices.Contains(p.GDB, addr) || p.APISocket != "" && addr == "unix:"+p.APISocket {
+		return true
+	}
+	for _, m := range p.Monitors {
+		if m.Path != "" && addr == "unix:"+m.Path || m.Chardev.Target() == addr {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.Serials, func(c Chardev) bool { return c.Target() == addr })
+}
+
+// listening returns the inodes of the sockets that listen at addr.
+func (r Proc) listening(addr string) (map[uint32]bool, error) {
+	inodes := map[uint32]bool{}
+	if hp, ok := strings.CutPrefix(addr, "tcp:"); ok {
+		if rest, ok := strings.CutPrefix(hp, "localhost:"); ok {
+			hp = "127.0.0.1:" + rest
+		}
+		want, err := netip.ParseAddrPort(hp)
+		if err != nil {
+			return nil, err
+		}
+		table, err := r.tcpListeners()
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range table {
+			if s.Local.Port() == want.Port() && (s.Local.Addr() == want.Addr() || s.Local.Addr().IsUnspecified()) {
+				inodes[s.Inode] = true
+			}
+		}
+		return inodes, nil
+	}
+	table, err := r.unixSockets()
+	if err != nil {
+		return nil, err
+	}
+	is := boundTo(strings.TrimPrefix(addr, "unix:"))
+	for _, s := range table {
+		if s.State == sockdiag.Listen && is(s) {
+			inodes[s.Inode] = true
+		}
+	}
+	return inodes, nil
+}
+
+// boundTo tells the sockets bound to name. The file they made is compared where
+// it is known: the name a socket was bound by may be relative, or of another
+// root.
+func boundTo(name string) func(sockdiag.UnixSocket) bool {
+	if abstract, ok := strings.CutPrefix(name, "@"); ok {
+		return func(s sockdiag.UnixSocket) bool { return s.Path == "\x00"+abstract }
+	}
+	var st syscall.Stat_t
+	known := syscall.Stat(name, &st) == nil
+	return func(s sockdiag.UnixSocket) bool {
+		if known && s.File != 0 {
+			return s.File == uint32(st.Ino) && path.Base(s.Path) == path.Base(name)
+		}
+		return s.Path == name
+	}
+}
+
+// holding returns the processes that have one of those sockets open.
+func (r Proc) holding(ctx context.Context, inodes map[uint32]bool) ([]Process, error) {
+	var out []Process
+	if len(inodes) == 0 {
+		return nil, nil
+	}
+	err := r.each(ctx, func(pid int) {
+		for inode := range r.sockets(pid) {
+			if inodes[inode] {
+				p, err := r.ByPID(pid)
+				if err == nil || errors.Is(err, ErrNotVMM) {
+					out = append(out, p)
+				}
+				return
+			}
+		}
+	})
+	return out, err
+}
+
+// sockets yields the inodes of a process's sockets, none if it may not be
+// looked into.
+func (r Proc) sockets(pid int) func(yield func(inode uint32) bool) {
+	return func(yield func(uint32) bool) {
+		dir := r.path(pid, "fd")
+		d, err := os.Open(dir)
+		if err != nil {
+			return
+		}
+		defer d.Close()
+		names, _ := d.Readdirnames(maxFDs)
+		for _, n := range names {
+			to, err := os.Readlink(dir + "/" + n)
+			if err != nil {
+				continue
+			}
+			if inode, ok := socketInode(to); ok && !yield(inode) {
+				return
+			}
+		}
+	}
+}
+
+// socketInode reads "socket:[INODE]".
+func socketInode(link string) (uint32, bool) {
+	digits, ok := strings.CutPrefix(link, "socket:[")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 32)
+	return uint32(n), err == nil
+}
+
+// numbers are the names that are numbers, in order.
+func numbers(names []string) []int {
+	var out []int
+	for _, n := range names {
+		if i := number(n); i > 0 {
+			out = append(out, i)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
