@@ -76,8 +76,9 @@ func newRoot(e env) *cobra.Command {
 why it died, and leaves it as it found it.
 
 Targets: tcp:HOST:PORT or :PORT, unix:PATH, serial:DEV?baud=N, exec:COMMAND (GDB
-stubs), core:FILE or a file name (memory dumps). -e names the image with debug
-information (NAME.dbg).`,
+stubs), qmp:PATH, pid:N (a running VM, observed without stopping it), kraft:NAME,
+libvirt:DOMAIN, fc:ID (a guest of this host by its name), core:FILE or a file name
+(memory dumps). -e names the image with debug information (NAME.dbg).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
