@@ -37,6 +37,18 @@ func (im *Image) DebugFile() string {
 // is missing or nothing was to look for it.
 func (im *Image) MissingDebug() error { return im.apart.missing }
 
+// NoDWARF is nil if there is debug information, in the image or apart from it.
+// Else it wraps ErrNoDWARF and tells where it was looked for.
+func (im *Image) NoDWARF() error {
+	switch {
+	case im.HasDWARF():
+		return nil
+	case im.apart.missing != nil:
+		return fmt.Errorf("%s: %w; %w", im.Path, ErrNoDWARF, im.apart.missing)
+	}
+	return fmt.Errorf("%s: %w", im.Path, ErrNoDWARF)
+}
+
 // findSeparate looks for the debug file of an image without DWARF, and for the
 // supplementary file of one that dwz worked on.
 func (im *Image) findSeparate(ctx context.Context, find *debugfile.Finder) error {

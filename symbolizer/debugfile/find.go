@@ -66,17 +66,21 @@ func (f *Finder) Find(ctx context.Context, w Wanted, check Check) (string, error
 	if f.Fetch == nil || !validID(w.BuildID) {
 		return "", none
 	}
-	path, err := f.Fetch.Debuginfo(ctx, w.BuildID)
-	if err == nil {
+	// A second time, for what was kept may be damaged.
+	for range 2 {
+		path, err := f.Fetch.Debuginfo(ctx, w.BuildID)
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		if err != nil {
+			none.Tried = append(none.Tried, Try{"", err})
+			return "", none
+		}
 		if err = check(path); err == nil {
 			return path, nil
 		}
-		err = errors.Join(err, f.Fetch.Forget(w.BuildID))
+		none.Tried = append(none.Tried, Try{path, errors.Join(err, f.Fetch.Forget(w.BuildID))})
 	}
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	none.Tried = append(none.Tried, Try{path, err})
 	return "", none
 }
 
