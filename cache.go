@@ -14,6 +14,13 @@ const blockSize = 2048
 // maxBlocks bounds the cache to 16 MiB between two epochs.
 const maxBlocks = 8 << 10
 
+// memory is a guest's memory as a session reads it: remembered until forgotten.
+type memory interface {
+	target.Memory
+	target.ManyReader
+	forget()
+}
+
 // cache is a Memory that remembers what it read until the guest may have
 // changed. Ranges longer than a few blocks pass through.
 type cache struct {

@@ -103,9 +103,17 @@ func (s *Session) Print(ctx context.Context, text, format string, f *Frame) (str
 	if err != nil {
 		return "", err
 	}
-	n, out, err := env.Print(text, code)
+	var n int
+	var out string
+	torn, err := s.steadily(func() (err error) {
+		n, out, err = env.Print(text, code)
+		return err
+	})
 	if err != nil {
 		return "", err
+	}
+	if torn {
+		out += "   (" + changedNote + ")"
 	}
 	if n == 0 {
 		return out, nil // void is not kept

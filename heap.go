@@ -14,7 +14,15 @@ func (s *Session) Heap(ctx context.Context) (*kernel.Heap, error) {
 	if s.kernel == nil {
 		return nil, fmt.Errorf("heap: %s", s.noKernel)
 	}
-	return s.kernel.Heap(ctx)
+	var h *kernel.Heap
+	err := s.settle(ctx, func() (err error) {
+		h, err = s.kernel.Heap(ctx)
+		return err
+	})
+	if err == nil && s.torn != "" {
+		h.Notes = append(h.Notes, s.torn)
+	}
+	return h, err
 }
 
 // ConsoleRing returns what the guest's console ring still holds.
@@ -22,7 +30,12 @@ func (s *Session) ConsoleRing(ctx context.Context) ([]byte, error) {
 	if s.kernel == nil {
 		return nil, fmt.Errorf("console ring: %s", s.noKernel)
 	}
-	return s.kernel.Log(ctx)
+	var text []byte
+	err := s.settle(ctx, func() (err error) {
+		text, err = s.kernel.Log(ctx)
+		return err
+	})
+	return text, err
 }
 
 // WriteHeap shows allocators to people.

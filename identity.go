@@ -16,6 +16,10 @@ import (
 // prove finds where the image lies in the guest and compares its bytes.
 func (s *Session) prove(ctx context.Context) error {
 	var pcs []uint64
+	if s.observer != nil {
+		// The way to a running guest can have found the image already.
+		pcs = append(pcs, s.observer.Hints()...)
+	}
 	for _, cpu := range s.cpus {
 		regs, err := s.machine.ReadRegisters(ctx, cpu)
 		if err != nil {
@@ -71,6 +75,9 @@ func (s *Session) recognise() error {
 		s.noKernel = fmt.Sprintf("a Unikraft, but its layout is not known: %v", s.typesErr)
 	default:
 		cfg := unikraft.Config{Image: img, Memory: s.mem, CPUs: s.machine, Slide: s.mapping.Slide}
+		if len(s.cpus) == 0 {
+			cfg.CPUs = nil // an observed guest without a monitor
+		}
 		if sr, ok := s.machine.machine.(target.SystemRegisters); ok {
 			cfg.System = sr
 		}
@@ -96,7 +103,12 @@ func (s *Session) NoKernel() string { return s.noKernel }
 // the guest must do without.
 func (s *Session) Banner(ctx context.Context) []string {
 	lines := s.introduction(ctx)
-	if l, ok := s.live.(interface{ Limits() string }); ok {
+	var way any = s.live
+	if s.Observing() {
+		way = s.observer
+		lines = append(lines, s.observingText())
+	}
+	if l, ok := way.(interface{ Limits() string }); ok {
 		if text := l.Limits(); text != "" {
 			lines = append(lines, text)
 		}
@@ -113,7 +125,10 @@ func (s *Session) introduction(ctx context.Context) []string {
 	if s.kernel != nil {
 		line += " · " + s.kernel.Name() + " " + s.kernel.Version()
 	}
-	line += " · " + s.arch.Name + ", " + plural(len(s.cpus), "CPU")
+	line += " · " + s.arch.Name
+	if len(s.cpus) > 0 {
+		line += ", " + plural(len(s.cpus), "CPU")
+	}
 	if s.kernel != nil {
 		if up, err := s.kernel.Uptime(ctx); err == nil {
 			line += fmt.Sprintf(" · up %.1f s", float64(up.Nanoseconds)/1e9)
@@ -179,6 +194,13 @@ func orNone(s string) string {
 // TargetFacts tells about the target: name and value.
 func (s *Session) TargetFacts() [][2]string {
 	out := [][2]string{{"target", s.spec.String()}, {"CPUs", fmt.Sprint(len(s.cpus))}}
+	if s.Observing() {
+		if d, ok := s.observer.(interface{ Describe() [][2]string }); ok {
+			out = append(out, d.Describe()...)
+		}
+		commands, reads := s.observer.Cost()
+		return append(out, [2]string{"cost so far", fmt.Sprintf("0 stops, %s, %d of them of all registers", plural(commands, "monitor command"), reads)})
+	}
 	if s.live == nil {
 		return append(out, [2]string{"state", "a dump"})
 	}

@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"context"
+	"maps"
 
 	"github.com/ukdbg/ukdbg/target"
 )
@@ -20,7 +21,36 @@ func newProcessors(m machine) *processors {
 }
 
 // forget drops the registers, because the guest ran or was written.
-func (p *processors) forget() { clear(p.regs) }
+func (p *processors) forget() {
+	clear(p.regs)
+	if m, ok := p.machine.(interface{ Forget() }); ok {
+		m.Forget()
+	}
+}
+
+// known is a copy of the registers read in this epoch.
+func (p *processors) known() map[target.CPU]target.Regs { return maps.Clone(p.regs) }
+
+// readAll reads the registers of every processor.
+func (p *processors) readAll(ctx context.Context) error {
+	cpus, err := p.CPUs(ctx)
+	for _, cpu := range cpus {
+		if _, err := p.ReadRegisters(ctx, cpu); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// moved reports whether a processor's registers are others than before.
+func (p *processors) moved(before map[target.CPU]target.Regs) bool {
+	for cpu, r := range p.regs {
+		if old, ok := before[cpu]; !ok || old != r {
+			return true
+		}
+	}
+	return false
+}
 
 func (p *processors) CPUs(ctx context.Context) ([]target.CPU, error) {
 	if p.cpus == nil {

@@ -45,11 +45,17 @@ type Session struct {
 	spec target.Spec
 
 	machine *processors // the target; registers are remembered for an epoch
-	live    live        // nil for a dump
-	mem     *cache
-	arch    *arch.Arch
-	cpus    []target.CPU
-	stopCPU target.CPU
+	live    live        // nil for a dump, and while observing
+	// observer and view are nil unless a running VM is observed without a stop.
+	observer observer
+	view     *view
+	settling bool   // in settle
+	torn     string // what settle could not read at one moment, "" if nothing
+	ran      bool   // a processor ran on while settle read
+	mem      memory
+	arch     *arch.Arch
+	cpus     []target.CPU
+	stopCPU  target.CPU
 
 	image       *symbolizer.Image // nil without an image
 	mapping     symbolizer.Mapping
@@ -93,8 +99,8 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 	s := &Session{opt: opt, spec: spec, epoch: 1, stacks: map[uint64]stack{}}
 	if opt.Image != "" {
 		// Before the guest is stopped: a wrong file must cost it nothing.
-		if s.image, err = openImage(ctx, opt); err != nil {
-			return nil, err
+		if s.image, err = symbolizer.Open(opt.Image); err != nil {
+			return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
 		}
 	}
 	// The stub is waited for most of the time: read the image meanwhile.
@@ -120,7 +126,8 @@ func (s *Session) readImage() {
 	if s.image == nil {
 		return
 	}
-	if s.typesErr = s.image.NoDWARF(); s.typesErr == nil {
+	s.typesErr = symbolizer.ErrNoDWARF
+	if s.image.HasDWARF() {
 		if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
 			s.types = nil
 		}
@@ -137,29 +144,17 @@ func (s *Session) readImage() {
 }
 
 // OpenImage makes a session of an image alone, or of nothing: for console logs.
-// The context ends the search for debug files.
-func OpenImage(ctx context.Context, opt Options) (*Session, error) {
+func OpenImage(opt Options) (*Session, error) {
 	s := &Session{opt: opt, epoch: 1, stacks: map[uint64]stack{}, noKernel: "there is no guest"}
 	if opt.Image == "" {
 		return s, nil
 	}
-	im, err := openImage(ctx, opt)
-	if err != nil {
-		return nil, err
-	}
-	s.image, s.arch, s.mapping = im, im.Arch(), symbolizer.Mapping{Image: im}
-	return s, nil
-}
-
-func openImage(ctx context.Context, opt Options) (*symbolizer.Image, error) {
-	im, err := symbolizer.OpenWith(ctx, opt.Image, symbolizer.OpenOptions{Debug: opt.Debug})
-	if err == nil && im.BigEndian() {
-		err = errors.Join(fmt.Errorf("%s is big-endian: its addresses can be named (ukdbg symbolize), a guest cannot be debugged with it", opt.Image), im.Close())
-	}
+	im, err := symbolizer.Open(opt.Image)
 	if err != nil {
 		return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
 	}
-	return im, nil
+	s.image, s.arch, s.mapping = im, im.Arch(), symbolizer.Mapping{Image: im}
+	return s, nil
 }
 
 // reach opens the target.
@@ -175,6 +170,9 @@ func (s *Session) reach(ctx context.Context) error {
 		}
 		s.machine, s.arch = newProcessors(dump), dump.Arch()
 		return nil
+	}
+	if s.spec.Scheme == target.QMP || s.spec.Scheme == target.PID {
+		return s.observe(ctx)
 	}
 	timeout := s.opt.Timeout
 	if timeout == 0 {
@@ -198,7 +196,9 @@ func (s *Session) prepare(ctx context.Context) error {
 	if s.image != nil && s.image.Arch() != s.arch {
 		return mark(fmt.Errorf("%s is for %s, the guest is %s", s.opt.Image, s.image.Arch().Name, s.arch.Name), ErrMismatch)
 	}
-	s.mem = newCache(s.machine.machine)
+	if s.mem = memory(newCache(s.machine.machine)); s.view != nil {
+		s.mem = s.view
+	}
 	var err error
 	if s.cpus, err = s.machine.CPUs(ctx); err != nil {
 		return mark(fmt.Errorf("asking for the processors: %w", err), ErrUnreachable)
@@ -238,7 +238,9 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		}
 	}
 	s.farewell = &bye
-	if c, ok := s.machine.machine.(interface{ Close() error }); ok && s.live == nil {
+	if s.observer != nil {
+		errs = append(errs, s.observer.Close())
+	} else if c, ok := s.machine.machine.(interface{ Close() error }); ok && s.live == nil {
 		errs = append(errs, c.Close())
 	}
 	return bye, errors.Join(errs...)

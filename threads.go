@@ -46,22 +46,69 @@ func (s *Session) Threads(ctx context.Context) ([]Thread, error) {
 	if s.threads != nil {
 		return s.threads, nil
 	}
+	// The stacks belong to the moment too: a thread of a guest that runs while it
+	// is read has left its place a moment later.
+	err := s.settle(ctx, func() error {
+		if err := s.listThreads(ctx); err != nil {
+			return err
+		}
+		if s.Observing() {
+			s.unwindAll(ctx)
+		}
+		return nil
+	})
+	if err != nil {
+		s.threads = nil
+		return nil, err
+	}
+	if s.torn != "" {
+		s.threadNotes = append(s.threadNotes, s.torn)
+	}
+	for i := range s.threads {
+		if t := &s.threads[i]; s.ran && t.Live {
+			t.Notes = append(t.Notes, "it ran on while it was read: its registers are of a moment before its stack")
+		}
+	}
+	return s.threads, nil
+}
+
+// listThreads asks the kernel, or where none is known the processors.
+func (s *Session) listThreads(ctx context.Context) error {
 	if s.kernel == nil {
 		return s.threadsOfCPUs(ctx)
 	}
 	list, err := s.kernel.Threads(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, t := range list.Threads {
+		if len(s.cpus) == 0 && s.Observing() && t.State == kernel.Running && t.RegsErr != nil {
+			// Why there are none, the way to the guest knows.
+			_, t.RegsErr = s.machine.ReadRegisters(ctx, 0)
+		}
 		s.threads = append(s.threads, Thread{t, s.epoch})
 	}
 	s.threadNotes = list.Notes
-	return s.threads, nil
+	return nil
 }
 
+// mostUnwound bounds how many stacks are unwound where nobody asked for them.
+const mostUnwound = 256
+
+// unwindAll unwinds the threads' stacks; what a stack lacks is told when it is
+// asked for.
+func (s *Session) unwindAll(ctx context.Context) {
+	for _, t := range s.threads[:min(len(s.threads), mostUnwound)] {
+		_, _ = s.unwind(ctx, t) // kept with its error
+	}
+}
+
+// ThreadNotes says what the last list of threads must be read with: what could
+// not be read, and what a running guest changed meanwhile.
+func (s *Session) ThreadNotes() []string { return s.threadNotes }
+
 // threadsOfCPUs lists the processors as threads.
-func (s *Session) threadsOfCPUs(ctx context.Context) ([]Thread, error) {
+func (s *Session) threadsOfCPUs(ctx context.Context) error {
 	for _, cpu := range s.cpus {
 		regs, err := s.machine.ReadRegisters(ctx, cpu)
 		t := kernel.Thread{
@@ -72,7 +119,7 @@ func (s *Session) threadsOfCPUs(ctx context.Context) ([]Thread, error) {
 		}
 		s.threads = append(s.threads, Thread{t, s.epoch})
 	}
-	return s.threads, nil
+	return nil
 }
 
 // CurrentThread is the thread on a processor.
@@ -83,6 +130,11 @@ func (s *Session) CurrentThread(ctx context.Context, cpu target.CPU) (Thread, er
 	}
 	for _, t := range threads {
 		if t.CPU == cpu {
+			return t, nil
+		}
+	}
+	for _, t := range threads {
+		if t.RegsErr == nil {
 			return t, nil
 		}
 	}

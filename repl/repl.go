@@ -146,6 +146,7 @@ func (r *REPL) Execute(ctx context.Context, line string) error {
 		r.complain(errNoGuest)
 		return errNoGuest
 	}
+	r.s.Look() // what runs while it is looked at has moved on
 	r.last = ""
 	if c.repeat {
 		r.last = line

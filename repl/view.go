@@ -28,7 +28,12 @@ func (r *REPL) refresh(ctx context.Context) error {
 		}
 		for _, t := range threads {
 			if t.Addr == r.thread.Addr {
-				return r.choose(ctx, t)
+				before := r.current()
+				if err := r.choose(ctx, t); err != nil || before == nil || !r.s.Observing() {
+					return err
+				}
+				r.stay(before)
+				return nil
 			}
 		}
 	}
@@ -37,6 +42,20 @@ func (r *REPL) refresh(ctx context.Context) error {
 		return err
 	}
 	return r.choose(ctx, t)
+}
+
+// stay selects the frame of a guest that runs that was selected before it was
+// looked at again: the same function, as far from the stack's outer end.
+func (r *REPL) stay(before *ukdbg.Frame) {
+	for i := range r.frames {
+		if f := &r.frames[i]; f.CFA == before.CFA && f.Loc.Function == before.Loc.Function {
+			r.frame = i
+			return
+		}
+	}
+	if before.Level > 0 {
+		r.printf("[frame %d, %s, is gone; frame 0 is selected]\n", before.Level, Printable(before.Loc.Short()))
+	}
 }
 
 // choose selects a thread and its innermost frame.
@@ -69,7 +88,10 @@ func (r *REPL) situation(ctx context.Context) string {
 		where = r.shortPlace(r.frames[0])
 	}
 	verb := "stopped in"
-	if !r.s.Live() {
+	switch {
+	case r.s.Observing():
+		verb = "seen in"
+	case !r.s.Live():
 		verb = "dumped in"
 	}
 	text := fmt.Sprintf("%s thread %s at %s", verb, Printable(r.thread.Name), where)

@@ -2,6 +2,7 @@ package symbolizer
 
 import (
 	"cmp"
+	"fmt"
 	"sync"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
@@ -22,7 +23,7 @@ func (im *Image) dwarf() *dies.Data {
 	d := &im.info
 	d.once.Do(func() {
 		if !im.HasDWARF() {
-			d.err = im.NoDWARF()
+			d.err = fmt.Errorf("%s: %w", im.Path, ErrNoDWARF)
 			return
 		}
 		get := func(name string) []byte {

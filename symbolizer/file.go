@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -16,8 +15,6 @@ type file struct {
 	f    *os.File // nil if data is complete
 	size int64
 	time time.Time
-	// inflated counts the bytes its compressed sections claim.
-	inflated atomic.Uint64
 }
 
 // openFile prepares to read a regular file.

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// DefaultID is the name of a Firecracker that was given none.
-const DefaultID = "anonymous-instance"
-
-const fcDefaultSocket = "/run/firecracker.socket"
+// Firecracker's defaults.
+const (
+	fcDefaultSocket = "/run/firecracker.socket"
+	fcDefaultID     = "anonymous-instance"
+)
 
 // maxConfig bounds a --config-file.
 const maxConfig = 1 << 20
@@ -18,7 +19,7 @@ const maxConfig = 1 << 20
 // parseFirecracker fills p from p.Args: --name value or --name=value, up to a
 // "--".
 func parseFirecracker(p *Process) {
-	p.Accel, p.Name = "kvm", DefaultID
+	p.Accel, p.Name = "kvm", fcDefaultID
 	api := true
 	for i := 1; i < len(p.Args); i++ {
 		arg := p.Args[i]

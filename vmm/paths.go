@@ -115,7 +115,4 @@ func (r Proc) resolve(p *Process) {
 	if p.Kind == Firecracker {
 		r.readConfig(p)
 	}
-	if p.anyPort {
-		r.findPort(p)
-	}
 }

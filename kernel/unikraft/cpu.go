@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ukdbg/ukdbg/kernel"
 	"github.com/ukdbg/ukdbg/target"
@@ -144,6 +145,15 @@ func (s *survey) settleCPUs() {
 		}
 		delete(s.currents, c.index)
 	}
+	for _, i := range sortedKeys(s.currents) {
+		s.place(s.currents[i])
+	}
+}
+
+// settleCurrents finds the processors of the threads that run on one not known.
+// Their structures are read by now.
+func (s *survey) settleCurrents() {
+	s.matchByStack()
 	unknown := 0
 	for _, c := range s.cpus {
 		if c.index < 0 {
@@ -157,6 +167,43 @@ func (s *survey) settleCPUs() {
 			s.note("which CPU runs the thread at %#x is not known: no struct lcpu is found by the CPUs' registers", t.addr)
 		}
 	}
+}
+
+// matchByStack finds the processor of a running thread where no register names
+// it (a monitor shows no TPIDR_EL1): by the stack pointer, which is on the
+// thread's stack. Threads and processors that then are alone belong together.
+func (s *survey) matchByStack() {
+	size := s.stackSize()
+	on := map[int][]*cpu{} // by the thread's index
+	var open []*cpu
+	for _, c := range s.cpus {
+		if c.index >= 0 || c.err != nil {
+			continue
+		}
+		open = append(open, c)
+		for i, addr := range s.currents {
+			if t := s.known[addr]; t != nil && s.onStack(t, c.regs.SP(), size) {
+				on[i] = append(on[i], c)
+			}
+		}
+	}
+	for _, i := range sortedKeys(on) {
+		if len(on[i]) == 1 && on[i][0].index < 0 {
+			s.assign(on[i][0], i)
+		}
+	}
+	open = slices.DeleteFunc(open, func(c *cpu) bool { return c.index >= 0 })
+	if len(open) == 1 && len(s.currents) == 1 {
+		s.assign(open[0], sortedKeys(s.currents)[0])
+	}
+}
+
+// assign makes the thread at an index of the kernel's table that of a processor.
+func (s *survey) assign(c *cpu, index int) {
+	c.index, c.thread, c.threadOK = index, s.currents[index], true
+	t := s.place(c.thread)
+	t.current = append(t.current, c)
+	delete(s.currents, index)
 }
 
 // withoutThread makes an entry for a processor that runs no thread yet, so that

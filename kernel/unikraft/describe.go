@@ -18,6 +18,7 @@ func (s *survey) describe() {
 	if !s.k.layout.queueNext.ok {
 		s.note("struct uk_thread has no queue in this image: sleeping and waiting are told by the wake-up time")
 	}
+	s.settleCurrents()
 	for _, c := range s.cpus {
 		if t := s.switchingOut(c); t != nil {
 			if switching == nil {

@@ -364,6 +364,11 @@ func TestCPUsUnknown(t *testing.T) {
 	if !slices.ContainsFunc(l.Notes, func(n string) bool { return strings.Contains(n, "which CPU runs") }) {
 		t.Errorf("notes %q", l.Notes)
 	}
+	// The stack pointer tells, where it is on one thread's stack alone.
+	g.regs[1].Set(arch.X86RSP, 0x10)
+	if th := byName(t, list(t, open(t, img, g)), "main"); th.State != kernel.Running || th.CPU != 0 || !th.Live {
+		t.Errorf("main by its stack %+v", th)
+	}
 	// No registers at all.
 	k, err := New(Config{Image: img, Memory: g})
 	if err != nil {

@@ -95,3 +95,59 @@ func fault(va uint64, err error) error {
 	}
 	return err
 }
+
+// ReadMany reads many ranges with one request to the physical memory, after the
+// walks that are needed. A physical memory without that power is read range by
+// range.
+func (s *Space) ReadMany(ctx context.Context, ranges []target.Range) error {
+	var parts []target.Range
+	var of []int // the range each part belongs to
+	for i := range ranges {
+		r := &ranges[i]
+		r.N, r.Err = 0, nil
+		for off := 0; off < len(r.Data); {
+			va := r.Addr + uint64(off)
+			if va < r.Addr {
+				r.Err = &target.FaultError{Addr: va, Why: "beyond the end of the address space"}
+				break
+			}
+			page, err := s.Translate(ctx, va)
+			if err != nil {
+				if r.Err = fault(va, err); !isHole(r.Err) {
+					return err
+				}
+				break
+			}
+			in := va - page.Virt
+			n := int(min(uint64(len(r.Data)-off), page.Size-in))
+			parts = append(parts, target.Range{Addr: page.Phys + in, Data: r.Data[off : off+n]})
+			of = append(of, i)
+			off += n
+		}
+	}
+	if err := target.ReadMany(ctx, s.phys, parts); err != nil {
+		return err
+	}
+	ended := make([]bool, len(ranges))
+	for k, p := range parts {
+		r := &ranges[of[k]]
+		if ended[of[k]] {
+			continue // what comes after a hole does not count
+		}
+		r.N += p.N
+		if p.N < len(p.Data) {
+			ended[of[k]] = true
+			err := p.Err
+			if err == nil {
+				err = errors.New("short read")
+			}
+			r.Err = fault(r.Addr+uint64(r.N), err)
+		}
+	}
+	return nil
+}
+
+func isHole(err error) bool {
+	var f *target.FaultError
+	return errors.As(err, &f)
+}

@@ -1,0 +1,140 @@
+//go:build linux
+
+package livevm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ukdbg/ukdbg/guestram"
+	"github.com/ukdbg/ukdbg/target/arch"
+	"github.com/ukdbg/ukdbg/target/mmu"
+)
+
+// errNoTables says that nothing tells how virtual addresses are translated.
+var errNoTables = errors.New("the guest's page tables are not known: without an image (-e) they come from a monitor's registers, which x86 alone shows")
+
+// findTables finds the page tables without registers: those of the image that
+// map the image's bytes to where they are, else none at all.
+func (m *Machine) findTables(ctx context.Context) error {
+	if m.img == nil {
+		return errNoTables
+	}
+	if !m.known {
+		at, _, err := m.ram.Find(ctx, m.img.Probes, 0)
+		if err != nil {
+			return err
+		}
+		m.found, m.known = at, true
+	}
+	slide := m.found - m.img.Probes[0].Addr
+	for _, t := range m.img.Tables {
+		for _, root := range rootsAt(m.arch, t+slide) {
+			for _, shift := range []uint64{0, slide} {
+				n, err := m.maps(ctx, root, shift)
+				if err != nil {
+					return err
+				}
+				if n == len(m.img.Probes) {
+					m.space, m.fixed = mmu.Virtual(m.ram, root), true
+					m.how = fmt.Sprintf("the image's at %#x, which map its bytes to where they are on %d pages", t+slide, n)
+					return nil
+				}
+			}
+		}
+	}
+	m.space, m.fixed = mmu.Virtual(m.ram, mmu.Root{}), true
+	m.how = "virtual addresses are physical ones: the image's bytes lie where it is linked"
+	if slide != 0 {
+		m.how = fmt.Sprintf("virtual addresses are taken as physical ones: the image's bytes lie %#x above where it is linked", slide)
+	}
+	return nil
+}
+
+// maps counts the probes that root maps to where they were found, taking the
+// image to run shift above its link address.
+func (m *Machine) maps(ctx context.Context, root mmu.Root, shift uint64) (int, error) {
+	n := 0
+	for _, p := range m.img.Probes {
+		page, err := root.Translate(ctx, m.ram, p.Addr+shift)
+		var hole *mmu.NotMappedError
+		switch {
+		case err == nil && page.Phys+(p.Addr+shift-page.Virt) == m.found+(p.Addr-m.img.Probes[0].Addr):
+			n++
+		case err == nil, errors.As(err, &hole), isFault(err):
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// rootsAt are the ways a top table at a physical address may be read. Of arm64
+// these are the widths of Linux and Unikraft for each page size; a table read
+// the wrong way does not map the image's bytes to where they are.
+func rootsAt(a *arch.Arch, table uint64) []mmu.Root {
+	if a == arch.X86_64 {
+		return []mmu.Root{mmu.X86(table, false), mmu.X86(table, true)}
+	}
+	var out []mmu.Root
+	for _, granule := range []uint64{0, 2, 1} { // TG0: 4 KiB, 16 KiB, 64 KiB
+		for _, bits := range []uint64{48, 39, 36, 42, 47, 40} {
+			tcr := granule<<14 | (64 - bits) | 1<<23 // EPD1: the low half alone
+			if root, err := mmu.ARM64(tcr, table, 0); err == nil {
+				out = append(out, root)
+			}
+			// The high half, with TG1's own numbers for the sizes.
+			tg1 := []uint64{2, 3, 1}[granule]
+			tcr = tg1<<30 | (64-bits)<<16 | 1<<7
+			if root, err := mmu.ARM64(tcr, 0, table); err == nil {
+				out = append(out, root)
+			}
+		}
+	}
+	return out
+}
+
+// search finds guest memory without a monitor.
+func (m *Machine) search(ctx context.Context, access guestram.Options) error {
+	if m.img == nil {
+		return fmt.Errorf("%s: %w", m.noMonitor, ErrNeedImage)
+	}
+	f, err := guestram.Search(ctx, m.proc, m.img.Probes, m.shape())
+	if err != nil {
+		return err
+	}
+	m.found, m.known = f.Phys, true
+	m.ram, err = guestram.Open(m.proc, f.Regions, access)
+	return err
+}
+
+// shape is what the machine's physical memory looks like: hw/i386/pc_piix.c,
+// pc_q35.c and hw/arm/virt.c of QEMU, src/vmm/src/arch of Firecracker.
+func (m *Machine) shape() guestram.SearchOptions {
+	o := guestram.SearchOptions{Relocatable: m.img.Relocatable}
+	fc := m.info.Kind == "firecracker"
+	switch {
+	case m.img.Arch == arch.ARM64 && fc:
+		o.RAMBase = 0x8000_0000
+	case m.img.Arch == arch.ARM64:
+		o.RAMBase = 0x4000_0000
+	case fc:
+		o.Gap, o.Above = 0xd000_0000, 1<<32
+	default:
+		// Of the machine types only the gap differs: i440FX has it from 3 GiB (or
+		// 3.5 GiB), q35 and microvm from 2 GiB (or 2.75 GiB).
+		o.Gap, o.Above = 0xc000_0000, 1<<32
+		if size := m.info.MemoryMiB << 20; size != 0 && size < 0xe000_0000 {
+			o.Gap = 0xe000_0000
+		}
+		if machine := m.machineType(); machine == "q35" || machine == "microvm" {
+			o.Gap = 0x8000_0000
+			if size := m.info.MemoryMiB << 20; size != 0 && size < 0xb000_0000 {
+				o.Gap = 0xb000_0000
+			}
+		}
+	}
+	return o
+}

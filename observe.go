@@ -1,0 +1,141 @@
+package ukdbg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ukdbg/ukdbg/kernel/unikraft"
+	"github.com/ukdbg/ukdbg/symbolizer"
+	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/target/arch"
+)
+
+// observer is a running VM that is looked at without being stopped.
+type observer interface {
+	machine
+	target.PhysicalMemory
+	// Arch is the guest's architecture, nil if nothing told it.
+	Arch() *arch.Arch
+	// Status is the run state the VMM told at the start, "" if it did not.
+	Status() string
+	// Cost counts commands run on a monitor, and of these the readings of all
+	// processors' registers.
+	Cost() (commands, registerReads int)
+	// Hints are run-time addresses that probably lie in the image.
+	Hints() []uint64
+	Close() error
+}
+
+// observe opens a running VM without stopping it.
+func (s *Session) observe(ctx context.Context) error {
+	o, err := openObserver(ctx, s.spec, s.image, s.opt)
+	if err != nil {
+		return err
+	}
+	s.machine, s.observer, s.arch = newProcessors(o), o, o.Arch()
+	s.view = newView(o)
+	return nil
+}
+
+// Observing reports whether the guest is looked at while it runs, without being
+// stopped.
+func (s *Session) Observing() bool { return s.observer != nil && s.live == nil }
+
+// observingText says that the guest runs on, and what would stop it.
+func (s *Session) observingText() string {
+	if status := s.observer.Status(); status != "" && status != "running" {
+		return "observed, not touched: the VM is " + status
+	}
+	return "observing the running guest: nothing stops it"
+}
+
+// Look starts a new moment of a guest that is observed: what was read before is
+// read again. It does nothing to a guest that stands still, or to a dump.
+func (s *Session) Look() {
+	if s.Observing() {
+		s.newEpoch()
+	}
+}
+
+// settleTries is how often what a running guest changed is read again, and
+// runTries how often for the sake of a processor that merely ran on.
+const (
+	settleTries = 8
+	runTries    = 2
+)
+
+// settle runs f on memory of one moment: f runs once to learn what it reads, then
+// all that is read at once, twice, and f runs on that. If anything f used changed
+// between the two readings, or was not among what was read, it starts again; in
+// the end what changes all the time is told by s.torn. For a guest that stands
+// still f runs once.
+func (s *Session) settle(ctx context.Context, f func() error) error {
+	if !s.Observing() || s.settling {
+		return f()
+	}
+	s.settling = true
+	defer func() { s.settling = false }()
+	s.torn, s.ran = "", false
+	s.view.begin()
+	err := f()
+	if err == nil && len(s.view.pages) == 0 {
+		return nil // it was answered from what is known
+	}
+	for try := 1; ; try++ {
+		if errors.Is(err, target.ErrLost) || ctx.Err() != nil {
+			return err
+		}
+		before := s.machine.known()
+		s.machine.forget()
+		if err := s.machine.readAll(ctx); err != nil && errors.Is(err, target.ErrLost) {
+			return mark(err, ErrUnreachable)
+		}
+		if err := s.view.refresh(ctx); err != nil {
+			return err
+		}
+		moved := s.machine.moved(before)
+		s.again()
+		s.view.begin()
+		err = f()
+		whole := !s.view.missed && s.view.steady() && err == nil
+		if whole && (!moved || try > runTries) || try == settleTries {
+			s.ran = moved
+			if !s.view.steady() {
+				s.torn = fmt.Sprintf("changed while read: %d of %d places changed in each of %d readings", s.view.torn, s.view.used, try)
+			}
+			return err
+		}
+	}
+}
+
+// again forgets what was made of memory, not memory itself.
+func (s *Session) again() {
+	s.threads = nil
+	clear(s.stacks)
+}
+
+// changedNote is what a value read from a running guest is marked with.
+const changedNote = "changed while read"
+
+// steadily runs f, which evaluates something small, and says whether the guest
+// changed meanwhile what was used.
+func (s *Session) steadily(f func() error) (torn bool, err error) {
+	if !s.Observing() {
+		return false, f()
+	}
+	s.view.begin()
+	err = f()
+	return !s.view.steady(), err
+}
+
+// tableSource gives page table symbols to package unikraft.
+type tableSource struct{ im *symbolizer.Image }
+
+func (t tableSource) SymbolByName(name string) (addr, size uint64, ok bool) {
+	sym, ok := t.im.SymbolByName(name)
+	return sym.Addr, sym.Size, ok
+}
+
+// pageTables are the addresses of what may be the image's page tables.
+func pageTables(im *symbolizer.Image) []uint64 { return unikraft.PageTables(tableSource{im}) }
