@@ -5,57 +5,25 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/ukdbg/ukdbg/exporters/wire"
 )
 
 var errReply = errors.New("the answer is not an OTLP export response")
-
-// fields walks the fields of a protobuf message. Varints are given as v, bytes
-// as b; other types are skipped.
-func fields(data []byte, visit func(num protowire.Number, v uint64, b []byte) error) error {
-	for len(data) > 0 {
-		num, typ, n := protowire.ConsumeTag(data)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		data = data[n:]
-		var v uint64
-		var b []byte
-		switch typ {
-		case protowire.VarintType:
-			v, n = protowire.ConsumeVarint(data)
-		case protowire.BytesType:
-			b, n = protowire.ConsumeBytes(data)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, data)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		data = data[n:]
-		if typ == protowire.VarintType || typ == protowire.BytesType {
-			if err := visit(num, v, b); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // parseReply reads an ExportTraceServiceResponse: partial_success = 1 with
 // rejected_spans = 1 and error_message = 2.
 func parseReply(data []byte) (reply, error) {
 	var r reply
-	err := fields(data, func(num protowire.Number, _ uint64, b []byte) error {
-		if num != 1 {
+	err := wire.Fields(data, func(f wire.Field) error {
+		if f.Num != 1 {
 			return nil
 		}
-		return fields(b, func(num protowire.Number, v uint64, b []byte) error {
-			switch num {
+		return wire.Fields(f.Bytes, func(f wire.Field) error {
+			switch f.Num {
 			case 1:
-				r.rejected = int64(v)
+				r.rejected = int64(f.Value)
 			case 2:
-				r.message = oneLine(b)
+				r.message = oneLine(f.Bytes)
 			}
 			return nil
 		})
@@ -76,9 +44,9 @@ func statusMessage(data []byte, contentType string) string {
 		return ""
 	}
 	var text string
-	_ = fields(data, func(num protowire.Number, _ uint64, b []byte) error {
-		if num == 2 {
-			text = oneLine(b)
+	_ = wire.Fields(data, func(f wire.Field) error {
+		if f.Num == 2 {
+			text = oneLine(f.Bytes)
 		}
 		return nil
 	})
@@ -89,35 +57,35 @@ func statusMessage(data []byte, contentType string) string {
 // 2) among the details (field 3, an Any: type_url = 1, value = 2) of an encoded
 // google.rpc.Status.
 func retryInfo(status []byte) (after time.Duration, told bool) {
-	_ = fields(status, func(num protowire.Number, _ uint64, detail []byte) error {
-		if num != 3 {
+	_ = wire.Fields(status, func(f wire.Field) error {
+		if f.Num != 3 {
 			return nil
 		}
 		var typ string
 		var value []byte
-		if err := fields(detail, func(num protowire.Number, _ uint64, b []byte) error {
-			switch num {
+		if err := wire.Fields(f.Bytes, func(f wire.Field) error {
+			switch f.Num {
 			case 1:
-				typ = string(b)
+				typ = string(f.Bytes)
 			case 2:
-				value = b
+				value = f.Bytes
 			}
 			return nil
 		}); err != nil || !strings.HasSuffix(typ, "/google.rpc.RetryInfo") {
 			return err
 		}
-		return fields(value, func(num protowire.Number, _ uint64, delay []byte) error {
-			if num != 1 {
+		return wire.Fields(value, func(f wire.Field) error {
+			if f.Num != 1 {
 				return nil
 			}
 			told = true
-			return fields(delay, func(num protowire.Number, v uint64, _ []byte) error {
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
 				const most = 24 * time.Hour
-				switch num {
+				switch f.Num {
 				case 1:
-					after += time.Duration(min(v, uint64(most/time.Second))) * time.Second
+					after += time.Duration(min(f.Value, uint64(most/time.Second))) * time.Second
 				case 2:
-					after += time.Duration(min(v, uint64(time.Second)))
+					after += time.Duration(min(f.Value, uint64(time.Second)))
 				}
 				after = min(after, most)
 				return nil

@@ -1,6 +1,6 @@
 package perfetto
 
-import "google.golang.org/protobuf/encoding/protowire"
+import "github.com/ukdbg/ukdbg/exporters/wire"
 
 // maxInterned is how many names are kept before all are forgotten and the
 // sequence starts anew.
@@ -14,7 +14,7 @@ type interner struct {
 }
 
 type internKey struct {
-	field protowire.Number
+	field int32
 	name  string
 	// of a source location
 	file string
@@ -25,7 +25,7 @@ func (in *interner) full() bool { return len(in.ids) >= maxInterned }
 
 func (in *interner) reset() { in.ids, in.pending = map[internKey]uint64{}, in.pending[:0] }
 
-func (in *interner) name(field protowire.Number, name string) uint64 {
+func (in *interner) name(field int32, name string) uint64 {
 	return in.id(internKey{field: field, name: name})
 }
 
@@ -39,16 +39,16 @@ func (in *interner) id(k internKey) uint64 {
 	}
 	id := uint64(len(in.ids) + 1)
 	in.ids[k] = id
-	entry := appendVarint(nil, internIID, id)
+	entry := wire.AppendVarint(nil, internIID, id)
 	if k.field == internLocations {
-		entry = appendString(entry, locationFile, k.file)
-		entry = appendString(entry, locationFunction, k.name)
+		entry = wire.AppendString(entry, locationFile, k.file)
+		entry = wire.AppendString(entry, locationFunction, k.name)
 		if k.line > 0 {
-			entry = appendVarint(entry, locationLine, uint64(k.line))
+			entry = wire.AppendVarint(entry, locationLine, uint64(k.line))
 		}
 	} else {
-		entry = appendString(entry, internName, k.name)
+		entry = wire.AppendString(entry, internName, k.name)
 	}
-	in.pending = appendBytes(in.pending, k.field, entry)
+	in.pending = wire.AppendBytes(in.pending, k.field, entry)
 	return id
 }

@@ -1,11 +1,5 @@
 package perfetto
 
-import (
-	"strings"
-
-	"google.golang.org/protobuf/encoding/protowire"
-)
-
 // Field numbers of the messages written. The names are those of the .proto
 // files.
 const (
@@ -67,15 +61,3 @@ const (
 	locationFunction  = 3
 	locationLine      = 4
 )
-
-func appendVarint(b []byte, num protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
-}
-
-func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
-}
-
-func appendString(b []byte, num protowire.Number, s string) []byte {
-	return protowire.AppendString(protowire.AppendTag(b, num, protowire.BytesType), strings.ToValidUTF8(s, "\uFFFD"))
-}

@@ -7,9 +7,8 @@ import (
 	"iter"
 	"math"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/ukdbg/ukdbg/exporters"
+	"github.com/ukdbg/ukdbg/exporters/wire"
 )
 
 const (
@@ -64,17 +63,17 @@ type writer struct {
 // head writes the clock snapshot and the guest's track.
 func (t *writer) head(opt Options) {
 	if !opt.Clock.IsZero() {
-		boot := appendVarint(appendVarint(nil, clockID, clockBoottime), clockTimestamp, 0)
-		real := appendVarint(appendVarint(nil, clockID, clockRealtime), clockTimestamp, uint64(max(opt.Clock.Boot(), 0)))
-		t.write(appendBytes(nil, packetClockSnapshot, appendBytes(appendBytes(nil, snapshotClocks, boot), snapshotClocks, real)))
+		boot := wire.AppendVarint(wire.AppendVarint(nil, clockID, clockBoottime), clockTimestamp, 0)
+		real := wire.AppendVarint(wire.AppendVarint(nil, clockID, clockRealtime), clockTimestamp, uint64(max(opt.Clock.Boot(), 0)))
+		t.write(wire.AppendBytes(nil, packetClockSnapshot, wire.AppendBytes(wire.AppendBytes(nil, snapshotClocks, boot), snapshotClocks, real)))
 	}
 	name := opt.Process
 	if name == "" {
 		name = "guest"
 	}
-	process := appendString(appendVarint(nil, processPID, pid), processName, name)
-	d := appendVarint(nil, descriptorUUID, processUUID)
-	t.write(appendBytes(nil, packetTrackDescriptor, appendBytes(d, descriptorProcess, process)))
+	process := wire.AppendString(wire.AppendVarint(nil, processPID, pid), processName, name)
+	d := wire.AppendVarint(nil, descriptorUUID, processUUID)
+	t.write(wire.AppendBytes(nil, packetTrackDescriptor, wire.AppendBytes(d, descriptorProcess, process)))
 }
 
 // write writes one packet of the sequence.
@@ -82,8 +81,8 @@ func (t *writer) write(packet []byte) {
 	if t.err != nil {
 		return
 	}
-	packet = appendVarint(packet, packetSequenceID, sequenceID)
-	head := protowire.AppendVarint(protowire.AppendTag(nil, tracePacket, protowire.BytesType), uint64(len(packet)))
+	packet = wire.AppendVarint(packet, packetSequenceID, sequenceID)
+	head := wire.AppendLength(nil, tracePacket, len(packet))
 	if _, t.err = t.w.Write(head); t.err == nil {
 		_, t.err = t.w.Write(packet)
 	}
@@ -100,18 +99,18 @@ func (t *writer) trackOf(tr track) uint64 {
 	id := uint64(processUUID + 1 + len(t.tracks))
 	t.tracks[tr] = id
 	t.stats.Tracks++
-	d := appendVarint(nil, descriptorUUID, id)
+	d := wire.AppendVarint(nil, descriptorUUID, id)
 	if tid := tr.thread.ID; tr.lane != 0 || !tr.thread.Known || tid <= 0 || tid > math.MaxInt32 || t.tids[tid] {
 		// A track of no thread, below the process. Perfetto's thread numbers
 		// are 32 bits wide, and threads of one number would share one track.
-		d = appendVarint(d, descriptorParent, processUUID)
-		d = appendString(d, descriptorName, tr.name())
+		d = wire.AppendVarint(d, descriptorParent, processUUID)
+		d = wire.AppendString(d, descriptorName, tr.name())
 	} else {
 		t.tids[tid] = true
-		th := appendVarint(appendVarint(nil, threadPID, pid), threadTID, uint64(tr.thread.ID))
-		d = appendBytes(d, descriptorThread, appendString(th, threadName, tr.name()))
+		th := wire.AppendVarint(wire.AppendVarint(nil, threadPID, pid), threadTID, uint64(tr.thread.ID))
+		d = wire.AppendBytes(d, descriptorThread, wire.AppendString(th, threadName, tr.name()))
 	}
-	t.write(appendBytes(nil, packetTrackDescriptor, d))
+	t.write(wire.AppendBytes(nil, packetTrackDescriptor, d))
 	return id
 }
 
@@ -161,13 +160,13 @@ func (t *writer) send(ts int64) {
 		flags |= flagCleared
 		t.begun = true
 	}
-	b := appendVarint(t.packet[:0], packetTimestamp, uint64(ts))
-	b = appendVarint(b, packetSequenceFlags, flags)
+	b := wire.AppendVarint(t.packet[:0], packetTimestamp, uint64(ts))
+	b = wire.AppendVarint(b, packetSequenceFlags, flags)
 	if len(t.names.pending) > 0 {
-		b = appendBytes(b, packetInternedData, t.names.pending)
+		b = wire.AppendBytes(b, packetInternedData, t.names.pending)
 		t.names.pending = t.names.pending[:0]
 	}
-	b = appendBytes(b, packetTrackEvent, t.event)
+	b = wire.AppendBytes(b, packetTrackEvent, t.event)
 	t.write(b)
 	t.packet = b
 }
@@ -183,16 +182,16 @@ func (t *writer) fresh() {
 func (t *writer) begin(id uint64, p *placed) {
 	t.fresh()
 	t.stats.Spans++
-	e := appendVarint(t.event[:0], eventType, typeBegin)
-	e = appendVarint(e, eventTrack, id)
-	e = appendVarint(e, eventCategoryIIDs, t.names.name(internCategories, category))
-	e = appendVarint(e, eventNameIID, t.names.name(internNames, p.Name))
+	e := wire.AppendVarint(t.event[:0], eventType, typeBegin)
+	e = wire.AppendVarint(e, eventTrack, id)
+	e = wire.AppendVarint(e, eventCategoryIIDs, t.names.name(internCategories, category))
+	e = wire.AppendVarint(e, eventNameIID, t.names.name(internNames, p.Name))
 	if p.Function != "" || p.File != "" {
-		e = appendVarint(e, eventLocationIID, t.names.location(p.Function, p.File, p.Line))
+		e = wire.AppendVarint(e, eventLocationIID, t.names.location(p.Function, p.File, p.Line))
 	}
 	if p.Root != 0 {
 		// Spans of one request are shown as belonging together.
-		e = appendVarint(e, eventCorrelationID, p.Root)
+		e = wire.AppendVarint(e, eventCorrelationID, p.Root)
 	}
 	e = t.attrs(e, p.Attrs)
 	if p.Err {
@@ -203,37 +202,37 @@ func (t *writer) begin(id uint64, p *placed) {
 }
 
 func (t *writer) end(id uint64, ts int64) {
-	t.event = appendVarint(appendVarint(t.event[:0], eventType, typeEnd), eventTrack, id)
+	t.event = wire.AppendVarint(wire.AppendVarint(t.event[:0], eventType, typeEnd), eventTrack, id)
 	t.send(ts)
 }
 
 func (t *writer) instant(id uint64, ts int64, ev *exporters.Event) {
 	t.fresh()
 	t.stats.Instants++
-	e := appendVarint(t.event[:0], eventType, typeInstant)
-	e = appendVarint(e, eventTrack, id)
-	e = appendVarint(e, eventCategoryIIDs, t.names.name(internCategories, category))
-	e = appendVarint(e, eventNameIID, t.names.name(internNames, ev.Name))
+	e := wire.AppendVarint(t.event[:0], eventType, typeInstant)
+	e = wire.AppendVarint(e, eventTrack, id)
+	e = wire.AppendVarint(e, eventCategoryIIDs, t.names.name(internCategories, category))
+	e = wire.AppendVarint(e, eventNameIID, t.names.name(internNames, ev.Name))
 	t.event = t.attrs(e, ev.Attrs)
 	t.send(ts)
 }
 
 func (t *writer) attrs(e []byte, attrs []exporters.Attr) []byte {
 	for _, a := range attrs {
-		n := appendVarint(nil, annotationNameIID, t.names.name(internAnnotations, a.Key))
+		n := wire.AppendVarint(nil, annotationNameIID, t.names.name(internAnnotations, a.Key))
 		switch a.Kind {
 		case exporters.KindBool:
-			n = appendVarint(n, annotationBool, a.Num)
+			n = wire.AppendVarint(n, annotationBool, a.Num)
 		case exporters.KindUint:
-			n = appendVarint(n, annotationUint, a.Num)
+			n = wire.AppendVarint(n, annotationUint, a.Num)
 		case exporters.KindInt:
-			n = appendVarint(n, annotationInt, a.Num)
+			n = wire.AppendVarint(n, annotationInt, a.Num)
 		case exporters.KindPointer:
-			n = appendVarint(n, annotationPointer, a.Num)
+			n = wire.AppendVarint(n, annotationPointer, a.Num)
 		default:
-			n = appendString(n, annotationString, a.Str)
+			n = wire.AppendString(n, annotationString, a.Str)
 		}
-		e = appendBytes(e, eventAnnotations, n)
+		e = wire.AppendBytes(e, eventAnnotations, n)
 	}
 	return e
 }

@@ -1,64 +1,34 @@
 package pprof
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"math"
 	"sort"
 	"time"
 
-	"github.com/google/pprof/profile"
-
+	"github.com/ukdbg/ukdbg/exporters/wire"
 	"github.com/ukdbg/ukdbg/profiler"
 )
 
 // Write writes p to w.
 func Write(w io.Writer, p *profiler.Profile) error {
-	out, err := Convert(p)
-	if err != nil {
-		return err
+	z := gzip.NewWriter(w)
+	b := builder{
+		w:         z,
+		strings:   map[string]uint64{},
+		locations: map[locationKey]uint64{},
+		functions: map[functionKey]uint64{},
 	}
-	if err := out.Write(w); err != nil {
-		return fmt.Errorf("writing pprof: %w", err)
+	b.profile(p)
+	if err := z.Close(); b.err == nil {
+		b.err = err
+	}
+	if b.err != nil {
+		return fmt.Errorf("writing pprof: %w", b.err)
 	}
 	return nil
-}
-
-// Convert returns p in the model of google/pprof, for its reports and its web
-// pages.
-func Convert(p *profiler.Profile) (*profile.Profile, error) {
-	b := builder{
-		out: &profile.Profile{
-			SampleType: []*profile.ValueType{
-				{Type: "samples", Unit: "count"},
-				{Type: "cpu", Unit: "nanoseconds"},
-			},
-			DefaultSampleType: "cpu",
-			PeriodType:        &profile.ValueType{Type: "cpu", Unit: "nanoseconds"},
-			Period:            p.Period.Nanoseconds(),
-			DurationNanos:     p.Duration.Nanoseconds(),
-			Comments:          comments(p),
-		},
-		locations: map[locationKey]*profile.Location{},
-		functions: map[functionKey]*profile.Function{},
-	}
-	if !p.Start.IsZero() {
-		b.out.TimeNanos = p.Start.UnixNano()
-	}
-	b.mappings(p.Mappings)
-	weighed := false
-	for i := range p.Samples {
-		b.sample(&p.Samples[i])
-		weighed = weighed || p.Samples[i].Weight != 0
-	}
-	if !weighed {
-		// Stacks of a dump stand for no time: show their number.
-		b.out.DefaultSampleType = "samples"
-	}
-	if err := b.out.CheckValid(); err != nil {
-		return nil, fmt.Errorf("the profile makes no valid pprof: %w", err)
-	}
-	return b.out, nil
 }
 
 func comments(p *profiler.Profile) []string {
@@ -88,98 +58,179 @@ type locationKey struct {
 
 type functionKey struct{ name, linkage, file string }
 
+// builder writes the fields of a Profile message as they come up; in protobuf
+// their order is free. Its first failure stays in err.
 type builder struct {
-	out       *profile.Profile
-	maps      []*profile.Mapping // sorted by Start
-	locations map[locationKey]*profile.Location
-	functions map[functionKey]*profile.Function
+	w   io.Writer
+	err error
+
+	strings   map[string]uint64 // numbers in the string table
+	maps      []mapping         // sorted by start
+	locations map[locationKey]uint64
+	functions map[functionKey]uint64
+
+	ids []uint64 // of the sample at hand
+	buf []byte
+}
+
+type mapping struct{ id, start, limit uint64 }
+
+// field writes a field of the Profile message that is a message itself.
+func (b *builder) field(num int32, message []byte) {
+	b.write(wire.AppendBytes(nil, num, message))
+}
+
+func (b *builder) number(num int32, v uint64) {
+	b.write(wire.AppendVarint(nil, num, v))
+}
+
+func (b *builder) write(p []byte) {
+	if b.err == nil {
+		_, b.err = b.w.Write(p)
+	}
+}
+
+// str returns the string's number in the table and writes it when it is new.
+func (b *builder) str(s string) uint64 {
+	n, ok := b.strings[s]
+	if !ok {
+		n = uint64(len(b.strings))
+		b.strings[s] = n
+		b.write(wire.AppendString(nil, profileStringTable, s))
+	}
+	return n
+}
+
+func (b *builder) valueType(name, unit string) []byte {
+	return wire.AppendVarint(wire.AppendVarint(nil, valueType, b.str(name)), valueUnit, b.str(unit))
+}
+
+func (b *builder) profile(p *profiler.Profile) {
+	b.str("") // the table's first string must be the empty one
+	b.field(profileSampleType, b.valueType("samples", "count"))
+	b.field(profileSampleType, b.valueType("cpu", "nanoseconds"))
+	b.field(profilePeriodType, b.valueType("cpu", "nanoseconds"))
+	b.number(profilePeriod, uint64(p.Period.Nanoseconds()))
+	b.number(profileDurationNanos, uint64(p.Duration.Nanoseconds()))
+	if !p.Start.IsZero() {
+		b.number(profileTimeNanos, uint64(p.Start.UnixNano()))
+	}
+	for _, text := range comments(p) {
+		b.number(profileComment, b.str(text))
+	}
+	b.mappings(p.Mappings)
+	// Stacks of a dump stand for no time: show their number.
+	shown := "samples"
+	for i := range p.Samples {
+		b.sample(&p.Samples[i])
+		if p.Samples[i].Weight != 0 {
+			shown = "cpu"
+		}
+	}
+	b.number(profileDefaultSampleType, b.str(shown))
 }
 
 func (b *builder) mappings(ms []profiler.Mapping) {
 	for i, m := range ms {
-		id := m.BuildID
-		if id == "" {
-			id = m.ContentHash
+		build := m.BuildID
+		if build == "" {
+			build = m.ContentHash
 		}
 		limit := m.Last
 		if limit != math.MaxUint64 {
 			limit++ // pprof's limit is the first address behind
 		}
-		pm := &profile.Mapping{
-			ID: uint64(i + 1), Start: m.Start, Limit: limit, File: m.File, BuildID: id,
-			HasFunctions: true, HasFilenames: true, HasLineNumbers: true, HasInlineFrames: true,
+		id := uint64(i + 1)
+		e := wire.AppendVarint(nil, mappingID, id)
+		e = wire.AppendVarint(e, mappingStart, m.Start)
+		e = wire.AppendVarint(e, mappingLimit, limit)
+		e = wire.AppendVarint(e, mappingFilename, b.str(m.File))
+		e = wire.AppendVarint(e, mappingBuildID, b.str(build))
+		for _, has := range []int32{mappingHasFunctions, mappingHasFilenames, mappingHasLineNumbers, mappingHasInlineFrames} {
+			e = wire.AppendVarint(e, has, 1)
 		}
-		b.out.Mapping = append(b.out.Mapping, pm)
-		b.maps = append(b.maps, pm)
+		b.field(profileMapping, e)
+		b.maps = append(b.maps, mapping{id, m.Start, limit})
 	}
-	sort.Slice(b.maps, func(i, j int) bool { return b.maps[i].Start < b.maps[j].Start })
+	sort.Slice(b.maps, func(i, j int) bool { return b.maps[i].start < b.maps[j].start })
 }
 
-// mapping returns the mapping an address lies in, or nil.
-func (b *builder) mapping(addr uint64) *profile.Mapping {
-	i := sort.Search(len(b.maps), func(i int) bool { return b.maps[i].Start > addr })
-	if i == 0 || addr >= b.maps[i-1].Limit && b.maps[i-1].Limit != math.MaxUint64 {
-		return nil
+// mapping returns the number of the mapping an address lies in, or 0.
+func (b *builder) mapping(addr uint64) uint64 {
+	i := sort.Search(len(b.maps), func(i int) bool { return b.maps[i].start > addr })
+	if i == 0 || addr >= b.maps[i-1].limit && b.maps[i-1].limit != math.MaxUint64 {
+		return 0
 	}
-	return b.maps[i-1]
+	return b.maps[i-1].id
 }
 
 func (b *builder) sample(s *profiler.Sample) {
-	out := &profile.Sample{
-		Value:    []int64{s.Count, s.Weight.Nanoseconds()},
-		NumLabel: map[string][]int64{"cpu": {int64(s.CPU)}},
-		NumUnit:  map[string][]string{"cpu": {""}},
-	}
-	if s.Thread.Known {
-		name := s.Thread.Name
-		if name == "" {
-			name = fmt.Sprintf("thread %d", s.Thread.ID)
-		}
-		out.Label = map[string][]string{"thread": {name}}
-		out.NumLabel["thread_id"] = []int64{s.Thread.ID}
-		out.NumUnit["thread_id"] = []string{""}
-	}
+	b.ids = b.ids[:0]
 	// Inlined frames come before the frame that holds their address.
 	for first := 0; first < len(s.Stack); {
 		last := first
 		for last+1 < len(s.Stack) && s.Stack[last].Inline {
 			last++
 		}
-		out.Location = append(out.Location, b.location(s.Stack[first:last+1], false))
+		b.ids = append(b.ids, b.location(s.Stack[first:last+1], false))
 		first = last + 1
 	}
 	if s.Truncated {
-		out.Location = append(out.Location, b.location([]profiler.Frame{{Function: notCaptured}}, true))
+		b.ids = append(b.ids, b.location([]profiler.Frame{{Function: notCaptured}}, true))
 	}
-	b.out.Sample = append(b.out.Sample, out)
+	e := wire.AppendPacked(b.buf[:0], sampleLocationID, b.ids)
+	e = wire.AppendPacked(e, sampleValue, []uint64{uint64(s.Count), uint64(s.Weight.Nanoseconds())})
+	e = b.label(e, "cpu", labelNum, uint64(s.CPU))
+	if s.Thread.Known {
+		name := s.Thread.Name
+		if name == "" {
+			name = fmt.Sprintf("thread %d", s.Thread.ID)
+		}
+		e = b.label(e, "thread", labelStr, b.str(name))
+		e = b.label(e, "thread_id", labelNum, uint64(s.Thread.ID))
+	}
+	b.field(profileSample, e)
+	b.buf = e
+}
+
+// label appends a label of the sample e: num is labelStr or labelNum.
+func (b *builder) label(e []byte, key string, num int32, v uint64) []byte {
+	return wire.AppendBytes(e, sampleLabel, wire.AppendVarint(wire.AppendVarint(nil, labelKey, b.str(key)), num, v))
 }
 
 // notCaptured stands for the callers of a stack that was cut off.
 const notCaptured = "[stack not captured further]"
 
-func (b *builder) location(frames []profiler.Frame, truncated bool) *profile.Location {
+// location returns the number of the location of frames, which are those of one
+// address, and writes it when it is new.
+func (b *builder) location(frames []profiler.Frame, truncated bool) uint64 {
 	frame := frames[len(frames)-1]
 	key := locationKey{frame.Address, frame.Guessed, truncated}
-	if loc, ok := b.locations[key]; ok {
-		return loc
+	if id, ok := b.locations[key]; ok {
+		return id
 	}
-	loc := &profile.Location{
-		ID:      uint64(len(b.out.Location) + 1),
-		Address: frame.Address,
-		Mapping: b.mapping(frame.Address),
+	id := uint64(len(b.locations) + 1)
+	b.locations[key] = id
+	e := wire.AppendVarint(nil, locationID, id)
+	if m := b.mapping(frame.Address); m != 0 {
+		e = wire.AppendVarint(e, locationMappingID, m)
 	}
+	e = wire.AppendVarint(e, locationAddress, frame.Address)
 	for _, f := range frames {
 		if f.Function == "" {
 			continue // pprof shows the address of a location without lines
 		}
-		loc.Line = append(loc.Line, profile.Line{Function: b.function(f), Line: int64(f.Line)})
+		line := wire.AppendVarint(nil, lineFunctionID, b.function(f))
+		line = wire.AppendVarint(line, lineLine, uint64(f.Line))
+		e = wire.AppendBytes(e, locationLine, line)
 	}
-	b.locations[key] = loc
-	b.out.Location = append(b.out.Location, loc)
-	return loc
+	b.field(profileLocation, e)
+	return id
 }
 
-func (b *builder) function(f profiler.Frame) *profile.Function {
+// function returns the number of the frame's function and writes it when it is
+// new.
+func (b *builder) function(f profiler.Frame) uint64 {
 	name := f.Function
 	if f.Guessed {
 		name += " (guessed)"
@@ -189,13 +240,15 @@ func (b *builder) function(f profiler.Frame) *profile.Function {
 		linkage = f.Function
 	}
 	key := functionKey{name, linkage, f.File}
-	if fn, ok := b.functions[key]; ok {
-		return fn
+	if id, ok := b.functions[key]; ok {
+		return id
 	}
-	fn := &profile.Function{
-		ID: uint64(len(b.out.Function) + 1), Name: name, SystemName: linkage, Filename: f.File,
-	}
-	b.functions[key] = fn
-	b.out.Function = append(b.out.Function, fn)
-	return fn
+	id := uint64(len(b.functions) + 1)
+	b.functions[key] = id
+	e := wire.AppendVarint(nil, functionID, id)
+	e = wire.AppendVarint(e, functionName, b.str(name))
+	e = wire.AppendVarint(e, functionSystemName, b.str(linkage))
+	e = wire.AppendVarint(e, functionFilename, b.str(f.File))
+	b.field(profileFunction, e)
+	return id
 }

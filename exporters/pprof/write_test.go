@@ -39,17 +39,30 @@ func sample() *profiler.Profile {
 	}
 }
 
-func TestRoundTrip(t *testing.T) {
+// written is p as google/pprof reads it back.
+func written(t *testing.T, p *profiler.Profile) *profile.Profile {
+	t.Helper()
 	var buf bytes.Buffer
-	if err := Write(&buf, sample()); err != nil {
+	if err := Write(&buf, p); err != nil {
 		t.Fatal(err)
 	}
-	p, err := profile.ParseData(buf.Bytes())
+	out, err := profile.ParseData(buf.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.CheckValid(); err != nil {
+	if err := out.CheckValid(); err != nil {
 		t.Fatal(err)
+	}
+	return out
+}
+
+func TestRoundTrip(t *testing.T) {
+	p := written(t, sample())
+	if got := p.SampleType; len(got) != 2 || got[0].Type != "samples" || got[0].Unit != "count" || got[1].Type != "cpu" || got[1].Unit != "nanoseconds" {
+		t.Errorf("sample types %v", got)
+	}
+	if p.DefaultSampleType != "cpu" || p.PeriodType.Type != "cpu" || p.Period != 10e6 || p.DurationNanos != 1e9 || p.TimeNanos != 1_700_000_000e9 {
+		t.Errorf("shows %s, one every %d %v, from %d for %d", p.DefaultSampleType, p.Period, p.PeriodType, p.TimeNanos, p.DurationNanos)
 	}
 	if len(p.Sample) != 3 || p.Sample[0].Value[0] != 70 || p.Sample[0].Value[1] != 700e6 {
 		t.Fatalf("samples: %v", p.Sample)
@@ -63,6 +76,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if len(p.Sample[2].Label["thread"]) != 0 {
 		t.Error("a thread that is not known has a label")
+	}
+	if got := first.NumLabel["thread_id"]; len(got) != 1 || got[0] != 3 {
+		t.Errorf("thread_id label %v", got)
 	}
 	leaf := first.Location[0]
 	if len(first.Location) != 3 || len(leaf.Line) != 2 || leaf.Line[0].Function.Name != "memcpy_fast" || leaf.Line[1].Function.Name != "serve" {
@@ -93,10 +109,7 @@ func TestStacksOfADumpAreCounted(t *testing.T) {
 	for i := range p.Samples {
 		p.Samples[i].Weight = 0
 	}
-	out, err := Convert(p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := written(t, p)
 	if out.DefaultSampleType != "samples" {
 		t.Errorf("pprof would show %s, of which there is none", out.DefaultSampleType)
 	}
