@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ func (e silentError) Error() string { return fmt.Sprintf("exit status %d", e.sta
 
 // run runs one command line and returns the exit status.
 func run(ctx context.Context, e env, args []string) int {
-	root := newRoot(e)
+	root := newRoot(e, args)
 	root.SetArgs(args)
 	root.SetIn(e.in)
 	root.SetOut(e.out)
@@ -68,7 +69,24 @@ func exitStatus(err error) int {
 	return exitFailed
 }
 
-func newRoot(e env) *cobra.Command {
+// command is one verb of the command line.
+type command struct {
+	name string
+	make func(env) *cobra.Command
+}
+
+// verbs are all there are, in no order.
+func verbs() []command {
+	return []command{
+		{"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
+		{"crash", newCrash}, {"profile", newProfile}, {"symbolize", newSymbolize},
+		{"demo", newDemo}, {"version", newVersion},
+	}
+}
+
+// newRoot makes the command tree for args. When they begin with a verb it is the
+// only one made, since each start waits for all that is.
+func newRoot(e env, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ukdbg",
 		Short: "Debug and observe unikernels from outside",
@@ -89,10 +107,14 @@ information (NAME.dbg).`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(
-		newAttach(e), newThreads(e), newHeap(e), newTrace(e), newCrash(e),
-		newProfile(e), newSymbolize(e), newDemo(e), newVersion(e),
-	)
+	all := verbs()
+	if i := slices.IndexFunc(all, func(v command) bool { return len(args) > 0 && v.name == args[0] }); i >= 0 {
+		all = all[i : i+1]
+		root.CompletionOptions.DisableDefaultCmd = true
+	}
+	for _, v := range all {
+		root.AddCommand(v.make(e))
+	}
 	return root
 }
 
