@@ -29,9 +29,8 @@ type PushOptions struct {
 }
 
 // spans is a trace as exporters want it. What belongs to no span is in instants.
-func (t *Trace) spans() iter.Seq2[exporters.Span, error] {
+func (t *Trace) spans(threads threadNumbers) iter.Seq2[exporters.Span, error] {
 	return func(yield func(exporters.Span, error) bool) {
-		threads := map[string]int64{}
 		_, err := t.Spans(func(sp *tracebuf.Span) error {
 			out := spanOf(sp, threads)
 			if !yield(out, nil) {
@@ -46,10 +45,9 @@ func (t *Trace) spans() iter.Seq2[exporters.Span, error] {
 }
 
 // instants are the records that neither begin nor end a span.
-func (t *Trace) instants() iter.Seq2[exporters.Event, error] {
+func (t *Trace) instants(threads threadNumbers) iter.Seq2[exporters.Event, error] {
 	return func(yield func(exporters.Event, error) bool) {
 		p := t.pairer()
-		threads := map[string]int64{}
 		sc := t.scanner()
 		for sc.Scan() {
 			rec := sc.Record()
@@ -61,7 +59,7 @@ func (t *Trace) instants() iter.Seq2[exporters.Event, error] {
 				continue
 			}
 			ev := exporters.Event{
-				Name: rec.Def.Name, Time: int64(rec.Time), Thread: threadOf(p.Thread(), threads),
+				Name: rec.Def.Name, Time: int64(rec.Time), Thread: threads.of(p.Thread()),
 				Attrs: []exporters.Attr{exporters.String("text", rec.Text())},
 			}
 			if !yield(ev, nil) {
@@ -73,12 +71,12 @@ func (t *Trace) instants() iter.Seq2[exporters.Event, error] {
 
 var errStop = errors.New("stopped by the consumer")
 
-func spanOf(sp *tracebuf.Span, threads map[string]int64) exporters.Span {
+func spanOf(sp *tracebuf.Span, threads threadNumbers) exporters.Span {
 	out := exporters.Span{
 		ID: sp.ID, Parent: sp.Parent, Root: sp.Root, Name: sp.Name,
 		Start: int64(sp.Start), End: int64(sp.End), Err: sp.Failed,
 	}
-	out.Thread = threadOf(sp.Thread, threads)
+	out.Thread = threads.of(sp.Thread)
 	if sp.Failed {
 		out.ErrType, out.ErrText = sp.Name+"_err", sp.Leave.Text()
 	}
@@ -100,15 +98,18 @@ func spanOf(sp *tracebuf.Span, threads map[string]int64) exporters.Span {
 	return out
 }
 
-// threadOf numbers a thread by its name, which is all a record tells.
-func threadOf(name string, threads map[string]int64) exporters.Thread {
+// threadNumbers numbers the threads of one export by their names, which are all
+// a record tells: a thread's spans and instants must get the same number.
+type threadNumbers map[string]int64
+
+func (n threadNumbers) of(name string) exporters.Thread {
 	if name == "" {
 		return exporters.Thread{}
 	}
-	if _, ok := threads[name]; !ok {
-		threads[name] = int64(len(threads) + 1)
+	if _, ok := n[name]; !ok {
+		n[name] = int64(len(n) + 1)
 	}
-	return exporters.Thread{ID: threads[name], Name: name, Known: true}
+	return exporters.Thread{ID: n[name], Name: name, Known: true}
 }
 
 // clock aligns the guest's clock to the host's by the newest record: it was
@@ -161,7 +162,7 @@ func (s *Session) PushSpans(ctx context.Context, t *Trace, p PushOptions) (otlp.
 	if err != nil {
 		return otlp.Stats{}, err
 	}
-	return otlp.Push(ctx, otlp.Endpoint{URL: p.URL, Headers: p.Headers}, t.spans(), opt)
+	return otlp.Push(ctx, otlp.Endpoint{URL: p.URL, Headers: p.Headers}, t.spans(threadNumbers{}), opt)
 }
 
 // WriteSpans writes the spans of a trace: form is otlp,
@@ -171,21 +172,22 @@ func (s *Session) WriteSpans(w io.Writer, t *Trace, form string) error {
 	if err != nil {
 		return err
 	}
+	threads := threadNumbers{}
 	switch form {
 	case "otlp":
-		_, err = otlp.Write(w, otlp.Protobuf, t.spans(), opt)
+		_, err = otlp.Write(w, otlp.Protobuf, t.spans(threads), opt)
 	case "otlp-json":
-		_, err = otlp.Write(w, otlp.JSONLines, t.spans(), opt)
+		_, err = otlp.Write(w, otlp.JSONLines, t.spans(threads), opt)
 	case "perfetto":
-		_, err = perfetto.Write(w, t.spans(), s.perfettoOptions(t, opt))
+		_, err = perfetto.Write(w, t.spans(threads), s.perfettoOptions(t, opt, threads))
 	case "chrome":
-		_, err = perfetto.WriteChrome(w, t.spans(), s.perfettoOptions(t, opt))
+		_, err = perfetto.WriteChrome(w, t.spans(threads), s.perfettoOptions(t, opt, threads))
 	default:
 		return mark(fmt.Errorf("unknown format %q: otlp, otlp-json, perfetto or chrome", form), ErrUsage)
 	}
 	return err
 }
 
-func (s *Session) perfettoOptions(t *Trace, opt otlp.Options) perfetto.Options {
-	return perfetto.Options{Process: opt.Resource.ServiceName, Clock: opt.Clock, Instants: t.instants()}
+func (s *Session) perfettoOptions(t *Trace, opt otlp.Options, threads threadNumbers) perfetto.Options {
+	return perfetto.Options{Process: opt.Resource.ServiceName, Clock: opt.Clock, Instants: t.instants(threads)}
 }

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 )
 
 // SourceMap looks for sources recorded under the folder From in To.
@@ -15,6 +17,8 @@ type Options struct {
 	Target string
 	// Image is the ELF image with debug information, "" for none.
 	Image string
+	// Debug finds debug information apart from the image, nil looks nowhere.
+	Debug *debugfile.Finder
 	// Force goes on although the image does not match the guest.
 	Force bool
 	// SourceMap is applied in order; the first entry that fits wins.

@@ -99,8 +99,8 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 	s := &Session{opt: opt, spec: spec, epoch: 1, stacks: map[uint64]stack{}}
 	if opt.Image != "" {
 		// Before the guest is stopped: a wrong file must cost it nothing.
-		if s.image, err = symbolizer.Open(opt.Image); err != nil {
-			return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
+		if s.image, err = openImage(ctx, opt); err != nil {
+			return nil, err
 		}
 	}
 	// The stub is waited for most of the time: read the image meanwhile.
@@ -126,8 +126,7 @@ func (s *Session) readImage() {
 	if s.image == nil {
 		return
 	}
-	s.typesErr = symbolizer.ErrNoDWARF
-	if s.image.HasDWARF() {
+	if s.typesErr = s.image.NoDWARF(); s.typesErr == nil {
 		if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
 			s.types = nil
 		}
@@ -144,17 +143,29 @@ func (s *Session) readImage() {
 }
 
 // OpenImage makes a session of an image alone, or of nothing: for console logs.
-func OpenImage(opt Options) (*Session, error) {
+// The context ends the search for debug files.
+func OpenImage(ctx context.Context, opt Options) (*Session, error) {
 	s := &Session{opt: opt, epoch: 1, stacks: map[uint64]stack{}, noKernel: "there is no guest"}
 	if opt.Image == "" {
 		return s, nil
 	}
-	im, err := symbolizer.Open(opt.Image)
+	im, err := openImage(ctx, opt)
 	if err != nil {
-		return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
+		return nil, err
 	}
 	s.image, s.arch, s.mapping = im, im.Arch(), symbolizer.Mapping{Image: im}
 	return s, nil
+}
+
+func openImage(ctx context.Context, opt Options) (*symbolizer.Image, error) {
+	im, err := symbolizer.OpenWith(ctx, opt.Image, symbolizer.OpenOptions{Debug: opt.Debug})
+	if err == nil && im.BigEndian() {
+		err = errors.Join(fmt.Errorf("%s is big-endian: its addresses can be named (ukdbg symbolize), a guest cannot be debugged with it", opt.Image), im.Close())
+	}
+	if err != nil {
+		return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
+	}
+	return im, nil
 }
 
 // reach opens the target.

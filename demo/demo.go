@@ -84,7 +84,7 @@ func (w *walk) live(ctx context.Context) (err error) {
 	if err := w.visit(ctx, c.gdb, "attach", w.died); err != nil {
 		return err
 	}
-	return w.crashLog(c.console)
+	return w.crashLog(ctx, c.console)
 }
 
 // dead walks the road on the embedded dump.

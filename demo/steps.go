@@ -46,14 +46,14 @@ func (w *walk) died(ctx context.Context, _ *ukdbg.Session, r *repl.REPL) error {
 }
 
 // crashLog shows that the console log alone tells most of it.
-func (w *walk) crashLog(console string) error {
+func (w *walk) crashLog(ctx context.Context, console string) error {
 	w.title("The same from nothing but the console log")
 	fmt.Fprintf(w.out, "$ ukdbg crash console.log -e %s.dbg\n", imageName)
 	opt := ukdbg.Options{Image: w.dbg}
 	if root := w.sources(); root != "" {
 		opt.SourceMap = []ukdbg.SourceMap{{From: "/src/guest", To: root}}
 	}
-	s, err := ukdbg.OpenImage(opt)
+	s, err := ukdbg.OpenImage(ctx, opt)
 	if err != nil {
 		return err
 	}

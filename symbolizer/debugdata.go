@@ -35,7 +35,7 @@ func (im *Image) readDebugData() (data *dwarf.Data, err error) {
 		}
 	}()
 	if !im.HasDWARF() {
-		return nil, fmt.Errorf("%s: %w", im.Path, ErrNoDWARF)
+		return nil, im.NoDWARF()
 	}
 	sec := map[string][]byte{}
 	for _, name := range []string{"abbrev", "info", "str", "line", "ranges"} {

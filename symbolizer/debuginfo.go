@@ -2,7 +2,6 @@ package symbolizer
 
 import (
 	"cmp"
-	"fmt"
 	"sync"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
@@ -23,7 +22,7 @@ func (im *Image) dwarf() *dies.Data {
 	d := &im.info
 	d.once.Do(func() {
 		if !im.HasDWARF() {
-			d.err = fmt.Errorf("%s: %w", im.Path, ErrNoDWARF)
+			d.err = im.NoDWARF()
 			return
 		}
 		get := func(name string) []byte {

@@ -69,12 +69,16 @@ func (im *Image) parseELF() error {
 	if len(d) < ehdrSize {
 		return bad("truncated ELF file: %d bytes, its header alone is %d", len(d), ehdrSize)
 	}
-	if elf.Data(d[elf.EI_DATA]) != elf.ELFDATA2LSB {
-		return bad("big-endian ELF is not supported")
+	switch elf.Data(d[elf.EI_DATA]) {
+	case elf.ELFDATA2LSB:
+	case elf.ELFDATA2MSB:
+		im.bigEndian = true
+	default:
+		return bad("damaged ELF file: neither little- nor big-endian")
 	}
-	r := dwbuf.New(d, 16)
+	r := im.numbers(d, 16)
 	im.elfType = elf.Type(r.U16())
-	machine := elf.Machine(r.U16())
+	im.machine = elf.Machine(r.U16())
 	r.Skip(4) // e_version
 	im.entry = r.U64()
 	phoff, shoff := r.U64(), r.U64()
@@ -82,12 +86,20 @@ func (im *Image) parseELF() error {
 	phentsize, phnum, shentsize := r.U16(), uint64(r.U16()), r.U16()
 	shnum, shstrndx := uint64(r.U16()), uint32(r.U16())
 
-	if im.arch = arch.ByMachine(machine); im.arch == nil {
-		return bad("ELF file for %s; x86_64 and arm64 are supported", machine)
+	im.arch = arch.ByMachine(im.machine)
+	switch {
+	case im.arch == nil && im.bigEndian:
+		// No guest of ours is; its addresses can be named all the same.
+		im.arch = &arch.Arch{Name: im.machine.String(), Machine: im.machine}
+	case im.arch == nil:
+		return bad("ELF file for %s; x86_64 and arm64 are supported", im.machine)
 	}
 	switch im.elfType {
 	case elf.ET_EXEC, elf.ET_DYN:
 	case elf.ET_REL:
+		if im.part {
+			break
+		}
 		return bad("an object file that was not linked yet, it has no addresses: give the linked image")
 	case elf.ET_CORE:
 		return bad("a memory dump, not an image: give it as the target (core:FILE)")
@@ -111,6 +123,11 @@ func (im *Image) parseELF() error {
 	return im.parseSections(shoff, shnum, uint64(shentsize), shstrndx)
 }
 
+// numbers reads numbers of the image's byte order.
+func (im *Image) numbers(b []byte, off uint64) dwbuf.Reader {
+	return dwbuf.NewOrder(b, off, im.bigEndian)
+}
+
 // recogniseForeign tells files that are no ELF64 images by their first bytes.
 func (im *Image) recogniseForeign() error {
 	d := im.file.data
@@ -124,7 +141,7 @@ func (im *Image) recogniseForeign() error {
 		return &FormatError{im.Path, "not an ELF file"}
 	}
 	if elf.Class(d[elf.EI_CLASS]) == elf.ELFCLASS32 {
-		if elf.Machine(uint16(d[18])|uint16(d[19])<<8) == elf.EM_386 {
+		if r := dwbuf.New(d, 18); elf.Machine(r.U16()) == elf.EM_386 {
 			return im.wrapper("a 32-bit multiboot wrapper (bootable form)")
 		}
 		return &FormatError{im.Path, "a 32-bit ELF file; images of 64-bit guests are supported"}
@@ -155,7 +172,7 @@ func (im *Image) parseSegments(off, num, size uint64) error {
 		return err
 	}
 	for i := range num {
-		r := dwbuf.New(im.file.data, off+i*size)
+		r := im.numbers(im.file.data, off+i*size)
 		typ, flags := elf.ProgType(r.U32()), elf.ProgFlag(r.U32())
 		r.Skip(8) // p_offset: contents are taken from sections
 		s := Segment{Flags: flags, Addr: r.U64(), Phys: r.U64(), FileSize: r.U64(), MemSize: r.U64()}
@@ -181,7 +198,7 @@ func (im *Image) parseSections(off, num, size uint64, shstrndx uint32) error {
 		return err
 	}
 	// Big counts are in the first header (System V ABI, "e_shnum").
-	first := dwbuf.New(im.file.data, off+32)
+	first := im.numbers(im.file.data, off+32)
 	if n := first.U64(); num == 0 {
 		num = n
 	}
@@ -200,7 +217,7 @@ func (im *Image) parseSections(off, num, size uint64, shstrndx uint32) error {
 	im.sections = make([]Section, num)
 	names := make([]uint32, num)
 	for i := range num {
-		r := dwbuf.New(im.file.data, off+i*size)
+		r := im.numbers(im.file.data, off+i*size)
 		s := &im.sections[i]
 		names[i] = r.U32()
 		s.Type, s.Flags = elf.SectionType(r.U32()), elf.SectionFlag(r.U64())

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type file struct {
 	f    *os.File // nil if data is complete
 	size int64
 	time time.Time
+	// inflated counts the bytes its compressed sections claim.
+	inflated atomic.Uint64
 }
 
 // openFile prepares to read a regular file.

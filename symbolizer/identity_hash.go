@@ -5,26 +5,40 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"encoding/hex"
-
-	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 )
 
 // BuildID returns the GNU build id in hexadecimal, "" if the image has none, as
 // Unikraft's have not. Take it for a hint: only Prove compares bytes.
 func (im *Image) BuildID() string {
-	const ntGNUBuildID = 3
 	for i := range im.sections {
-		s := &im.sections[i]
-		if s.Type != elf.SHT_NOTE || s.Name != ".note.gnu.build-id" {
-			continue
+		// A linker script may put all notes in one section, as Linux' does.
+		if s := &im.sections[i]; s.Type == elf.SHT_NOTE && s.Size <= maxNotes {
+			if id := im.buildIDNote(s.raw.bytes()); id != "" {
+				return id
+			}
 		}
-		r := dwbuf.New(s.raw.bytes(), 0)
-		namesz, descsz, typ := r.U32(), r.U32(), r.U32()
-		name := r.Bytes((uint64(namesz) + 3) &^ 3)
-		desc := r.Bytes(uint64(descsz))
-		if !r.Failed() && typ == ntGNUBuildID && namesz == 4 && string(name) == "GNU\x00" {
+	}
+	return ""
+}
+
+// maxNotes bounds a section of notes, in bytes.
+const maxNotes = 1 << 20
+
+// buildIDNote finds the note NT_GNU_BUILD_ID of owner "GNU" (System V ABI, "Note
+// Section"; its parts are padded to four bytes).
+func (im *Image) buildIDNote(notes []byte) string {
+	const ntGNUBuildID = 3
+	for r := im.numbers(notes, 0); r.Len() > 0; {
+		namesz, descsz, typ := uint64(r.U32()), uint64(r.U32()), r.U32()
+		name := r.Bytes((namesz + 3) &^ 3)
+		desc := r.Bytes(descsz)
+		if r.Failed() {
+			return ""
+		}
+		if typ == ntGNUBuildID && namesz == 4 && string(name) == "GNU\x00" {
 			return hex.EncodeToString(desc)
 		}
+		r.Skip(min(-descsz&3, uint64(r.Len())))
 	}
 	return ""
 }

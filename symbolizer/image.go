@@ -2,12 +2,14 @@ package symbolizer
 
 import (
 	"cmp"
+	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
+	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 	"github.com/ukdbg/ukdbg/target/arch"
 )
 
@@ -17,13 +19,17 @@ type Image struct {
 	// Path is the file as it was given to Open.
 	Path string
 
-	file     *file
-	arch     *arch.Arch
-	elfType  elf.Type
-	entry    uint64
-	sections []Section
-	segments []Segment
-	alloc    []*Section // in memory, by address
+	file    *file
+	arch    *arch.Arch
+	machine elf.Machine
+	// bigEndian: numbers in the file are.
+	bigEndian bool
+	part      bool // holds debug information of an image, and is none itself
+	elfType   elf.Type
+	entry     uint64
+	sections  []Section
+	segments  []Segment
+	alloc     []*Section // in memory, by address
 
 	contents   sync.Map // section name → []byte, decompressed
 	symbolOnce sync.Once
@@ -35,18 +41,31 @@ type Image struct {
 	demangled  sync.Map // linkage name → string
 	cfi        cfiData
 	tails      tailCalls
+	apart      separate
+}
+
+// OpenOptions say how an image is opened.
+type OpenOptions struct {
+	// Debug finds the debug information of an image that has none itself, and
+	// the file that dwz put shared entries in; nil looks nowhere.
+	Debug *debugfile.Finder
 }
 
 // Open opens the image at path. The error is a *WrapperError for a bootable
 // file without symbols, wraps ErrStripped for one without any, and is a
 // *FormatError for what is no readable image. An image without DWARF opens;
-// HasDWARF tells.
+// HasDWARF tells. Debug information apart from the image is not looked for.
 func Open(path string) (*Image, error) {
+	return OpenWith(context.Background(), path, OpenOptions{})
+}
+
+// OpenWith is Open with options. The context ends the search for debug files.
+func OpenWith(ctx context.Context, path string, opt OpenOptions) (*Image, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	im, err := newImage(path, f)
+	im, err := newImage(ctx, path, f, opt)
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -56,10 +75,10 @@ func Open(path string) (*Image, error) {
 // OpenBytes opens an image that is already in memory; path names it in
 // messages. data must not change afterwards.
 func OpenBytes(path string, data []byte) (*Image, error) {
-	return newImage(path, &file{data: data})
+	return newImage(context.Background(), path, &file{data: data}, OpenOptions{})
 }
 
-func newImage(path string, f *file) (*Image, error) {
+func newImage(ctx context.Context, path string, f *file, opt OpenOptions) (*Image, error) {
 	im := &Image{Path: path, file: f}
 	if err := im.parseELF(); err != nil {
 		return nil, err
@@ -70,7 +89,15 @@ func newImage(path string, f *file) (*Image, error) {
 		}
 	}
 	slices.SortStableFunc(im.alloc, func(a, b *Section) int { return cmp.Compare(a.Addr, b.Addr) })
+	if opt.Debug != nil {
+		if err := im.findSeparate(ctx, opt.Debug); err != nil {
+			return nil, err
+		}
+	}
 	if !im.HasDWARF() && !im.hasSymbols() {
+		if im.apart.missing != nil {
+			return nil, fmt.Errorf("%s: %w; %w", path, ErrStripped, im.apart.missing)
+		}
 		return nil, fmt.Errorf("%s: %w", path, ErrStripped)
 	}
 	return im, nil
@@ -78,10 +105,22 @@ func newImage(path string, f *file) (*Image, error) {
 
 // Close closes the file. What was not read of it before cannot be read
 // afterwards.
-func (im *Image) Close() error { return im.file.close() }
+func (im *Image) Close() error {
+	err := im.file.close()
+	for _, other := range []*Image{im.apart.file, im.apart.alt} {
+		if other != nil {
+			err = errors.Join(err, other.Close())
+		}
+	}
+	return err
+}
 
 // Arch is the architecture of the image.
 func (im *Image) Arch() *arch.Arch { return im.arch }
+
+// BigEndian reports whether numbers in the image are big-endian. Such an image
+// can be symbolized and not debugged.
+func (im *Image) BigEndian() bool { return im.bigEndian }
 
 // Entry is the link-time address of the entry point.
 func (im *Image) Entry() uint64 { return im.entry }

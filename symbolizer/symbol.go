@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 	"github.com/ukdbg/ukdbg/target/arch"
 )
 
@@ -66,13 +65,13 @@ func (im *Image) symbolSection() *Section {
 }
 
 func (im *Image) hasSymbols() bool {
-	s := im.symbolSection()
+	s := im.symbolSide().symbolSection()
 	return s != nil && s.raw.length() > symSize
 }
 
 // symbols reads the symbol table, once.
 func (im *Image) symbols() *symbolTable {
-	im.symbolOnce.Do(func() { im.readSymbols(&im.symtab) })
+	im.symbolOnce.Do(func() { im.symbolSide().readSymbols(&im.symtab) })
 	return &im.symtab
 }
 
@@ -85,7 +84,7 @@ func (im *Image) readSymbols(t *symbolTable) {
 	raw := sec.raw.bytes()
 	t.syms = make([]symEntry, 0, len(raw)/symSize)
 	for off := symSize; off+symSize <= len(raw); off += symSize {
-		r := dwbuf.New(raw, uint64(off))
+		r := im.numbers(raw, uint64(off))
 		e := symEntry{name: r.U32(), info: r.U8()}
 		r.Skip(1)
 		shndx := elf.SectionIndex(r.U16())

@@ -18,14 +18,19 @@ const (
 	Serial Scheme = "serial" // serial:DEV?baud=N, a GDB stub on a serial line
 	Exec   Scheme = "exec"   // exec:COMMAND, a GDB stub on a command's stdin and stdout
 	Core   Scheme = "core"   // core:FILE, a memory dump
-	QMP    Scheme = "qmp"    // qmp:PATH, a running VM observed by its monitor
-	PID    Scheme = "pid"    // pid:N, a running VM observed in its process
+	QMP    Scheme = "qmp"    // qmp:PATH, a monitor's socket: a running VM, observed without a stop
+	PID    Scheme = "pid"    // pid:N, a VMM's process on this host
+
+	Kraft       Scheme = "kraft"   // kraft:NAME, a guest that kraft started
+	Libvirt     Scheme = "libvirt" // libvirt:DOMAIN
+	Firecracker Scheme = "fc"      // fc:ID, a Firecracker microVM
 )
 
 // Spec is a parsed target address.
 type Spec struct {
 	Scheme Scheme
-	// Addr is host:port, a path, a device, a command line or a process number.
+	// Addr is host:port, a path, a device, a command line, a process's number or
+	// a guest's name.
 	Addr string
 	// Baud is the line speed of a serial target in bits per second, 0 to leave
 	// the device as it is set.
@@ -40,7 +45,8 @@ func (s Spec) String() string {
 }
 
 // grammar is what an error about a target address shows.
-const grammar = "want tcp:HOST:PORT, :PORT, unix:PATH, serial:DEV?baud=N, exec:COMMAND, qmp:PATH, pid:N, core:FILE or a dump's file name"
+const grammar = "want tcp:HOST:PORT, :PORT, unix:PATH, serial:DEV?baud=N, exec:COMMAND, qmp:PATH, pid:N, kraft:NAME, " +
+	"libvirt:DOMAIN, fc:ID, core:FILE or a dump's file name"
 
 // ParseSpec reads a target address. A name without a scheme is a dump if it is
 // a file, and host:port if it looks like one.
@@ -53,18 +59,19 @@ func ParseSpec(text string) (Spec, error) {
 		switch Scheme(scheme) {
 		case TCP:
 			return parseTCP(rest, bad)
-		case Unix, Exec, Core, QMP:
+		case Unix, Exec, Core, QMP, Kraft, Libvirt, Firecracker:
 			if rest == "" {
 				return bad("nothing after " + scheme + ":")
 			}
 			return Spec{Scheme: Scheme(scheme), Addr: rest}, nil
-		case PID:
-			if n, err := strconv.ParseUint(rest, 10, 31); err != nil || n == 0 {
-				return bad("not the number of a process")
-			}
-			return Spec{Scheme: PID, Addr: rest}, nil
 		case Serial:
 			return parseSerial(rest, bad)
+		case PID:
+			n, err := strconv.ParseUint(rest, 10, 31)
+			if err != nil || n == 0 {
+				return bad("not the number of a process")
+			}
+			return Spec{Scheme: PID, Addr: strconv.FormatUint(n, 10)}, nil
 		case "":
 			return parseTCP(text, bad)
 		}
@@ -79,6 +86,12 @@ func ParseSpec(text string) (Spec, error) {
 		return bad("no such scheme or file")
 	}
 	return bad("no such file")
+}
+
+// Named reports whether the address is a guest's name, to be looked up on this
+// host before it can be reached.
+func (s Spec) Named() bool {
+	return s.Scheme == Kraft || s.Scheme == Libvirt || s.Scheme == Firecracker
 }
 
 func parseTCP(addr string, bad func(string) (Spec, error)) (Spec, error) {

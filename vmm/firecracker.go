@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// Firecracker's defaults.
-const (
-	fcDefaultSocket = "/run/firecracker.socket"
-	fcDefaultID     = "anonymous-instance"
-)
+// DefaultID is the name of a Firecracker that was given none.
+const DefaultID = "anonymous-instance"
+
+const fcDefaultSocket = "/run/firecracker.socket"
 
 // maxConfig bounds a --config-file.
 const maxConfig = 1 << 20
@@ -19,7 +18,7 @@ const maxConfig = 1 << 20
 // parseFirecracker fills p from p.Args: --name value or --name=value, up to a
 // "--".
 func parseFirecracker(p *Process) {
-	p.Accel, p.Name = "kvm", fcDefaultID
+	p.Accel, p.Name = "kvm", DefaultID
 	api := true
 	for i := 1; i < len(p.Args); i++ {
 		arg := p.Args[i]

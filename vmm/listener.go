@@ -28,7 +28,8 @@ func ByListener(ctx context.Context, addr string) ([]Process, error) {
 }
 
 // ClientsOf returns the processes that hold a connection to the unix socket at
-// path, VMMs or not.
+// path, VMMs or not. Nobody there is ErrNobody; none and no error means that
+// there is one this user may not see.
 func ClientsOf(ctx context.Context, path string) ([]Process, error) {
 	return Host.ClientsOf(ctx, path)
 }
@@ -57,22 +58,20 @@ func (r Proc) ByListener(ctx context.Context, addr string) ([]Process, error) {
 
 // ClientsOf returns the processes connected to a unix socket.
 func (r Proc) ClientsOf(ctx context.Context, path string) ([]Process, error) {
-	table, err := r.unixSockets()
-	if err != nil {
-		return nil, err
-	}
 	is := boundTo(path)
 	peers := map[uint32]bool{}
-	for _, s := range table {
+	// /proc/net/unix does not tell who is connected to whom.
+	if err := sockdiag.Unix(func(s sockdiag.UnixSocket) {
 		if s.State == sockdiag.Established && s.Peer != 0 && is(s) {
 			peers[s.Peer] = true
 		}
+	}); err != nil {
+		return nil, fmt.Errorf("who is connected to %s: %w", path, err)
 	}
-	out, err := r.holding(ctx, peers)
-	if len(out) == 0 && err == nil {
-		err = fmt.Errorf("who is connected to %s: %w", path, ErrNobody)
+	if len(peers) == 0 {
+		return nil, fmt.Errorf("who is connected to %s: %w", path, ErrNobody)
 	}
-	return out, err
+	return r.holding(ctx, peers)
 }
 
 // names reports whether p's command line has it listen at addr.
@@ -161,6 +160,31 @@ func (r Proc) holding(ctx context.Context, inodes map[uint32]bool) ([]Process, e
 		}
 	})
 	return out, err
+}
+
+// findPort adds the stub whose port was the kernel's choice: the only TCP port
+// the process listens on that its command line does not name.
+func (r Proc) findPort(p *Process) {
+	mine := map[uint32]bool{}
+	for inode := range r.sockets(p.PID) {
+		mine[inode] = true
+	}
+	table, err := r.tcpListeners()
+	if err != nil {
+		return
+	}
+	line := strings.Join(p.Args, " ")
+	var found []netip.AddrPort
+	for _, s := range table {
+		if mine[s.Inode] && !strings.Contains(line, strconv.Itoa(int(s.Local.Port()))) {
+			found = append(found, s.Local)
+		}
+	}
+	if len(found) == 1 {
+		p.GDB = append(p.GDB, "tcp:"+hostPort(found[0].Addr().String(), strconv.Itoa(int(found[0].Port()))))
+	} else {
+		p.Unseen = append(p.Unseen, "which TCP port its stub got")
+	}
 }
 
 // sockets yields the inodes of a process's sockets, none if it may not be

@@ -115,4 +115,7 @@ func (r Proc) resolve(p *Process) {
 	if p.Kind == Firecracker {
 		r.readConfig(p)
 	}
+	if p.anyPort {
+		r.findPort(p)
+	}
 }

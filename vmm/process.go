@@ -66,6 +66,9 @@ type Process struct {
 	// memory-backend=), "" if QEMU makes its own.
 	RAM string
 
+	// anyPort says that a stub listens on a TCP port of the kernel's choice.
+	anyPort bool
+
 	// Unseen says what this user was not allowed to look at.
 	Unseen []string
 }

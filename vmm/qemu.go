@@ -176,6 +176,8 @@ func (q *qemuArgs) finish() {
 		c.Server = true // QEMU makes every socket of its stub one that listens
 		if t := c.Target(); t != "" {
 			p.GDB = append(p.GDB, t)
+		} else if strings.HasSuffix(c.Addr, ":0") {
+			p.anyPort = true
 		}
 	}
 	for _, text := range q.serials {

@@ -28,6 +28,9 @@ func TestRealQEMU(t *testing.T) {
 		p.UID != uint32(os.Getuid()) || p.StartTime == 0 || len(p.Unseen) != 0 {
 		t.Errorf("%+v", p)
 	}
+	if len(p.GDB) != 1 || p.GDB[0] != vm.GDBAddr() {
+		t.Errorf("stub %q, want %s", p.GDB, vm.GDBAddr())
+	}
 	if u := p.Usable(); len(u) != 2 || u[1].Path != vm.QMPPath {
 		t.Errorf("monitors: %+v", u)
 	}

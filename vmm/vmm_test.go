@@ -12,6 +12,7 @@ import (
 
 func TestQEMUByHand(t *testing.T) {
 	f := newFake(t)
+	f.write("net/tcp", "sl\n")
 	f.process(7, 1000, []string{
 		"/usr/bin/qemu-system-aarch64", "-name", "guest=shop,,eu,debug-threads=on", "--uuid", "3f1c", "-append", "-s -S fault=none",
 		"-kernel", "build/shop", "-initrd", "/img/a b.cpio", "-m", "size=2G,slots=2", "-smp", "4,sockets=1", "-S", "-s",
@@ -30,7 +31,7 @@ func TestQEMUByHand(t *testing.T) {
 		PID: 7, StartTime: 1007, UID: 1000, Comm: "qemu-system-aar", Args: p.Args, Exe: "/usr/bin/qemu-system-aarch64",
 		Kind: QEMU, Arch: "arm64", Name: "shop,eu", UUID: "3f1c",
 		Kernel: "/work/build/shop", Initrd: "/img/a b.cpio", Append: "-s -S fault=none", PIDFile: "/work/p",
-		MemoryMiB: 2048, CPUs: 4, Accel: "kvm", Paused: true, RAM: "ram0",
+		MemoryMiB: 2048, CPUs: 4, Accel: "kvm", Paused: true, RAM: "ram0", anyPort: true, Unseen: []string{"which TCP port its stub got"},
 		Monitors: []Monitor{
 			{Proto: QMP, Path: "/run/q,1", Chardev: Chardev{Backend: "socket", ID: "q", Path: "/run/q,1", Server: true, FD: -1}},
 			{Proto: HMP, Path: "/work/run/h", Chardev: Chardev{Backend: "socket", ID: "late", Path: "/work/run/h", Server: true, FD: -1}},
@@ -101,7 +102,7 @@ func TestFirecracker(t *testing.T) {
 		p.Initrd != jail+"/initrd" || p.Append != "app -- x" || p.CPUs != 2 || p.MemoryMiB != 256 || len(p.Unseen) != 0 {
 		t.Errorf("%+v", p)
 	}
-	if p := f.byPID(4); p.APISocket != "" || p.Name != fcDefaultID || len(p.Unseen) != 1 {
+	if p := f.byPID(4); p.APISocket != "" || p.Name != DefaultID || len(p.Unseen) != 1 {
 		t.Errorf("%+v", p)
 	}
 	if got := inRoot(jail, "/round/x"); !strings.HasPrefix(got, jail+"/") {

@@ -56,7 +56,7 @@ func attach(ctx context.Context, e env, flags *targetFlags, target string, files
 	interrupt.Store(&giveUp)
 	defer forwardInterrupts(func() { (*interrupt.Load())() })()
 
-	s, err := flags.open(ctx, target, func(text []byte) {
+	s, err := flags.open(ctx, e, target, func(text []byte) {
 		// What the guest prints must not drive this terminal.
 		fmt.Fprint(e.out, repl.Printable(string(text)))
 	})

@@ -121,7 +121,7 @@ func crashOf(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session) e
 
 // crashLog explains every fault in a console log.
 func crashLog(ctx context.Context, e env, flags *targetFlags, in io.Reader) error {
-	s, err := flags.openImage()
+	s, err := flags.openImage(ctx, e)
 	if err != nil {
 		return err
 	}

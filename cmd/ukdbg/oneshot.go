@@ -17,7 +17,7 @@ import (
 func once(ctx context.Context, e env, flags *targetFlags, name string, f func(context.Context, *ukdbg.Session) error) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	s, err := flags.open(ctx, name, nil)
+	s, err := flags.open(ctx, e, name, nil)
 	if err != nil {
 		return err
 	}

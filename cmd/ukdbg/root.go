@@ -94,8 +94,9 @@ func newRoot(e env, args []string) *cobra.Command {
 why it died, and leaves it as it found it.
 
 Targets: tcp:HOST:PORT or :PORT, unix:PATH, serial:DEV?baud=N, exec:COMMAND (GDB
-stubs), core:FILE or a file name (memory dumps). -e names the image with debug
-information (NAME.dbg).`,
+stubs), qmp:PATH, pid:N (a running VM, observed without stopping it), kraft:NAME,
+libvirt:DOMAIN, fc:ID (a guest of this host by its name), core:FILE or a file name
+(memory dumps). -e names the image with debug information (NAME.dbg).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -134,12 +135,14 @@ type targetFlags struct {
 	force     bool
 	sourceMap []string
 	json      bool
+	debug     debugFlags
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.image, "elf", "e", "", "the image with debug information (NAME.dbg)")
 	cmd.Flags().BoolVar(&f.force, "force", false, "go on although the image does not match the guest")
 	cmd.Flags().StringArrayVar(&f.sourceMap, "source-map", nil, "FROM=TO: look for sources recorded under FROM in TO")
+	f.debug.add(cmd.Flags())
 }
 
 func (f *targetFlags) addJSON(cmd *cobra.Command) {
@@ -147,7 +150,7 @@ func (f *targetFlags) addJSON(cmd *cobra.Command) {
 }
 
 // options are what the flags say.
-func (f *targetFlags) options() (ukdbg.Options, error) {
+func (f *targetFlags) options(e env) (ukdbg.Options, error) {
 	opt := ukdbg.Options{Image: f.image, Force: f.force}
 	for _, m := range f.sourceMap {
 		from, to, ok := strings.Cut(m, "=")
@@ -156,13 +159,15 @@ func (f *targetFlags) options() (ukdbg.Options, error) {
 		}
 		opt.SourceMap = append(opt.SourceMap, ukdbg.SourceMap{From: from, To: to})
 	}
-	return opt, nil
+	var err error
+	opt.Debug, err = f.debug.finder(e)
+	return opt, err
 }
 
 // open opens the session the flags describe. output gets what the guest prints
 // over the link, nil drops it.
-func (f *targetFlags) open(ctx context.Context, target string, output func([]byte)) (*ukdbg.Session, error) {
-	opt, err := f.options()
+func (f *targetFlags) open(ctx context.Context, e env, target string, output func([]byte)) (*ukdbg.Session, error) {
+	opt, err := f.options(e)
 	if err != nil {
 		return nil, err
 	}
@@ -171,10 +176,10 @@ func (f *targetFlags) open(ctx context.Context, target string, output func([]byt
 }
 
 // openImage makes a session without a guest, for what needs only the image.
-func (f *targetFlags) openImage() (*ukdbg.Session, error) {
-	opt, err := f.options()
+func (f *targetFlags) openImage(ctx context.Context, e env) (*ukdbg.Session, error) {
+	opt, err := f.options(e)
 	if err != nil {
 		return nil, err
 	}
-	return ukdbg.OpenImage(opt)
+	return ukdbg.OpenImage(ctx, opt)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,17 +19,19 @@ import (
 func newSymbolize(e env) *cobra.Command {
 	var image, slide string
 	var asJSON, call bool
+	var debug debugFlags
 	cmd := &cobra.Command{
 		Use:   "symbolize -e NAME.dbg [ADDRESS...]",
 		Short: "Name code addresses: function, inlined calls, file and line",
 		Long: `symbolize names the addresses given as arguments, or each one read from stdin, a
 line each (hexadecimal, with or without 0x). With --json it prints one object a
 line.`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return symbolize(e, image, slide, args, asJSON, call)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return symbolize(cmd.Context(), e, image, &debug, slide, args, asJSON, call)
 		},
 	}
 	cmd.Flags().StringVarP(&image, "elf", "e", "", "the image with debug information (NAME.dbg)")
+	debug.add(cmd.Flags())
 	cmd.Flags().StringVar(&slide, "slide", "0", "run-time minus link-time address")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
 	cmd.Flags().BoolVar(&call, "return-addresses", false, "the addresses are return addresses: name the calls before them")
@@ -50,7 +53,7 @@ type frameLine struct {
 	Inline   bool   `json:"inline,omitempty"`
 }
 
-func symbolize(e env, path, slideText string, args []string, asJSON, call bool) error {
+func symbolize(ctx context.Context, e env, path string, debug *debugFlags, slideText string, args []string, asJSON, call bool) error {
 	if path == "" {
 		return usageError{ukdbg.ErrNoImage}
 	}
@@ -58,11 +61,18 @@ func symbolize(e env, path, slideText string, args []string, asJSON, call bool) 
 	if err != nil {
 		return usageError{fmt.Errorf("--slide: %w", err)}
 	}
-	im, err := symbolizer.Open(path)
+	find, err := debug.finder(e)
+	if err != nil {
+		return err
+	}
+	im, err := symbolizer.OpenWith(ctx, path, symbolizer.OpenOptions{Debug: find})
 	if err != nil {
 		return usageError{err}
 	}
 	defer im.Close()
+	if err := im.MissingDebug(); err != nil {
+		fmt.Fprintf(e.err, "ukdbg: %v\n", err)
+	}
 	out := bufio.NewWriter(e.out)
 	enc := json.NewEncoder(out)
 	bad := 0

@@ -182,8 +182,28 @@ func TestVerbsOnLiveGuest(t *testing.T) {
 			},
 			"perfetto": func(b []byte) bool { return strings.Contains(string(b), "worker-1") },
 			"chrome": func(b []byte) bool {
-				var v struct{ TraceEvents []any }
-				return json.Unmarshal(b, &v) == nil && len(v.TraceEvents) > 10
+				var v struct {
+					TraceEvents []struct {
+						Name, Ph string
+						Args     struct{ Name string }
+					}
+				}
+				if json.Unmarshal(b, &v) != nil {
+					return false
+				}
+				tracks := map[string]int{}
+				for _, e := range v.TraceEvents {
+					if e.Name == "thread_name" && e.Ph == "M" {
+						tracks[e.Args.Name]++
+					}
+				}
+				// Spans and records of no span: one track each thread.
+				for name, n := range tracks {
+					if n != 1 {
+						t.Errorf("%d tracks are named %s", n, name)
+					}
+				}
+				return len(v.TraceEvents) > 100 && tracks["worker-1"] == 1 && tracks["idle"] == 1
 			},
 		} {
 			file := filepath.Join(dir, form)

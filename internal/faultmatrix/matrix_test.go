@@ -109,7 +109,7 @@ func onGuest(t *testing.T, vm *guesttest.VM) (live, machine ukdbg.FaultReport) {
 // inLog reads the console; image is "" for none.
 func inLog(t *testing.T, vm *guesttest.VM, console, image string) ukdbg.FaultReport {
 	t.Helper()
-	s, err := ukdbg.OpenImage(ukdbg.Options{Image: image, SourceMap: sources(t)})
+	s, err := ukdbg.OpenImage(context.Background(), ukdbg.Options{Image: image, SourceMap: sources(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

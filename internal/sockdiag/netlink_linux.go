@@ -22,9 +22,9 @@ func open() (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	// The answer is made by the kernel while it is asked; the limit is for one
-	// that does not.
-	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Usec: 100_000}); err != nil {
+	// The answer is made by the kernel while it is asked, so the limit is only
+	// for one that never comes.
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: 1}); err != nil {
 		syscall.Close(fd)
 		return -1, err
 	}

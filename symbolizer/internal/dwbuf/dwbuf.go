@@ -1,5 +1,5 @@
 // Package dwbuf reads the primitive encodings of DWARF (version 5, sections
-// 7.2.2, 7.4 and 7.6) from untrusted little-endian bytes.
+// 7.2.2, 7.4 and 7.6) from untrusted bytes, little-endian unless told otherwise.
 //
 // A Reader fails once and stays failed: reads past the end give zeros and set
 // Failed, so a decoder may read a whole record and check once. It never panics
@@ -13,6 +13,7 @@ type Reader struct {
 	data []byte
 	off  int
 	bad  bool
+	big  bool // numbers are big-endian
 }
 
 // New reads data from offset off. An offset outside data gives a failed Reader.
@@ -21,6 +22,13 @@ func New(data []byte, off uint64) Reader {
 		return Reader{bad: true}
 	}
 	return Reader{data: data, off: int(off)}
+}
+
+// NewOrder is New for numbers that are big-endian if bigEndian is set.
+func NewOrder(data []byte, off uint64, bigEndian bool) Reader {
+	r := New(data, off)
+	r.big = bigEndian
+	return r
 }
 
 // Failed reports whether a read went past the end or a number did not fit.
@@ -87,6 +95,9 @@ func (r *Reader) U8() uint8 {
 // U16 reads two bytes.
 func (r *Reader) U16() uint16 {
 	if b := r.Bytes(2); b != nil {
+		if r.big {
+			return binary.BigEndian.Uint16(b)
+		}
 		return binary.LittleEndian.Uint16(b)
 	}
 	return 0
@@ -95,6 +106,9 @@ func (r *Reader) U16() uint16 {
 // U24 reads three bytes.
 func (r *Reader) U24() uint32 {
 	if b := r.Bytes(3); b != nil {
+		if r.big {
+			return uint32(b[2]) | uint32(b[1])<<8 | uint32(b[0])<<16
+		}
 		return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
 	}
 	return 0
@@ -103,6 +117,9 @@ func (r *Reader) U24() uint32 {
 // U32 reads four bytes.
 func (r *Reader) U32() uint32 {
 	if b := r.Bytes(4); b != nil {
+		if r.big {
+			return binary.BigEndian.Uint32(b)
+		}
 		return binary.LittleEndian.Uint32(b)
 	}
 	return 0
@@ -111,6 +128,9 @@ func (r *Reader) U32() uint32 {
 // U64 reads eight bytes.
 func (r *Reader) U64() uint64 {
 	if b := r.Bytes(8); b != nil {
+		if r.big {
+			return binary.BigEndian.Uint64(b)
+		}
 		return binary.LittleEndian.Uint64(b)
 	}
 	return 0
