@@ -12,8 +12,12 @@ import (
 	"syscall"
 )
 
-// capSysPtrace is the number of CAP_SYS_PTRACE, capabilities(7).
-const capSysPtrace = 19
+// Numbers of capabilities(7).
+const (
+	capDACOverride   = 1
+	capDACReadSearch = 2
+	capSysPtrace     = 19
+)
 
 // Access says whether this user may read a process's memory.
 type Access struct {
@@ -54,6 +58,7 @@ func (r Proc) Access(p *Process) Access {
 type rights struct {
 	euid, egid int
 	capable    bool // CAP_SYS_PTRACE is effective
+	readsAll   bool // so is CAP_DAC_READ_SEARCH or CAP_DAC_OVERRIDE
 	yama       int  // kernel.yama.ptrace_scope, 0 without Yama
 
 	uid, gid     int  // the other's, -1 if its three ids differ
@@ -67,6 +72,7 @@ func (r Proc) rights(p *Process) rights {
 	other, _ := r.read(p.PID, "status", maxStatus)
 	ours, theirs := capability(self, "CapEff:"), capability(other, "CapPrm:")
 	x.capable = ours&(1<<capSysPtrace) != 0
+	x.readsAll = ours&(1<<capDACReadSearch|1<<capDACOverride) != 0
 	x.capabilities = theirs&^capability(self, "CapPrm:") != 0
 	x.uid, x.gid = oneID(other, "Uid:"), oneID(other, "Gid:")
 	var st syscall.Stat_t
@@ -82,10 +88,13 @@ func (r Proc) rights(p *Process) rights {
 // explain follows the order of the kernel's checks: Yama's refusal of everyone,
 // the user, whether the process may be dumped, its capabilities, Yama again.
 func (x rights) explain() (why, fix string) {
-	capable := "give ukdbg the capability: sudo setcap cap_sys_ptrace+ep UKDBG (in a container --cap-add SYS_PTRACE), or run it as root"
+	const capable = "give ukdbg the capability: sudo setcap cap_sys_ptrace,cap_dac_read_search+ep UKDBG"
 	switch {
 	case x.yama >= 3:
 		return "kernel.yama.ptrace_scope is 3, which refuses everyone", "boot with kernel.yama.ptrace_scope below 3: it cannot be lowered while the host runs"
+	case x.capable && !x.readsAll && (x.uid != x.euid || !x.owned):
+		return "CAP_SYS_PTRACE alone does not open another user's files in /proc",
+			"add the capability CAP_DAC_READ_SEARCH: sudo setcap cap_sys_ptrace,cap_dac_read_search+ep UKDBG"
 	case x.capable:
 		return "refused although CAP_SYS_PTRACE is there: another user namespace, or a security module",
 			"run ukdbg in the user namespace that started the VMM, outside its security profile"

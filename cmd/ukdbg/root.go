@@ -78,7 +78,7 @@ type command struct {
 // verbs are all there are, in no order.
 func verbs() []command {
 	return []command{
-		{"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
+		{"ls", newLs}, {"doctor", newDoctor}, {"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
 		{"crash", newCrash}, {"profile", newProfile}, {"symbolize", newSymbolize},
 		{"demo", newDemo}, {"version", newVersion},
 	}
