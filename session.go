@@ -41,8 +41,9 @@ type machine interface {
 // Session is a guest with its image and its kernel. It is used from one
 // goroutine.
 type Session struct {
-	opt  Options
-	spec target.Spec
+	opt Options
+	// asked is the target's address as it was given, spec the way there.
+	asked, spec target.Spec
 
 	machine *processors // the target; registers are remembered for an epoch
 	live    live        // nil for a dump, and while observing
@@ -96,7 +97,11 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, mark(err, ErrUsage)
 	}
-	s := &Session{opt: opt, spec: spec, epoch: 1, stacks: map[uint64]stack{}}
+	asked := spec
+	if spec, err = reachable(ctx, spec); err != nil {
+		return nil, err
+	}
+	s := &Session{opt: opt, asked: asked, spec: spec, epoch: 1, stacks: map[uint64]stack{}}
 	if opt.Image != "" {
 		// Before the guest is stopped: a wrong file must cost it nothing.
 		if s.image, err = openImage(ctx, opt); err != nil {
@@ -281,8 +286,8 @@ func (s *Session) Memory() target.Memory { return s.mem }
 // StopCPU is the processor whose stop was last reported.
 func (s *Session) StopCPU() target.CPU { return s.stopCPU }
 
-// Spec is the target address.
-func (s *Session) Spec() target.Spec { return s.spec }
+// Spec is the target address, as it was given.
+func (s *Session) Spec() target.Spec { return s.asked }
 
 // Monitor runs a command of the VMM's or probe's own.
 func (s *Session) Monitor(ctx context.Context, command string) (string, error) {

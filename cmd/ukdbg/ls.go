@@ -133,8 +133,12 @@ func (g *listed) remarks() []string {
 	return out
 }
 
+// vmmText is the program, and its process unless the target names that.
 func vmmText(g *hosts.Guest) string {
 	name := map[vmm.Kind]string{vmm.QEMU: "QEMU", vmm.Firecracker: "Firecracker"}[g.Kind]
+	if strings.HasPrefix(g.Target, "pid:") {
+		return name
+	}
 	return fmt.Sprintf("%s %d", name, g.PID)
 }
 
