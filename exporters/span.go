@@ -18,6 +18,8 @@ type Span struct {
 	Start, End int64
 
 	Thread Thread
+	// CPU is where it began.
+	CPU CPU
 
 	// Err says that the operation failed. ErrType is a short class of low
 	// cardinality ("EIO"), ErrText the message; both may be "".
@@ -32,6 +34,9 @@ type Span struct {
 	Attrs []Attr
 	// Events happened during the span.
 	Events []Event
+	// Flows connect this with the spans and events that have the same numbers,
+	// cause before effect: a wake-up and what ran then.
+	Flows []uint64
 }
 
 // Event is something that happened at one moment.
@@ -39,9 +44,29 @@ type Event struct {
 	Name string
 	// Time is in nanoseconds on the same clock as Span.Start.
 	Time int64
-	// Thread is not needed for the events of a span.
+	// Thread and CPU are not needed for the events of a span.
 	Thread Thread
+	CPU    CPU
 	Attrs  []Attr
+	// Flows are as those of a Span.
+	Flows []uint64
+}
+
+// CPU is a processor of the guest.
+type CPU struct {
+	// ID counts from 0.
+	ID int
+	// Known says that the processor is known at all.
+	Known bool
+}
+
+// Counter is the value of something from a moment on.
+type Counter struct {
+	// Name is what is counted, Unit in what ("bytes"; "" for things).
+	Name, Unit string
+	// Time is in nanoseconds on the same clock as Span.Start.
+	Time  int64
+	Value int64
 }
 
 // Thread names a thread of the guest.

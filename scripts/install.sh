@@ -9,12 +9,14 @@ declare -A packages=(
 	[gdb]="gdb-multiarch"
 	[cross]="gcc libc6-dev gcc-aarch64-linux-gnu binutils binutils-aarch64-linux-gnu"
 	[clang]="clang-16 lld-16 llvm-16"
+	[readers]="babeltrace2 chromium nodejs npm"
 )
 declare -A programs=(
 	[qemu]="qemu-system-x86_64 qemu-system-aarch64"
 	[gdb]="gdb-multiarch"
 	[cross]="gcc aarch64-linux-gnu-gcc addr2line"
 	[clang]="clang-16 ld.lld-16 llvm-symbolizer-16"
+	[readers]="babeltrace2 chromium node npm"
 )
 
 missing=()
