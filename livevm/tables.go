@@ -113,7 +113,8 @@ func (m *Machine) search(ctx context.Context, access guestram.Options) error {
 // shape is what the machine's physical memory looks like: hw/i386/pc_piix.c,
 // pc_q35.c and hw/arm/virt.c of QEMU, src/vmm/src/arch of Firecracker.
 func (m *Machine) shape() guestram.SearchOptions {
-	o := guestram.SearchOptions{Relocatable: m.img.Relocatable}
+	// An arm64 Image may be loaded elsewhere whatever its ELF file says.
+	o := guestram.SearchOptions{Relocatable: m.img.Relocatable || m.img.Arch == arch.ARM64}
 	fc := m.info.Kind == "firecracker"
 	switch {
 	case m.img.Arch == arch.ARM64 && fc:
