@@ -6,16 +6,18 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
-// file is the bytes of an image file, read from disk piece by piece when they
-// are wanted: most sections of an image never are.
+// file is the bytes of an image file. They are mapped: most sections of an image
+// are never looked at, and of the others only pieces.
 type file struct {
-	data []byte   // as long as the file; what fill read is in place
-	f    *os.File // nil if data is complete
-	size int64
-	time time.Time
+	data   []byte   // as long as the file; what fill read is in place
+	mapped bool     // data is a mapping, so all of it is in place
+	f      *os.File // nil if data is complete
+	size   int64
+	time   time.Time
 	// inflated counts the bytes its compressed sections claim.
 	inflated atomic.Uint64
 }
@@ -37,20 +39,31 @@ func openFile(path string) (*file, error) {
 		f.Close() // the error at hand says more
 		return nil, err
 	}
-	// Fresh memory costs nothing until it is filled.
-	return &file{data: make([]byte, st.Size()), f: f, size: st.Size(), time: st.ModTime()}, nil
+	out := &file{f: f, size: st.Size(), time: st.ModTime()}
+	if st.Size() > 0 {
+		out.data, err = syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+		out.mapped = err == nil
+	}
+	if !out.mapped {
+		// Some file systems map nothing. Fresh memory costs nothing until it is
+		// filled.
+		out.data = make([]byte, st.Size())
+	}
+	return out, nil
 }
 
-// fill reads n bytes at off, cut at the end of the file. A file that changed
+// fill makes n bytes at off readable, cut at the end of the file. A file that changed
 // since it was opened is not read on: its parts would not fit together.
 func (f *file) fill(off, n uint64) error {
 	end := uint64(len(f.data))
 	if f.f == nil || off >= end || n == 0 {
 		return nil
 	}
-	p := f.data[off:min(end, off+min(n, end))]
-	if _, err := f.f.ReadAt(p, int64(off)); err != nil && err != io.EOF {
-		return err
+	if !f.mapped {
+		p := f.data[off:min(end, off+min(n, end))]
+		if _, err := f.f.ReadAt(p, int64(off)); err != nil && err != io.EOF {
+			return err
+		}
 	}
 	st, err := f.f.Stat()
 	if err != nil {
@@ -65,6 +78,10 @@ func (f *file) fill(off, n uint64) error {
 func (f *file) close() error {
 	if f.f == nil {
 		return nil
+	}
+	if f.mapped {
+		_ = syscall.Munmap(f.data) // fails only for what is no mapping
+		f.data, f.mapped = nil, false
 	}
 	return f.f.Close()
 }
@@ -85,7 +102,7 @@ func (l *lazy) bytes() []byte {
 		return nil
 	}
 	l.once.Do(func() { l.err = l.file.fill(l.off, l.size) })
-	if l.err != nil {
+	if l.err != nil || l.off+l.size > uint64(len(l.file.data)) { // closed
 		return nil
 	}
 	return l.file.data[l.off : l.off+l.size : l.off+l.size]

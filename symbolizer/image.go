@@ -103,8 +103,8 @@ func newImage(ctx context.Context, path string, f *file, opt OpenOptions) (*Imag
 	return im, nil
 }
 
-// Close closes the file. What was not read of it before cannot be read
-// afterwards.
+// Close closes the file. Bytes got from the image, which are the file's own, must
+// not be used afterwards; names and the like are copies.
 func (im *Image) Close() error {
 	err := im.file.close()
 	for _, other := range []*Image{im.apart.file, im.apart.alt} {
