@@ -25,6 +25,9 @@ type Options struct {
 	SourceMap []SourceMap
 	// Output gets what the guest or the stub prints over the link, nil to drop it.
 	Output func(text []byte)
+	// CacheDir is a folder to keep on disk what was made of the image at some cost,
+	// for the next process; "" keeps nothing.
+	CacheDir string
 	// Timeout bounds the connection, 0 for 5 s.
 	Timeout time.Duration
 }

@@ -107,6 +107,7 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 		if s.image, err = openImage(ctx, opt); err != nil {
 			return nil, err
 		}
+		s.image.UseCache(opt.CacheDir)
 	}
 	// The stub is waited for most of the time: read the image meanwhile.
 	read := make(chan struct{})
@@ -258,6 +259,9 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		errs = append(errs, s.observer.Close())
 	} else if c, ok := s.machine.machine.(interface{ Close() error }); ok && s.live == nil {
 		errs = append(errs, c.Close())
+	}
+	if s.image != nil {
+		_ = s.image.SaveCache() // the next attach is slower without it, no more
 	}
 	return bye, errors.Join(errs...)
 }

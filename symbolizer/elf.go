@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
@@ -214,6 +215,7 @@ func (im *Image) parseSections(off, num, size uint64, shstrndx uint32) error {
 	if err := im.file.fill(off, num*size); err != nil {
 		return err
 	}
+	im.headers = slices.Concat(im.file.data[:ehdrSize], im.file.data[off:off+num*size])
 	im.sections = make([]Section, num)
 	names := make([]uint32, num)
 	for i := range num {

@@ -42,6 +42,8 @@ type Image struct {
 	cfi        cfiData
 	tails      tailCalls
 	apart      separate
+	cache      imageCache
+	headers    []byte // the ELF header and the section headers
 }
 
 // OpenOptions say how an image is opened.
@@ -104,8 +106,10 @@ func newImage(ctx context.Context, path string, f *file, opt OpenOptions) (*Imag
 }
 
 // Close closes the file. Bytes got from the image, which are the file's own, must
-// not be used afterwards; names and the like are copies.
+// not be used afterwards; names and the like are copies. What a cache is to keep is
+// written first (UseCache).
 func (im *Image) Close() error {
+	im.cache.close()
 	err := im.file.close()
 	for _, other := range []*Image{im.apart.file, im.apart.alt} {
 		if other != nil {

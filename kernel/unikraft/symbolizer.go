@@ -100,6 +100,9 @@ func (e *elfImage) findWaits() []WaitObject {
 	if e.types == nil {
 		return nil
 	}
+	if all, ok := decodeWaits(e.img.Cached(keptWaits)); ok {
+		return all
+	}
 	vars, err := e.types.Globals()
 	if err != nil {
 		return nil
@@ -110,6 +113,7 @@ func (e *elfImage) findWaits() []WaitObject {
 			f.look(v.Name, v.Type, v.Addr, 0)
 		}
 	}
+	e.img.Keep(keptWaits, func() []byte { return encodeWaits(f.out) })
 	return f.out
 }
 

@@ -123,15 +123,11 @@ func (ts *Types) Globals() ([]Variable, error) {
 		return nil, err
 	}
 	var out []Variable
-	for t := range ix.tops {
-		for i := range ix.tops[t].entries {
-			if n := &ix.tops[t].entries[i]; n.class == classVar && !n.decl {
-				if v, isDef := ts.variable(n); isDef {
-					out = append(out, v)
-				}
-			}
+	ix.variables(func(n *named) {
+		if v, isDef := ts.variable(n); isDef {
+			out = append(out, v)
 		}
-	}
+	})
 	return out, nil
 }
 

@@ -33,27 +33,61 @@ type named struct {
 
 func (n *named) name() string { return string(n.raw) }
 
-// index finds entries at file scope by name. Of each name there is a hash, and
-// looking one up goes through all hashes: some ten microseconds for a unikernel,
-// where a map of the names would take milliseconds to make, on each attach.
-type index struct {
-	tops []top // in the order of the image
-	// enumTypes lists the enums, whose constants are indexed when first asked
-	// for.
-	enumTypes []uint64
+// index finds entries at file scope by name.
+type index interface {
+	// each calls f for every entry of a name, in the order of the image, until
+	// it returns false.
+	each(name string, f func(n *named) bool)
+	// variables calls f for every definition of a variable, in the order of the
+	// image.
+	variables(f func(n *named))
+	// enumTypes lists the enums.
+	enumTypes() []uint64
+}
+
+// scanned is the index made by reading the top level of every unit. Of each name
+// there is a hash, and looking one up goes through all hashes: some ten
+// microseconds for a unikernel, where a map of the names would take milliseconds
+// to make.
+type scanned struct {
+	tops  []top // in the order of the image
+	enums []uint64
+}
+
+func (ix *scanned) enumTypes() []uint64 { return ix.enums }
+
+func (ix *scanned) variables(f func(n *named)) {
+	for t := range ix.tops {
+		for i := range ix.tops[t].entries {
+			if n := &ix.tops[t].entries[i]; n.class == classVar && !n.decl {
+				f(n)
+			}
+		}
+	}
 }
 
 // maxEntries bounds the index of a hostile image.
 const maxEntries = 1 << 26
 
-func (ts *Types) index() (*index, error) {
-	ts.indexOnce.Do(func() { ts.ix, ts.indexErr = ts.scan() })
+func (ts *Types) index() (index, error) {
+	ts.indexOnce.Do(func() {
+		if ts.ix = ts.keptIndex(); ts.ix != nil {
+			return
+		}
+		ix, err := ts.scan()
+		if err != nil {
+			ts.indexErr = err
+			return
+		}
+		ts.ix = ix
+		ts.keepIndex(ix)
+	})
 	return ts.ix, ts.indexErr
 }
 
 // scan reads the top level of every unit, on all processors. A malformed unit
 // ends at the fault; only if no unit could be read it is an error.
-func (ts *Types) scan() (*index, error) {
+func (ts *Types) scan() (*scanned, error) {
 	units, _ := ts.d.Units()
 	tops := make([]top, len(units))
 	var next atomic.Int32
@@ -75,12 +109,12 @@ func (ts *Types) scan() (*index, error) {
 		})
 	}
 	wg.Wait()
-	ix := &index{tops: tops}
+	ix := &scanned{tops: tops}
 	var firstErr error
 	total := 0
 	for i := range tops {
 		total += len(tops[i].entries)
-		ix.enumTypes = append(ix.enumTypes, tops[i].enumTypes...)
+		ix.enums = append(ix.enums, tops[i].enumTypes...)
 		if tops[i].err != nil && firstErr == nil {
 			firstErr = fmt.Errorf("unit %#x: %w", units[i].Offset, tops[i].err)
 		}
@@ -156,9 +190,7 @@ func hashOf[T string | []byte](name T) uint32 {
 	return h
 }
 
-// each calls f for every entry of a name, in the order of the image, until it
-// returns false.
-func (ix *index) each(name string, f func(n *named) bool) {
+func (ix *scanned) each(name string, f func(n *named) bool) {
 	want := hashOf(name)
 	for t := range ix.tops {
 		top := &ix.tops[t]
@@ -208,7 +240,7 @@ func (ts *Types) EnumConstant(name string) (*Type, int64, bool) {
 	}
 	ts.enumOnce.Do(func() {
 		ts.enums = make(map[string]enumRef)
-		for _, off := range ix.enumTypes {
+		for _, off := range ix.enumTypes() {
 			for _, v := range ts.at(off).Enumerators() {
 				if _, have := ts.enums[v.Name]; !have {
 					ts.enums[v.Name] = enumRef{off, v.Value}

@@ -56,7 +56,7 @@ func (ts *Types) Lookup(name string) (*Type, error) {
 	return t, nil
 }
 
-func (ts *Types) byClass(ix *index, name string, c class) *Type {
+func (ts *Types) byClass(ix index, name string, c class) *Type {
 	var found *Type
 	ix.each(name, func(n *named) bool {
 		if n.class != c {
@@ -71,7 +71,7 @@ func (ts *Types) byClass(ix *index, name string, c class) *Type {
 }
 
 // whyNoType helps with the commonest slip: struct forgotten.
-func (ts *Types) whyNoType(ix *index, words []string) string {
+func (ts *Types) whyNoType(ix index, words []string) string {
 	if len(words) != 1 {
 		return ""
 	}

@@ -3,7 +3,6 @@ package ctype
 import (
 	"debug/dwarf"
 	"fmt"
-	"sort"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 )
@@ -27,40 +26,11 @@ type Scope struct {
 	outer *dies.Entry
 }
 
-// unitRange is a part of the code that a unit covers.
-type unitRange struct {
-	dies.Range
-	unit *dies.Unit
-}
-
-// unitRanges lists the code of all units by address, once.
-func (ts *Types) unitRanges() []unitRange {
-	ts.rangesOnce.Do(func() {
-		units, _ := ts.d.Units()
-		for _, u := range units {
-			if u.Info().Tag != dwarf.TagCompileUnit {
-				continue
-			}
-			for _, r := range u.Ranges() {
-				// Functions a linker dropped start at 0.
-				if r.Start != 0 {
-					ts.ranges = append(ts.ranges, unitRange{r, u})
-				}
-			}
-		}
-		sort.SliceStable(ts.ranges, func(i, j int) bool { return ts.ranges[i].Start < ts.ranges[j].Start })
-	})
-	return ts.ranges
-}
-
 // unitFor finds the unit whose code holds a link-time address.
 func (ts *Types) unitFor(pc uint64) *dies.Unit {
-	all := ts.unitRanges()
-	i := sort.Search(len(all), func(i int) bool { return all[i].Start > pc })
-	// Units rarely overlap; look a few back for one that does.
-	for k := i - 1; k >= 0 && k >= i-8; k-- {
-		if pc < all[k].End {
-			return all[k].unit
+	for u := range ts.d.UnitsFor(pc) {
+		if u.Info().Tag == dwarf.TagCompileUnit {
+			return u
 		}
 	}
 	return nil

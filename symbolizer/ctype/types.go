@@ -23,16 +23,15 @@ var ErrNoDebugInfo = errors.New("no DWARF debugging information (.debug_info is 
 // goroutines at once.
 type Types struct {
 	d *dies.Data
+	// disk keeps the index for the next process, nil if nothing does.
+	disk cache
 
 	indexOnce sync.Once
-	ix        *index
+	ix        index
 	indexErr  error
 
 	enumOnce sync.Once
 	enums    map[string]enumRef
-
-	rangesOnce sync.Once
-	ranges     []unitRange
 
 	mu    sync.Mutex
 	cache map[uint64]*Type
@@ -46,6 +45,7 @@ func New(img Image) (*Types, error) {
 		return nil, err
 	}
 	t := &Types{d: d, cache: make(map[uint64]*Type)}
+	t.disk, _ = img.(cache)
 	t.void = &Type{Kind: Void, Name: "void", ts: t, size: 1}
 	return t, nil
 }

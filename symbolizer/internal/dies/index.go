@@ -40,33 +40,26 @@ func (x *addrIndex) sort() {
 	slices.SortStableFunc(x.entries, func(a, b indexEntry) int { return cmp.Compare(a.start, b.start) })
 }
 
-// UnitsFor gives the units that may hold the code at addr, likelier ones
-// first: those .debug_aranges names, then those whose
-// root entry covers addr.
+// UnitsFor gives the units that may hold the code at addr, likelier ones first:
+// those .debug_aranges names, then those it says nothing of whose root entry
+// covers addr.
 func (d *Data) UnitsFor(addr uint64) iter.Seq[*Unit] {
 	return func(yield func(*Unit) bool) { d.unitsFor(addr, yield) }
 }
 
 func (d *Data) unitsFor(addr uint64, yield func(*Unit) bool) {
 	d.indexOnce.Do(func() { d.index = d.readAranges() })
-	tried := [candidates]uint64{}
-	n := 0
 	if !d.index.find(addr, func(off uint64) bool {
 		u, err := d.UnitAt(off)
 		if err != nil {
 			return true
 		}
-		tried[n] = off
-		n++
 		return yield(u)
 	}) {
 		return
 	}
 	d.restOnce.Do(func() { d.rest = d.rootRanges() })
 	d.rest.find(addr, func(off uint64) bool {
-		if slices.Contains(tried[:n], off) {
-			return true
-		}
 		u, err := d.UnitAt(off)
 		return err != nil || yield(u)
 	})
@@ -106,13 +99,17 @@ func (d *Data) readAranges() addrIndex {
 	return x
 }
 
-// rootRanges indexes all units by what their root entries say they cover, or by
-// their functions where a root entry is silent.
+// rootRanges indexes the units that .debug_aranges says nothing of by what their
+// root entries say they cover, or by their functions where a root entry is silent.
 func (d *Data) rootRanges() addrIndex {
 	var x addrIndex
+	listed := map[uint64]bool{}
+	for i := range d.index.entries {
+		listed[d.index.entries[i].unit] = true
+	}
 	units, _ := d.Units()
 	for _, u := range units {
-		if !u.HasCode() {
+		if listed[u.Offset] || !u.HasCode() {
 			continue
 		}
 		ranges := u.Ranges()

@@ -140,7 +140,7 @@ func (c *Cache) Get(name string) []byte {
 	return nil
 }
 
-// Offer gives a value to be kept. It is made when the cache is closed, and
+// Offer gives a value to be kept. It is made when the cache is flushed, and
 // dropped if produce returns nil.
 func (c *Cache) Offer(name string, produce func() []byte) {
 	c.mu.Lock()
@@ -150,14 +150,19 @@ func (c *Cache) Offer(name string, produce func() []byte) {
 	}
 }
 
-// Close writes what was offered, and ends the use of values. An error says that
-// nothing was kept; nothing else depends on it.
-func (c *Cache) Close() error {
+// Flush makes and writes what was offered. An error says that nothing was kept;
+// nothing else depends on it.
+func (c *Cache) Flush() error {
 	c.mu.Lock()
 	offers := c.offers
 	c.offers = nil
 	c.mu.Unlock()
-	err := c.write(offers)
+	return c.write(offers)
+}
+
+// Close is Flush, and ends the use of values.
+func (c *Cache) Close() error {
+	err := c.Flush()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.data != nil {

@@ -1,0 +1,146 @@
+package symbolizer
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"hash/crc32"
+	"sync"
+
+	"github.com/ukdbg/ukdbg/symbolizer/internal/diskcache"
+)
+
+// imageCache is what is kept of the image on disk.
+type imageCache struct {
+	dir  string
+	once sync.Once
+	kept *diskcache.Cache // nil without a cache
+}
+
+// UseCache makes the image keep in the folder dir what was made of it at some
+// cost, for the next process. It must be called before the image is used. Nothing
+// is said of a folder that cannot be read or written: the cache is only empty.
+func (im *Image) UseCache(dir string) { im.cache.dir = dir }
+
+func (im *Image) kept() *diskcache.Cache {
+	c := &im.cache
+	c.once.Do(func() {
+		if c.dir == "" {
+			return
+		}
+		if key, ok := im.contentKey(); ok {
+			c.kept = diskcache.Dir{Path: c.dir}.Open(key)
+		}
+	})
+	return c.kept
+}
+
+// Cached returns what another process kept of this image under a name, which
+// carries the version of its form; nil if there is nothing. It is mapped: it
+// must not be changed, nor used after Close. It belongs to this content, but is
+// as untrusted as the image.
+func (im *Image) Cached(name string) []byte {
+	if c := im.kept(); c != nil {
+		return c.Get(name)
+	}
+	return nil
+}
+
+// Keep offers something to be found by Cached later. It is made when the cache
+// is saved; produce may return nil.
+func (im *Image) Keep(name string, produce func() []byte) {
+	if c := im.kept(); c != nil {
+		c.Offer(name, produce)
+	}
+}
+
+// SaveCache makes and writes what Keep was offered, when there is time for it; at
+// the latest Close does. An error says why nothing was kept, which does no harm.
+func (im *Image) SaveCache() error {
+	if c := im.cache.kept; c != nil {
+		return c.Flush()
+	}
+	return nil
+}
+
+func (c *imageCache) close() {
+	if c.kept != nil {
+		_ = c.kept.Close() // a cache may fail
+	}
+}
+
+// keySections are the sections that kept values are made of, by their names
+// without .debug_.
+var keySections = [...]string{"info", "types", "abbrev", "str", "line_str", "str_offsets", "addr", "ranges", "rnglists", "aranges"}
+
+// Sizes of what goes into a key: the content is summed up in chunks; beyond
+// wholeKey bytes of it a build id is needed, and one chunk of keySample taken.
+const (
+	keyChunk  = 64 << 10
+	wholeKey  = 128 << 20
+	keySample = 32
+)
+
+// contentKey names the content kept values are made of: the SHA-256 of the build
+// id, the length of the file, its ELF header and section headers, and the CRC-32 of each
+// 64 KiB of the symbol table, its strings and the debugging entries with what
+// they refer to. Time and place of the file are not in it. A linker's build id is
+// a digest of all content itself; files above 128 MiB of such sections have a key
+// only with one, and of their content each 32nd chunk is taken, which tells tools
+// apart that changed the file afterwards.
+//
+// A changed chunk goes unnoticed once in four billion times, and one changed in
+// up to 32 bits in a row never (CRC-32 finds all bursts up to its width).
+func (im *Image) contentKey() (key diskcache.Key, ok bool) {
+	parts := [][]byte{}
+	total := 0
+	add := func(b []byte) {
+		parts = append(parts, b)
+		total += len(b)
+	}
+	for _, name := range keySections {
+		if s := im.sectionNamed(".debug_" + name); s != nil {
+			add(s.raw.bytes())
+		}
+	}
+	if s := im.symbolSection(); s != nil {
+		add(s.raw.bytes())
+		if int(s.link) < len(im.sections) {
+			add(im.sections[s.link].raw.bytes())
+		}
+	}
+	id, step := im.BuildID(), 1
+	if total > wholeKey {
+		if id == "" {
+			return key, false
+		}
+		step = keySample
+	}
+	h := sha256.New()
+	h.Write([]byte("ukdbg image key 1\x00" + id))
+	number := func(n int) { _ = binary.Write(h, binary.LittleEndian, uint64(n)) }
+	number(len(im.file.data))
+	h.Write(im.headers)
+	for _, b := range parts {
+		number(len(b))
+		sumChunks(h, b, step)
+	}
+	return diskcache.Key(h.Sum(nil)), true
+}
+
+// sumChunks adds the checksum of each step'th chunk of b, and of the last one.
+func sumChunks(h hash.Hash, b []byte, step int) {
+	var sum [4]byte
+	for i := 0; i*keyChunk < len(b); i++ {
+		last := (i+1)*keyChunk >= len(b)
+		if i%step != 0 && !last {
+			continue
+		}
+		chunk := b[i*keyChunk:]
+		if !last {
+			chunk = chunk[:keyChunk]
+		}
+		binary.LittleEndian.PutUint32(sum[:], crc32.ChecksumIEEE(chunk))
+		h.Write(sum[:])
+	}
+}
