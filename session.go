@@ -159,6 +159,7 @@ func OpenImage(ctx context.Context, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	im.UseCache(opt.CacheDir)
 	s.image, s.arch, s.mapping = im, im.Arch(), symbolizer.Mapping{Image: im}
 	return s, nil
 }

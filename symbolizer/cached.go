@@ -2,9 +2,11 @@ package symbolizer
 
 import (
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/binary"
 	"hash"
 	"hash/crc32"
+	"strings"
 	"sync"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/diskcache"
@@ -69,9 +71,30 @@ func (c *imageCache) close() {
 	}
 }
 
-// keySections are the sections that kept values are made of, by their names
-// without .debug_.
-var keySections = [...]string{"info", "types", "abbrev", "str", "line_str", "str_offsets", "addr", "ranges", "rnglists", "aranges"}
+// CacheStatus is what a cache folder holds: its path, how many files and bytes, and
+// why nothing can be written, if so.
+type CacheStatus = diskcache.Status
+
+// CacheStatusOf looks at a cache folder, and tries to write to it.
+func CacheStatusOf(dir string) CacheStatus { return diskcache.Dir{Path: dir}.Status() }
+
+// keyed reports whether kept values are made of a section: the symbol table, its
+// strings, and the debugging entries with what they refer to.
+func keyed(s *Section) bool {
+	switch s.Type {
+	case elf.SHT_SYMTAB, elf.SHT_DYNSYM, elf.SHT_STRTAB:
+		return true
+	}
+	name, ok := strings.CutPrefix(s.Name, ".debug_")
+	if !ok {
+		name, ok = strings.CutPrefix(s.Name, ".zdebug_")
+	}
+	switch name {
+	case "info", "types", "abbrev", "str", "line_str", "str_offsets", "addr", "ranges", "rnglists", "aranges":
+		return ok
+	}
+	return false
+}
 
 // Sizes of what goes into a key: the content is summed up in chunks; beyond
 // wholeKey bytes of it a build id is needed, and one chunk of keySample taken.
@@ -82,9 +105,9 @@ const (
 )
 
 // contentKey names the content kept values are made of: the SHA-256 of the build
-// id, the length of the file, its ELF header and section headers, and the CRC-32 of each
-// 64 KiB of the symbol table, its strings and the debugging entries with what
-// they refer to. Time and place of the file are not in it. A linker's build id is
+// id, and of the image and each file with debug information apart from it the
+// ELF header, the section headers and the sections that keyed tells, by the CRC-32
+// of each 64 KiB. Time and place of the files are not in it. A linker's build id is
 // a digest of all content itself; files above 128 MiB of such sections have a key
 // only with one, and of their content each 32nd chunk is taken, which tells tools
 // apart that changed the file afterwards.
@@ -92,21 +115,24 @@ const (
 // A changed chunk goes unnoticed once in four billion times, and one changed in
 // up to 32 bits in a row never (CRC-32 finds all bursts up to its width).
 func (im *Image) contentKey() (key diskcache.Key, ok bool) {
-	parts := [][]byte{}
+	var parts [][]byte
 	total := 0
-	add := func(b []byte) {
-		parts = append(parts, b)
-		total += len(b)
-	}
-	for _, name := range keySections {
-		if s := im.sectionNamed(".debug_" + name); s != nil {
-			add(s.raw.bytes())
+	for _, file := range []*Image{im, im.apart.file, im.apart.alt} {
+		if file == nil {
+			continue
 		}
-	}
-	if s := im.symbolSection(); s != nil {
-		add(s.raw.bytes())
-		if int(s.link) < len(im.sections) {
-			add(im.sections[s.link].raw.bytes())
+		parts = append(parts, file.headers)
+		for i := range file.sections {
+			sec := &file.sections[i]
+			if !keyed(sec) {
+				continue
+			}
+			b := sec.raw.bytes()
+			if uint64(len(b)) != sec.raw.length() {
+				return key, false
+			}
+			parts = append(parts, b)
+			total += len(b)
 		}
 	}
 	id, step := im.BuildID(), 1
@@ -118,11 +144,8 @@ func (im *Image) contentKey() (key diskcache.Key, ok bool) {
 	}
 	h := sha256.New()
 	h.Write([]byte("ukdbg image key 1\x00" + id))
-	number := func(n int) { _ = binary.Write(h, binary.LittleEndian, uint64(n)) }
-	number(len(im.file.data))
-	h.Write(im.headers)
 	for _, b := range parts {
-		number(len(b))
+		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(b))))
 		sumChunks(h, b, step)
 	}
 	return diskcache.Key(h.Sum(nil)), true

@@ -151,7 +151,7 @@ func (f *targetFlags) addJSON(cmd *cobra.Command) {
 
 // options are what the flags say.
 func (f *targetFlags) options(e env) (ukdbg.Options, error) {
-	opt := ukdbg.Options{Image: f.image, Force: f.force}
+	opt := ukdbg.Options{Image: f.image, Force: f.force, CacheDir: cacheDir()}
 	for _, m := range f.sourceMap {
 		from, to, ok := strings.Cut(m, "=")
 		if !ok || from == "" {

@@ -374,8 +374,11 @@ func TestVersionAndCompletion(t *testing.T) {
 	if out := mustVerb(t, "version"); out != fmt.Sprintf("ukdbg %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH) {
 		t.Errorf("version: %s", out)
 	}
-	var v map[string]string
+	var v map[string]any
 	keys := fields(t, mustVerb(t, "version", "--json"), &v)
+	if c, _ := v["cache"].(map[string]any); c["path"] != filepath.Join(os.Getenv("UKDBG_CACHE"), "images") || c["error"] != nil {
+		t.Errorf("cache: %v", v["cache"])
+	}
 	for _, k := range []string{"version", "go", "platform"} {
 		if !slices.Contains(keys, k) {
 			t.Errorf("no %s in %v", k, keys)

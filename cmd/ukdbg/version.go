@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ukdbg/ukdbg/symbolizer"
 )
 
 // version is the release this tree will become; the build's own revision is
@@ -25,6 +27,8 @@ func newVersion(e env) *cobra.Command {
 				Revision string `json:"revision,omitempty"`
 				Go       string `json:"go"`
 				Platform string `json:"platform"`
+				// Cache is what is kept between runs, and why nothing is.
+				Cache *symbolizer.CacheStatus `json:"cache,omitempty"`
 			}{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, s := range info.Settings {
@@ -34,6 +38,10 @@ func newVersion(e env) *cobra.Command {
 				}
 			}
 			if asJSON {
+				if dir := cacheDir(); dir != "" {
+					status := symbolizer.CacheStatusOf(dir)
+					v.Cache = &status
+				}
 				return json.NewEncoder(e.out).Encode(v)
 			}
 			_, err := fmt.Fprintf(e.out, "ukdbg %s (%s, %s)\n", v.Version, v.Go, v.Platform)
