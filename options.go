@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 )
 
@@ -30,6 +31,9 @@ type Options struct {
 	CacheDir string
 	// Timeout bounds the connection, 0 for 5 s.
 	Timeout time.Duration
+	// Guard says who gives the guest back if this process dies; the zero value
+	// is nobody.
+	Guard guard.Options
 }
 
 // sourcePath applies the source map to a recorded path.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ukdbg/ukdbg/corefile"
 	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/kernel"
 	"github.com/ukdbg/ukdbg/kernel/unikraft"
 	"github.com/ukdbg/ukdbg/symbolizer"
@@ -198,7 +199,7 @@ func (s *Session) reach(ctx context.Context) error {
 	}
 	dial, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	client, err := gdbstub.Dial(dial, s.spec, gdbstub.Options{Arch: imageArch})
+	client, err := guard.Attach(dial, s.spec, s.opt.Guard, gdbstub.Options{Arch: imageArch})
 	if err != nil {
 		return mark(err, ErrUnreachable)
 	}
@@ -281,6 +282,19 @@ func (s *Session) Epoch() uint64 { return s.epoch }
 
 // Live reports whether the guest can run; a dump cannot.
 func (s *Session) Live() bool { return s.live != nil }
+
+// FoundPaused reports whether the guest stood when it was reached. What stopped
+// it is somebody else's, so nothing but a person's wish lets it run.
+func (s *Session) FoundPaused() bool {
+	r, ok := s.live.(interface {
+		FoundRunning() (running, known bool)
+	})
+	if !ok {
+		return false
+	}
+	running, known := r.FoundRunning()
+	return known && !running
+}
 
 // Arch is the guest's architecture.
 func (s *Session) Arch() *arch.Arch { return s.arch }

@@ -25,10 +25,18 @@ func (c *Client) attach(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
+	c.run.greeting = false
+	c.mu.Unlock()
 	// What follows is an exchange with a stub that answers, be it slowly over
-	// a serial line: only silence ends it.
-	if err := c.learn(ctx, feats); err != nil {
+	// a serial line: only silence ends it. The guest is stopped by now, so a
+	// caller that gives up is given it back, not left alone with it.
+	c.reached = true
+	if err := c.learn(context.WithoutCancel(ctx), feats); err != nil {
 		return fmt.Errorf("%s: attaching: %w", c.spec, err)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: attaching: %w", c.spec, context.Cause(ctx))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +59,7 @@ func (c *Client) hello(ctx context.Context) (features, error) {
 	// A stub inside a running guest hears nothing but, perhaps, a request to
 	// stop.
 	poke := time.After(c.opt.AttachTimeout * 2 / 5)
-	var again <-chan time.Time
+	var again, late <-chan time.Time
 	for {
 		c.mu.Lock()
 		done, lost, stopped := cl.done, c.err, c.run.hasStop
@@ -84,9 +92,27 @@ func (c *Client) hello(ctx context.Context) (features, error) {
 				c.lose(err)
 			}
 		case <-ctx.Done():
+			if late == nil && c.heardAny() {
+				// It is about to answer, and stopped the guest already.
+				late = time.After(lastWord)
+				ctx = context.WithoutCancel(ctx)
+				continue
+			}
+			return features{}, c.noAnswer(ctx)
+		case <-late:
 			return features{}, c.noAnswer(ctx)
 		}
 	}
+}
+
+// lastWord is how long a stub that has begun to speak may go on, once its
+// answer is not wanted any more.
+const lastWord = 200 * time.Millisecond
+
+func (c *Client) heardAny() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats.BytesIn > 0
 }
 
 // mayBeInGuest reports whether the other end may be a stub in a running guest:
@@ -269,6 +295,10 @@ func (c *Client) conclude(ctx context.Context, f features, got []ask) error {
 		return err
 	}
 	c.decideFound(got)
+	c.decided = true
+	if err := c.journalAttached(); err != nil {
+		return err
+	}
 	return c.describe(ctx, f)
 }
 
@@ -317,7 +347,7 @@ func (c *Client) attached(began time.Time) {
 	}
 	c.run.epoch++
 	if c.run.found != RunPaused {
-		c.run.stoppedSince = began
+		c.stopClock(began)
 		c.stats.Stops++
 	}
 }

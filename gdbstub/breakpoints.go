@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -94,18 +95,28 @@ func (c *Client) insert(ctx context.Context, b target.Breakpoint) error {
 		in.patched = true
 	} else {
 		text := zPacket('Z', b)
+		if err := c.opt.Journal.Append(journal.Insert{Break: in.journaled()}); err != nil {
+			return err
+		}
 		_, err := c.request(ctx, text)
 		switch {
 		case errors.Is(err, target.ErrUnsupported) && b.Kind == target.BreakSoftware:
 			c.setPatches()
 			in.patched = true
 		case err != nil:
+			var no *StubError
+			if errors.As(err, &no) {
+				c.journal(journal.Remove{Break: in.journaled()}) // the stub did not take it
+			}
 			return fmt.Errorf("inserting a %s at %#x: %w", kindName(b.Kind), b.Addr, err)
 		}
 	}
 	if in.patched {
 		if in.orig == nil {
 			return fmt.Errorf("inserting a breakpoint: %w", &target.FaultError{Addr: b.Addr, Why: "no text there to patch"})
+		}
+		if err := c.opt.Journal.Append(journal.Insert{Break: in.journaled()}); err != nil {
+			return err
 		}
 		if err := c.writeRaw(ctx, c.arch.Breakpoint, b.Addr); err != nil {
 			return fmt.Errorf("patching a breakpoint at %#x: %w", b.Addr, err)
@@ -133,6 +144,7 @@ func (c *Client) remove(ctx context.Context, b target.Breakpoint) error {
 	if err != nil {
 		return fmt.Errorf("removing the %s at %#x: %w", kindName(b.Kind), b.Addr, err)
 	}
+	c.journal(journal.Remove{Break: c.breaks[i].journaled()})
 	c.breaks = append(c.breaks[:i], c.breaks[i+1:]...)
 	c.countBreaks()
 	return nil

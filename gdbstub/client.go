@@ -15,6 +15,13 @@ type Client struct {
 	spec target.Spec
 	opt  Options
 	link link
+	// listens: the link tells what it is about to return.
+	listens bool
+	// partly: of what was heeded, the last packet is not whole; the reading
+	// goroutine's.
+	partly bool
+	// adopted: another process attached, see Adopt.
+	adopted bool
 
 	// op serialises the public methods. What it guards is the owner's alone;
 	// the reading goroutine never touches it.
@@ -27,9 +34,13 @@ type Client struct {
 
 	epoch    uint64 // of the stop the owner has seen
 	breaks   []inserted
-	chunk    int // largest m known to be worth trying, in bytes
-	chunkOK  int // largest m that succeeded
+	changes  []change // temporary ones, oldest first
+	chunk    int      // largest m known to be worth trying, in bytes
+	chunkOK  int      // largest m that succeeded
 	farewell *target.Farewell
+	undone   bool    // Leave has put everything back
+	reached  bool    // the stub has answered
+	decided  bool    // it is known how the guest was found
 	spare    []*call // calls to use again
 	payload  []byte
 	reading  reader
@@ -80,27 +91,33 @@ var (
 // Connecting by itself stops a guest under QEMU. Where that can be seen
 // beforehand, a stub that serves somebody else is not connected to.
 func Dial(ctx context.Context, spec target.Spec, opt Options) (*Client, error) {
-	began := time.Now()
-	l, err := open(ctx, spec)
+	w, err := Prepare(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(spec, opt.withDefaults(), l)
-	if err := c.attach(ctx, began); err != nil {
-		c.giveUp()
-		return nil, err
-	}
-	return c, nil
+	return w.Dial(ctx, opt)
 }
 
 func newClient(spec target.Spec, opt Options, l link) *Client {
+	c := makeClient(spec, opt, l)
+	go c.readLoop()
+	return c
+}
+
+// makeClient makes a client that does not read yet.
+func makeClient(spec target.Spec, opt Options, l link) *Client {
 	c := &Client{
 		spec: spec, opt: opt, link: l, selected: -1,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), lastRx: time.Now(), ack: true,
 		events: newEventQueue(), timer: time.NewTimer(time.Hour),
 	}
-	c.run.attaching = true
-	go c.readLoop()
+	c.run.attaching, c.run.greeting = true, true
+	if opt.Journal != nil {
+		if s, ok := l.(listener); ok {
+			s.listen(c.heeds, c.heard)
+			c.listens = true
+		}
+	}
 	return c
 }
 
@@ -134,9 +151,24 @@ func (c *Client) shut() error {
 		c.err = ErrLeft
 	}
 	c.mu.Unlock()
+	if c.opt.Release != nil {
+		c.opt.Release()
+	}
 	err := c.link.Close()
 	c.events.close()
 	return err
+}
+
+// giveBack leaves a guest whose attachment failed when it was all but there.
+func (c *Client) giveBack() bool {
+	if !c.reached || !c.decided {
+		return false
+	}
+	c.mu.Lock()
+	c.attached(time.Now())
+	c.mu.Unlock()
+	_, err := c.Leave(context.Background())
+	return err == nil
 }
 
 // giveUp closes a connection that did not become an attachment. If the stub
@@ -146,6 +178,9 @@ func (c *Client) shut() error {
 // left paused. Of the two harms a production guest stopped for good is the
 // greater; waitFree avoids both where the stub is on this host.)
 func (c *Client) giveUp() {
+	if c.giveBack() {
+		return
+	}
 	if c.spec.Scheme == target.TCP || c.spec.Scheme == target.Unix {
 		c.mu.Lock()
 		silent := c.stats.BytesIn == 0

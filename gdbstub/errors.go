@@ -50,3 +50,15 @@ func (e *StubError) Unwrap() error {
 	}
 	return nil
 }
+
+// leftBehindError is a failed Dial that had stopped the guest and could not give
+// it back.
+type leftBehindError struct{ error }
+
+func (e *leftBehindError) Unwrap() error { return e.error }
+
+// LeftBehind reports whether a failed Dial may have left the guest stopped.
+func LeftBehind(err error) bool {
+	var e *leftBehindError
+	return errors.As(err, &e)
+}

@@ -1,7 +1,9 @@
 package gdbstub
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,48 +20,82 @@ const stubGrace = time.Second
 
 // command is a stub on a child's stdin and stdout.
 type command struct {
-	cmd    *exec.Cmd
-	in     *os.File // we write
-	out    *os.File // we read
-	stderr *tail
-	waited chan struct{} // closed once the child ended
-	once   sync.Once
+	cmd      *exec.Cmd
+	in       *os.File // we write
+	out, err *os.File // we read
+	theirs   []*os.File
+	stderr   *tail
+	waited   chan struct{} // closed once the child ended
+	once     sync.Once
 }
 
-func openExec(spec target.Spec) (link, error) {
-	fail := func(err error) (link, error) {
+// prepareExec makes the pipes; the command is started by reach.
+func prepareExec(spec target.Spec) (*Way, error) {
+	c := &command{stderr: new(tail), waited: make(chan struct{})}
+	var err error
+	pipe := func() (r, w *os.File) {
+		if err == nil {
+			r, w, err = os.Pipe()
+		}
+		return r, w
+	}
+	inR, inW := pipe()
+	outR, outW := pipe()
+	errR, errW := pipe()
+	c.in, c.out, c.err, c.theirs = inW, outR, errR, []*os.File{inR, outW, errW}
+	if err != nil {
+		c.closeFiles()
 		return nil, fmt.Errorf("%s: cannot start: %w", spec, err)
 	}
-	inR, inW, err := os.Pipe()
-	if err != nil {
-		return fail(err)
+	return &Way{
+		spec: spec, files: []*os.File{c.in, c.out, c.err}, close: c.closeFiles,
+		reach: func(context.Context) (link, error) {
+			if err := c.start(spec.Addr); err != nil {
+				c.closeFiles()
+				return nil, fmt.Errorf("%s: cannot start: %w", spec, err)
+			}
+			return c, nil
+		},
+	}, nil
+}
+
+// closeFiles closes what there is of a command that was not started.
+func (c *command) closeFiles() {
+	for _, f := range append(c.theirs, c.in, c.out, c.err) {
+		if f != nil {
+			f.Close()
+		}
 	}
-	outR, outW, err := os.Pipe()
-	if err != nil {
-		inR.Close()
-		inW.Close()
-		return fail(err)
-	}
-	c := &command{in: inW, out: outR, stderr: new(tail), waited: make(chan struct{})}
-	c.cmd = exec.Command("/bin/sh", "-c", spec.Addr)
-	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = inR, outW, c.stderr
+	c.theirs = nil
+}
+
+func (c *command) start(line string) error {
+	c.cmd = exec.Command("/bin/sh", "-c", line)
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = c.theirs[0], c.theirs[1], c.theirs[2]
 	// A ^C typed at our terminal is for us, not for the stub.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.cmd.WaitDelay = stubGrace
-	err = c.cmd.Start()
-	inR.Close()
-	outW.Close()
-	if err != nil {
-		inW.Close()
-		outR.Close()
-		return fail(err)
+	if err := c.cmd.Start(); err != nil {
+		return err
 	}
+	for _, f := range c.theirs {
+		f.Close()
+	}
+	c.theirs = nil
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		_, _ = io.Copy(c.stderr, c.err) // until the last who has it is gone
+	}()
 	go func() {
 		// How the child ended shows in its stderr and as the end of its output.
 		_ = c.cmd.Wait()
+		select {
+		case <-said:
+		case <-time.After(stubGrace): // a child of the child's holds it
+		}
 		close(c.waited)
 	}()
-	return c, nil
+	return nil
 }
 
 func (c *command) Read(p []byte) (int, error) {
@@ -77,21 +113,25 @@ func (c *command) Read(p []byte) (int, error) {
 }
 
 func (c *command) Write(p []byte) (int, error)        { return c.in.Write(p) }
+func (c *command) SetReadDeadline(t time.Time) error  { return c.out.SetReadDeadline(t) }
 func (c *command) SetWriteDeadline(t time.Time) error { return c.in.SetWriteDeadline(t) }
 
 // Close ends the child: by the end of its input, or by force if it ignores it.
 func (c *command) Close() error {
 	c.once.Do(func() {
 		c.in.Close()
-		select {
-		case <-c.waited:
-		case <-time.After(stubGrace):
-			// The group, because a shell may have children of its own.
-			if err := syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL); err == nil {
-				<-c.waited
+		if c.cmd != nil {
+			select {
+			case <-c.waited:
+			case <-time.After(stubGrace):
+				// The group, because a shell may have children of its own.
+				if err := syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL); err == nil {
+					<-c.waited
+				}
 			}
 		}
 		c.out.Close()
+		c.err.Close()
 	})
 	return nil
 }
@@ -118,4 +158,15 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return strings.TrimSpace(string(t.buf))
+}
+
+// inheritExec makes a link of the pipes to a command that another process
+// started. The command is not our child: it ends with its input.
+func inheritExec(files []*os.File) link {
+	c := &command{in: files[0], out: files[1], err: files[2], stderr: new(tail), waited: make(chan struct{})}
+	go func() {
+		_, _ = io.Copy(c.stderr, c.err) // until the last who has it is gone
+		close(c.waited)
+	}()
+	return c
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -42,10 +43,18 @@ func (c *Client) Leave(ctx context.Context) (target.Farewell, error) {
 		Note: strings.Join(notes, "; "),
 	}
 	c.farewell = &f
+	c.undone = err == nil && c.clean()
 	if e := c.shut(); err == nil && e != nil {
 		err = fmt.Errorf("%s: closing: %w", c.spec, e)
 	}
 	return f, err
+}
+
+// Undone reports whether Leave has put everything back.
+func (c *Client) Undone() bool {
+	c.op.Lock()
+	defer c.op.Unlock()
+	return c.undone
 }
 
 // restore undoes what we did to the guest. It returns whether the guest runs
@@ -60,10 +69,10 @@ func (c *Client) restore(ctx context.Context) (running bool, notes []string, err
 		return false, []string{"the guest has ended"}, nil
 	case lost != nil:
 		return false, []string{"the link was lost before the guest could be put back" + c.left()}, lost
-	case runs && resume && len(c.breaks) == 0 && c.prof.qemu:
+	case runs && resume && c.clean() && c.prof.qemu:
 		// QEMU keeps a guest running when its client closes: no need to stop it.
 		return true, nil, nil
-	case runs && resume && len(c.breaks) == 0 && c.prof.inImage && !c.prof.hearsInterrupt:
+	case runs && resume && c.clean() && c.prof.inImage && !c.prof.hearsInterrupt:
 		return true, nil, nil
 	case runs:
 		if err := c.halted(ctx); err != nil {
@@ -73,7 +82,15 @@ func (c *Client) restore(ctx context.Context) (running bool, notes []string, err
 		resume = c.run.leaveRunning
 		c.mu.Unlock()
 	}
-	notes = c.removeAll(ctx)
+	notes = append(c.undoChanges(ctx), c.removeAll(ctx)...)
+	if resume && c.prof.qemu {
+		// What the VMM or its operator stopped for reasons of their own is not
+		// for us to resume.
+		if state := c.otherwisePaused(ctx); state != "" {
+			resume = false
+			notes = append(notes, "left paused: the VMM says "+state)
+		}
+	}
 	if !resume {
 		// QEMU leaves a guest stopped when its client closes without a detach.
 		return false, notes, nil
@@ -145,6 +162,7 @@ func (c *Client) detach(ctx context.Context) error {
 		c.hangUp(ctx)
 		return nil
 	}
+	c.journal(journal.Detaching{})
 	for _, order := range c.detachPackets() {
 		reply, err := c.request(ctx, order)
 		switch {

@@ -3,6 +3,7 @@ package gdbstub
 import (
 	"time"
 
+	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/target/arch"
 )
 
@@ -28,6 +29,17 @@ type Options struct {
 	// Found is the run state before Dial if the caller knows it from elsewhere
 	// (QMP); it wins over what the stub tells.
 	Found RunState
+	// Journal gets every change before it is made, nil for none.
+	Journal *journal.Writer
+	// Release is called before the link is closed, so that whoever else holds
+	// its descriptors lets them go too. nil for nobody.
+	Release func()
+	// Pause is told each time the guest stops and is let run; it must be quick.
+	// nil for nobody.
+	Pause func(stopped bool)
+	// Temporary: what WriteMemory and WriteRegister change is put back by
+	// Leave.
+	Temporary bool
 }
 
 func (o Options) withDefaults() Options {

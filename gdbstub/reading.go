@@ -19,6 +19,9 @@ func (c *Client) readLoop() {
 		n, err := c.link.Read(buf)
 		if n > 0 {
 			c.mu.Lock()
+			if !c.listens && c.heedsLocked() {
+				c.heard(buf[:n]) // too late to be sure, as early as can be
+			}
 			c.lastRx = time.Now()
 			c.stats.BytesIn += uint64(n)
 			c.feed(buf[:n])
@@ -151,6 +154,8 @@ func (c *Client) packet(p []byte) {
 		return
 	}
 	switch {
+	case c.unawaited(p):
+		c.stats.Strays++
 	case c.run.attaching && len(c.greeted) > 0 && bytes.Equal(p, c.greeted):
 		c.stats.Strays++ // qSupported was sent twice, and heard twice
 	case len(c.pending) > 0:

@@ -173,6 +173,9 @@ func (c *Client) WriteRegister(ctx context.Context, cpu target.CPU, num int, v u
 		return err
 	}
 	defer c.op.Unlock()
+	if err := c.noteRegister(ctx, cpu, num); err != nil {
+		return err
+	}
 	return c.writeRegister(ctx, cpu, num, v)
 }
 

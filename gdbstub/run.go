@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -13,9 +14,12 @@ import (
 type runControl struct {
 	// While attaching, stop replies and noise are evidence, not events.
 	attaching bool
-	noise     []byte
-	initial   stopReply
-	hasStop   bool // initial is set
+	greeting  bool // the first answer is not here yet
+	// awaited is a part of the only answer to be taken, "" for any; see Adopt.
+	awaited string
+	noise   []byte
+	initial stopReply
+	hasStop bool // initial is set
 
 	leaving      bool // the end of the link is no event any more
 	found        RunState
@@ -107,9 +111,10 @@ func (c *Client) halt(since time.Time, ours bool) {
 	c.run.epoch++
 	c.run.stoppedSince = time.Time{}
 	if ours {
-		c.run.stoppedSince = since
+		c.stopClock(since)
 		c.stats.Stops++
 	}
+	c.journal(journal.Stopped{LeaveRunning: c.run.leaveRunning})
 }
 
 // foreignRun tells that somebody else let the guest run and that it is stopped
@@ -190,6 +195,7 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 	c.run.actions = append(c.run.actions[:0], actions...)
 	c.account()
 	c.stats.Resumes++
+	c.journal(journal.Resume{Step: steps(actions)})
 	c.wbuf = packet.AppendString(c.wbuf[:0], order)
 	out := c.wbuf
 	if c.ack {
@@ -202,7 +208,20 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 		defer c.mu.Unlock()
 		return c.err
 	}
+	if !steps(actions) {
+		c.journal(journal.Resumed{})
+	}
 	return nil
+}
+
+// steps reports whether one of the actions is a step.
+func steps(actions []target.Action) bool {
+	for _, a := range actions {
+		if a.Step {
+			return true
+		}
+	}
+	return false
 }
 
 // account adds the stop that ends now to the time the guest was kept stopped.
@@ -212,6 +231,17 @@ func (c *Client) account() {
 		c.stats.Stopped += d
 		c.stats.Longest = max(c.stats.Longest, d)
 		c.run.stoppedSince = time.Time{}
+		if c.opt.Pause != nil {
+			c.opt.Pause(false)
+		}
+	}
+}
+
+// stopClock notes since when the guest is stopped by us; mu is held.
+func (c *Client) stopClock(since time.Time) {
+	c.run.stoppedSince = since
+	if c.opt.Pause != nil {
+		c.opt.Pause(true)
 	}
 }
 
@@ -296,6 +326,7 @@ func (c *Client) Interrupt(context.Context) error {
 	}
 	if c.run.interrupted.IsZero() {
 		c.run.interrupted = time.Now()
+		c.journal(journal.Interrupt{})
 	}
 	out, deaf := c.prof.interrupt, c.prof.inImage && !c.prof.hearsInterrupt
 	c.mu.Unlock()

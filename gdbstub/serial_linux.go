@@ -1,6 +1,7 @@
 package gdbstub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +19,21 @@ type serialLine struct {
 	once   sync.Once
 }
 
-func openSerial(spec target.Spec) (link, error) {
+// prepareSerial opens the device and sets it up: from then on the other end may
+// notice us.
+func prepareSerial(spec target.Spec) (*Way, error) {
+	s, err := openSerial(spec)
+	if err != nil {
+		return nil, err
+	}
+	return &Way{
+		spec: spec, files: []*os.File{s.File},
+		reach: func(context.Context) (link, error) { return s, nil },
+		close: func() { _ = s.Close() }, // nothing was sent
+	}, nil
+}
+
+func openSerial(spec target.Spec) (*serialLine, error) {
 	f, err := os.OpenFile(spec.Addr, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot open the device: %w", spec, err)
@@ -82,7 +97,12 @@ func (s *serialLine) Close() error {
 	s.once.Do(func() {
 		// TCSETSW2 waits until the last packet is out at the speed it was
 		// written for.
-		restore := s.control(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETSW2, s.before) })
+		var restore error
+		if s.before != nil {
+			restore = s.control(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETSW2, s.before) })
+		}
+		// Whoever else holds the descriptor, the line is free.
+		_ = s.control(func(fd int) error { return unix.Flock(fd, unix.LOCK_UN) })
 		err = s.File.Close()
 		// A pty whose other end is gone has no settings left to restore.
 		if err == nil && !errors.Is(restore, unix.EIO) {
@@ -91,3 +111,6 @@ func (s *serialLine) Close() error {
 	})
 	return err
 }
+
+// inheritSerial makes a link of a line that another process opened and set up.
+func inheritSerial(f *os.File) link { return &serialLine{File: f} }

@@ -59,6 +59,14 @@ func (c *Client) WriteMemory(ctx context.Context, p []byte, addr uint64) error {
 	if addr+uint64(len(p)-1) < addr {
 		return &target.FaultError{Addr: addr, Why: "the range goes beyond the end of the address space"}
 	}
+	if err := c.noteMemory(ctx, addr, len(p)); err != nil {
+		return err
+	}
+	return c.writeAround(ctx, p, addr)
+}
+
+// writeAround writes with the breakpoints in the way taken out meanwhile.
+func (c *Client) writeAround(ctx context.Context, p []byte, addr uint64) error {
 	var hidden []target.Breakpoint
 	for i := range c.breaks {
 		if c.breaks[i].overlaps(addr, len(p)) {

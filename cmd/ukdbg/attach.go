@@ -48,7 +48,7 @@ const leavePatience = 10 * time.Second
 func attach(ctx context.Context, e env, flags *targetFlags, target string, files, lines []string, batch bool) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	ctx, quit := context.WithCancel(ctx)
+	ctx, lost, quit := guarded(ctx)
 	defer quit()
 	// From before the guest is touched: until there is a session, ^C gives up.
 	interrupt := atomic.Pointer[func()]{}
@@ -59,11 +59,14 @@ func attach(ctx context.Context, e env, flags *targetFlags, target string, files
 	s, err := flags.open(ctx, e, target, func(text []byte) {
 		// What the guest prints must not drive this terminal.
 		fmt.Fprint(e.out, repl.Printable(string(text)))
-	})
+	}, lost)
 	if err != nil {
-		return err
+		return lostFirst(ctx, err)
 	}
-	defer func() { err = errors.Join(err, leave(ctx, e, s)) }()
+	defer func() {
+		err = errors.Join(err, leave(ctx, e, s))
+		err = lostFirst(ctx, err)
+	}()
 
 	r := repl.New(s, repl.Options{In: repl.NewPipe(e.in), Out: e.out, Color: e.color(), Leave: quit})
 	forward := r.Interrupt

@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"os"
+
+	"github.com/ukdbg/ukdbg/guard"
 )
 
 // env is all a verb may touch of the world beside its target, so that each verb
@@ -13,12 +15,16 @@ type env struct {
 	getenv   func(string) string
 	// inTTY and outTTY report whether a person is at the other end.
 	inTTY, outTTY bool
+	// guard is the command of the process that gives a guest back if this one
+	// dies, nil for none.
+	guard []string
 }
 
 func osEnv() env {
 	return env{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		getenv: os.Getenv,
+		guard:  guard.Self(),
 		inTTY:  isTerminal(os.Stdin), outTTY: isTerminal(os.Stdout),
 	}
 }

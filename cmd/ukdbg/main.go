@@ -8,9 +8,14 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/ukdbg/ukdbg/guard"
 )
 
 func main() {
+	if guard.IsMain(os.Args) {
+		os.Exit(guard.Main(os.Args))
+	}
 	// A reader that goes away (| head) must not kill us: a guest would stay
 	// stopped. Writing fails instead, and the guest is given back.
 	signal.Ignore(syscall.SIGPIPE)

@@ -17,9 +17,11 @@ import (
 func once(ctx context.Context, e env, flags *targetFlags, name string, f func(context.Context, *ukdbg.Session) error) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	s, err := flags.open(ctx, e, name, nil)
+	ctx, lost, done := guarded(ctx)
+	defer done()
+	s, err := flags.open(ctx, e, name, nil, lost)
 	if err != nil {
-		return err
+		return lostFirst(ctx, err)
 	}
 	defer func() {
 		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leavePatience)
@@ -35,7 +37,9 @@ func once(ctx context.Context, e env, flags *targetFlags, name string, f func(co
 		fmt.Fprintf(e.err, "ukdbg: warning: %s\n", w)
 	}
 	err = f(ctx, s)
-	if ctx.Err() != nil {
+	if cause := context.Cause(ctx); errors.Is(cause, errGuardLost) {
+		return cause // what f says follows from it
+	} else if cause != nil {
 		return errors.Join(errors.New("interrupted"), err)
 	}
 	return err

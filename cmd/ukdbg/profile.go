@@ -49,6 +49,9 @@ gives one sample of each thread.`,
 }
 
 func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, opt ukdbg.ProfileOptions, output string, top int) error {
+	if s.FoundPaused() {
+		return errors.New("the guest is paused, and sampling would let it run: whoever paused it is to let it run first (attach and continue, or the VMM's monitor)")
+	}
 	// ^C ends the sampling, not the verb: what was sampled is kept.
 	sampling, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

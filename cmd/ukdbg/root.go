@@ -79,7 +79,7 @@ type command struct {
 func verbs() []command {
 	return []command{
 		{"ls", newLs}, {"doctor", newDoctor}, {"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
-		{"crash", newCrash}, {"profile", newProfile}, {"symbolize", newSymbolize},
+		{"crash", newCrash}, {"profile", newProfile}, {"symbolize", newSymbolize}, {"recover", newRecover},
 		{"demo", newDemo}, {"version", newVersion},
 	}
 }
@@ -136,9 +136,11 @@ type targetFlags struct {
 	sourceMap []string
 	json      bool
 	debug     debugFlags
+	verb      string
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
+	f.verb = cmd.Name()
 	cmd.Flags().StringVarP(&f.image, "elf", "e", "", "the image with debug information (NAME.dbg)")
 	cmd.Flags().BoolVar(&f.force, "force", false, "go on although the image does not match the guest")
 	cmd.Flags().StringArrayVar(&f.sourceMap, "source-map", nil, "FROM=TO: look for sources recorded under FROM in TO")
@@ -165,13 +167,13 @@ func (f *targetFlags) options(e env) (ukdbg.Options, error) {
 }
 
 // open opens the session the flags describe. output gets what the guest prints
-// over the link, nil drops it.
-func (f *targetFlags) open(ctx context.Context, e env, target string, output func([]byte)) (*ukdbg.Session, error) {
+// over the link, nil drops it; lost is called if the guard dies.
+func (f *targetFlags) open(ctx context.Context, e env, target string, output func([]byte), lost func()) (*ukdbg.Session, error) {
 	opt, err := f.options(e)
 	if err != nil {
 		return nil, err
 	}
-	opt.Target, opt.Output = target, output
+	opt.Target, opt.Output, opt.Guard = target, output, f.guardOptions(e, lost)
 	return ukdbg.Open(ctx, opt)
 }
 

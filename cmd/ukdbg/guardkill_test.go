@@ -1,0 +1,307 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ukdbg/ukdbg/guard/journal"
+	"github.com/ukdbg/ukdbg/internal/guesttest"
+)
+
+// promise is how long a guest may take to be as it was found once ukdbg is
+// dead: the guard's word, docs/guard.md.
+const promise = 200 * time.Millisecond
+
+// errand is something ukdbg does when it is killed.
+type errand struct {
+	name string
+	args []string
+	in   string // typed at once
+	most time.Duration
+	runs bool // it lets the guest run
+}
+
+// errands cover what touches a guest: attaching, breakpoints, stepping, reading
+// much, traces.
+func errands(g *guest) []errand {
+	src := []string{"--source-map", g.sources}
+	attach := func(name, in string, most time.Duration) errand {
+		return errand{name, append([]string{"attach", g.GDBAddr(), "-e", g.Debug}, src...), in, most, name != "attach" && name != "read"}
+	}
+	return []errand{
+		attach("attach", "", 60*time.Millisecond),
+		attach("break", "break serve\ncontinue\ncontinue\ncontinue\ncontinue\n", 200*time.Millisecond),
+		attach("condition", "break serve if r->id == 1\ncontinue\n", 300*time.Millisecond),
+		attach("unhit", "break fault_null\ncontinue\n", 200*time.Millisecond),
+		attach("watch", "watch server.stats.served\ncontinue\ncontinue\ncontinue\n", 300*time.Millisecond),
+		attach("step", "step 1000\n", 300*time.Millisecond),
+		attach("next", "break serve\ncontinue\nnext 1000\n", 300*time.Millisecond),
+		attach("read", strings.Repeat("x/20000xb &server\n", 50), 300*time.Millisecond),
+		{"threads", []string{"threads", g.GDBAddr(), "-e", g.Debug}, "", 40 * time.Millisecond, false},
+		{"trace", []string{"trace", "list", g.GDBAddr(), "-e", g.Debug}, "", 60 * time.Millisecond, false},
+		{"profile", []string{"profile", g.GDBAddr(), "-e", g.Debug, "--duration", "1s", "-o", os.DevNull}, "", 400 * time.Millisecond, false},
+	}
+}
+
+// victim says who is killed.
+type victim int
+
+const (
+	client victim = iota
+	theGuard
+	both
+)
+
+func (v victim) String() string { return [...]string{"ukdbg", "the guard", "both"}[v] }
+
+// killer kills ukdbg at random moments on one guest, found in one run state.
+type killer struct {
+	g     *guest
+	state string // XDG_STATE_HOME
+	found string // running, paused or prelaunch
+	rnd   *rand.Rand
+	slow  time.Duration // the longest a guest took
+	worst string        // doing what
+}
+
+// once runs an errand, kills at a random moment, and wants the guest as found.
+func (k *killer) once(t *testing.T, e errand, v victim) {
+	t.Helper()
+	cmd := exec.Command(binary, e.args...)
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+k.state)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	moment := time.Duration(k.rnd.Int64N(int64(e.most)))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte(e.in)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(moment)
+	guards := k.guards()
+	if v != client {
+		for _, pid := range guards {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+		}
+	}
+	if v != theGuard {
+		_ = cmd.Process.Kill() // it may have ended by itself
+	}
+	killed := time.Now()
+	in.Close()
+	err = cmd.Wait()
+	if v == both {
+		k.recover(t)
+		killed = time.Now()
+	}
+	what := fmt.Sprintf("%s, found %s, %v killed after %v", e.name, k.found, v, moment)
+	for !k.asFound(t) {
+		if d := time.Since(killed); d > promise+load() {
+			t.Errorf("%s: not as found after %v: running %v, %d unfinished, guards %v\n%s\n%s", what, d, k.g.Running(t), k.unfinished(), guards, &out, k.logs())
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if d := time.Since(killed); d > k.slow {
+		k.slow, k.worst = d, what
+	}
+	if v == theGuard && len(guards) > 0 && err != nil && !strings.Contains(out.String(), "guard process was killed") {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			t.Errorf("%s: ended with %v and said\n%s", what, err, &out)
+		}
+	}
+	k.g.mustBeClean(t)
+	if k.found == "running" && !t.Failed() {
+		k.mustGoOn(t)
+	}
+}
+
+// mustGoOn waits for a sign of work. A guest under a KVM that emulates is slow.
+func (k *killer) mustGoOn(t *testing.T) {
+	t.Helper()
+	from, deadline := k.g.requests(t), time.Now().Add(2*patience)
+	for k.g.requests(t) == from {
+		if !k.g.Running(t) || time.Now().After(deadline) {
+			t.Fatalf("the guest does not go on: %d requests served, running %v", from, k.g.Running(t))
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// load is what a machine under load is given beyond the promise: as many times
+// of it as there are others that want to run.
+func load() time.Duration {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	var busy float64
+	if _, err := fmt.Sscan(string(text), &busy); err != nil {
+		return 0
+	}
+	return time.Duration(max(0, busy-1) * float64(promise))
+}
+
+// asFound reports whether the VM runs or stands as it was found, and nobody is
+// at work any more.
+func (k *killer) asFound(t *testing.T) bool {
+	t.Helper()
+	if k.unfinished() != 0 {
+		return false
+	}
+	if k.found == "prelaunch" {
+		return strings.Contains(string(k.g.QMP(t, "query-status", nil)), `"prelaunch"`)
+	}
+	return k.g.Running(t) == (k.found == "running")
+}
+
+func (k *killer) dir() string { return filepath.Join(k.state, "ukdbg", "guard") }
+
+// unfinished counts the attachments that touched a guest and have not left it.
+func (k *killer) unfinished() (n int) {
+	list, err := filepath.Glob(filepath.Join(k.dir(), "*", "journal"))
+	if err != nil {
+		return -1
+	}
+	for _, f := range list {
+		if st, err := journal.Load(f); err == nil && st.Connecting && !st.Left || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			n++
+		}
+	}
+	return n
+}
+
+// guards finds the guards of our state folder by their command lines.
+func (k *killer) guards() (pids []int) {
+	list, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range list {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		line, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		if err == nil && strings.HasPrefix(string(line), "ukdbg-guard\x00"+k.dir()) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (k *killer) logs() string {
+	var b strings.Builder
+	list, _ := filepath.Glob(filepath.Join(k.dir(), "*", "log"))
+	for _, f := range list {
+		text, err := os.ReadFile(f)
+		fmt.Fprintf(&b, "%s: %s %v\n", f, text, err)
+	}
+	list, _ = filepath.Glob(filepath.Join(k.dir(), "*", "journal"))
+	for _, f := range list {
+		st, err := journal.Load(f)
+		fmt.Fprintf(&b, "%s: %+v %v\n", f, st, err)
+	}
+	return b.String()
+}
+
+func (k *killer) recover(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(binary, "recover")
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+k.state)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("recover: %v\n%s", err, text)
+	}
+}
+
+// testKills kills rounds times on one guest in each state asked for.
+func testKills(t *testing.T, opt guesttest.Options, found string, rounds int, seed uint64, except ...string) {
+	t.Helper()
+	opt.Paused = found == "prelaunch"
+	g := boot(t, opt)
+	switch found {
+	case "running":
+		g.mustServe(t)
+	case "paused":
+		g.mustServe(t)
+		g.pause(t, true)
+	}
+	k := &killer{g: g, state: t.TempDir(), found: found, rnd: rand.New(rand.NewPCG(seed, 1))}
+	all := errands(g)
+	for i := range rounds {
+		e := all[k.rnd.IntN(len(all))]
+		for _, name := range except {
+			if e.name == name {
+				e = all[0]
+			}
+		}
+		if found == "prelaunch" && e.runs {
+			e = all[0] // what runs it ends the prelaunch
+		}
+		k.once(t, e, victim(i%3))
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d kills; the longest way back took %v: %s", rounds, k.slow, k.worst)
+}
+
+// rounds scales the number of kills: UKDBG_SOAK is how many in all.
+func rounds(t *testing.T, part int) int {
+	text := os.Getenv("UKDBG_SOAK")
+	if text == "" {
+		return part
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("UKDBG_SOAK=%q is no number", text)
+	}
+	return max(1, part*n/50)
+}
+
+// kill -9 of ukdbg, of its guard, of both, at random moments: 50 in all here,
+// 1,000 in "make soak".
+func TestKillRunning(t *testing.T) {
+	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"}, "running", rounds(t, 18), 1)
+}
+
+func TestKillPaused(t *testing.T) {
+	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp"}, "paused", rounds(t, 12), 2)
+}
+
+func TestKillPrelaunch(t *testing.T) {
+	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"}, "prelaunch", rounds(t, 6), 3)
+}
+
+func TestKillARM64(t *testing.T) {
+	testKills(t, guesttest.Options{Image: "ukguest-arm64", GDB: "tcp", SMP: 2}, "running", rounds(t, 9), 4)
+}
+
+// Under KVM breakpoints are bytes in the guest's memory. None is hit here: the
+// KVM of the machines this runs on ends in an internal error at int3.
+func TestKillKVM(t *testing.T) {
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("not run: no KVM here (%v)", err)
+	}
+	f.Close()
+	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Accel: "kvm"}, "running", rounds(t, 5), 5,
+		"break", "condition", "watch", "step", "next", "profile")
+}

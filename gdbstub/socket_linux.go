@@ -1,0 +1,301 @@
+package gdbstub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// maxAddresses bounds how many addresses of one name are tried.
+const maxAddresses = 4
+
+// prepareSocket makes an unconnected socket for each address of spec.
+func prepareSocket(ctx context.Context, spec target.Spec) (*Way, error) {
+	addrs, err := socketAddrs(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	var list []*socket
+	w := &Way{spec: spec}
+	w.close = func() {
+		for _, s := range list {
+			s.file.Close()
+		}
+	}
+	for _, a := range addrs {
+		s, err := newSocket(a)
+		if err != nil {
+			w.Close()
+			return nil, fmt.Errorf("%s: making a socket: %w", spec, err)
+		}
+		list, w.files = append(list, s), append(w.files, s.file)
+	}
+	w.reach = func(ctx context.Context) (link, error) { return connectFirst(ctx, spec, list) }
+	return w, nil
+}
+
+// connectFirst connects the sockets in turn until one is, and closes the others.
+func connectFirst(ctx context.Context, spec target.Spec, list []*socket) (link, error) {
+	// QEMU stops a guest for every connection it accepts, also for one that
+	// waited in the queue and is dead by then. So do not queue up behind
+	// somebody if that can be known beforehand.
+	if n := waitFree(ctx, spec); n > 0 {
+		return nil, fmt.Errorf("%s: %w: the stub has a connection already and serves one at a time; end the other session or wait for it", spec, ErrBusy)
+	}
+	var first error
+	for i, s := range list {
+		err := s.connect(ctx)
+		if err == nil {
+			for j, other := range list {
+				if j != i {
+					other.file.Close()
+				}
+			}
+			return s, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	switch {
+	case errors.Is(first, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%s: nothing listens there: %w; start the guest with a stub (QEMU: -gdb %s)", spec, first, listenHint(spec))
+	case errors.Is(first, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: no such socket: %w", spec, first)
+	case errors.Is(first, syscall.EAGAIN):
+		return nil, fmt.Errorf("%s: %w: its queue of waiting connections is full", spec, ErrBusy)
+	}
+	return nil, fmt.Errorf("%s: cannot connect: %w", spec, first)
+}
+
+// socketAddrs resolves spec.
+func socketAddrs(ctx context.Context, spec target.Spec) ([]syscall.Sockaddr, error) {
+	if spec.Scheme == target.Unix {
+		return []syscall.Sockaddr{&syscall.SockaddrUnix{Name: spec.Addr}}, nil
+	}
+	host, service, err := net.SplitHostPort(spec.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", spec, err)
+	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %q is no port", spec, service)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	ips := []netip.Addr{}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ips = append(ips, ip)
+	} else if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+		return nil, fmt.Errorf("%s: no such host: %w", spec, err)
+	}
+	var out []syscall.Sockaddr
+	for _, ip := range ips[:min(len(ips), maxAddresses)] {
+		out = append(out, tcpAddr(ip.Unmap(), int(port)))
+	}
+	return out, nil
+}
+
+func tcpAddr(ip netip.Addr, port int) syscall.Sockaddr {
+	if ip.Is4() {
+		return &syscall.SockaddrInet4{Port: port, Addr: ip.As4()}
+	}
+	a := &syscall.SockaddrInet6{Port: port, Addr: ip.As16()}
+	if zone := ip.Zone(); zone != "" {
+		if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+			a.ZoneId = uint32(n)
+		} else if i, err := net.InterfaceByName(zone); err == nil {
+			a.ZoneId = uint32(i.Index)
+		}
+	}
+	return a
+}
+
+// socket is a link over a stream socket.
+type socket struct {
+	file *os.File
+	raw  syscall.RawConn
+	addr syscall.Sockaddr
+	once sync.Once
+
+	// Of the read under way, for the callback that is made once.
+	p       []byte
+	n       int
+	err     error
+	heed    func() bool
+	note    func([]byte)
+	receive func(fd uintptr) bool
+}
+
+func newSocket(addr syscall.Sockaddr) (*socket, error) {
+	family := syscall.AF_UNIX
+	switch addr.(type) {
+	case *syscall.SockaddrInet4:
+		family = syscall.AF_INET
+	case *syscall.SockaddrInet6:
+		family = syscall.AF_INET6
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if family != syscall.AF_UNIX {
+		// A packet is a question that waits for its answer.
+		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
+			syscall.Close(fd)
+			return nil, os.NewSyscallError("setsockopt", err)
+		}
+	}
+	s, err := socketOf(os.NewFile(uintptr(fd), "stub"))
+	if err != nil {
+		return nil, err
+	}
+	s.addr = addr
+	return s, nil
+}
+
+// socketOf makes a link of a socket that does not block.
+func socketOf(f *os.File) (*socket, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	s := &socket{file: f, raw: raw}
+	s.receive = s.doReceive
+	return s, nil
+}
+
+func (s *socket) connect(ctx context.Context) error {
+	limit, _ := ctx.Deadline() // the zero time is no deadline
+	if err := s.file.SetWriteDeadline(limit); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.file.SetWriteDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var result error
+	asked := false
+	err := s.raw.Write(func(fd uintptr) bool {
+		if asked {
+			code, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+			if result = err; err == nil && code != 0 {
+				result = syscall.Errno(code)
+			}
+			if result == nil {
+				// Woken before its time: ask whether it stands.
+				if _, err := syscall.Getpeername(int(fd)); err == syscall.ENOTCONN {
+					return false
+				}
+			}
+			return true
+		}
+		asked = true
+		result = syscall.Connect(int(fd), s.addr)
+		return result != syscall.EINPROGRESS
+	})
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		err = result
+	}
+	return os.NewSyscallError("connect", err)
+}
+
+// listen makes Read look at what came before it takes it: while heed holds,
+// note is called with the bytes that the Read is about to return.
+func (s *socket) listen(heed func() bool, note func([]byte)) { s.heed, s.note = heed, note }
+
+func (s *socket) Read(p []byte) (int, error) {
+	s.p = p
+	if err := s.raw.Read(s.receive); err != nil {
+		return 0, err
+	}
+	if s.n == 0 && s.err == nil {
+		return 0, io.EOF
+	}
+	return s.n, s.err
+}
+
+func (s *socket) doReceive(fd uintptr) bool {
+	p := s.p
+	if s.heed != nil && s.heed() {
+		n, _, err := syscall.Recvfrom(int(fd), p[:min(len(p), maxNoted)], syscall.MSG_PEEK)
+		if err == syscall.EAGAIN || err == syscall.EINTR {
+			return err == syscall.EINTR && s.doReceive(fd)
+		}
+		if n > 0 {
+			s.note(p[:n])
+			p = p[:n]
+		}
+	}
+	for {
+		s.n, _, s.err = syscall.Recvfrom(int(fd), p, 0)
+		switch s.err {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return false
+		case nil:
+		default:
+			s.n, s.err = 0, os.NewSyscallError("recvfrom", s.err)
+		}
+		return true
+	}
+}
+
+func (s *socket) Write(p []byte) (int, error)        { return s.file.Write(p) }
+func (s *socket) SetWriteDeadline(t time.Time) error { return s.file.SetWriteDeadline(t) }
+
+// CloseWrite ends our half.
+func (s *socket) CloseWrite() error { return s.shutdown(syscall.SHUT_WR) }
+
+func (s *socket) shutdown(how int) error {
+	var result error
+	err := s.raw.Control(func(fd uintptr) { result = syscall.Shutdown(int(fd), how) })
+	if err != nil {
+		return err
+	}
+	return result
+}
+
+// Close ends the connection, whoever else holds the descriptor.
+func (s *socket) Close() error {
+	var err error
+	s.once.Do(func() {
+		_ = s.shutdown(syscall.SHUT_RDWR) // one that is gone already is fine
+		err = s.file.Close()
+	})
+	return err
+}
+
+// SetReadDeadline ends a Read at t; the zero time is none.
+func (s *socket) SetReadDeadline(t time.Time) error { return s.file.SetReadDeadline(t) }
+
+// inheritSocket makes a link of a socket that another process connected.
+func inheritSocket(f *os.File) (link, error) {
+	s, err := socketOf(f)
+	if err != nil {
+		return nil, err
+	}
+	var result error
+	if err := s.raw.Control(func(fd uintptr) { _, result = syscall.Getpeername(int(fd)) }); err != nil {
+		return nil, err
+	}
+	if result != nil {
+		return nil, os.NewSyscallError("getpeername", result)
+	}
+	return s, nil
+}

@@ -1,0 +1,91 @@
+package guard
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Entry is one line of the audit log; docs/guard.md documents the fields.
+type Entry struct {
+	Time   time.Time `json:"time"`
+	Event  string    `json:"event"` // attach, leave, change, guard, recover
+	PID    int       `json:"pid"`
+	UID    int       `json:"uid"`
+	Verb   string    `json:"verb,omitempty"`
+	Target string    `json:"target"`
+	VMM    int       `json:"vmm,omitempty"`
+	// Found and Left are "running", "paused" or "not known".
+	Found string `json:"found,omitempty"`
+	Left  string `json:"left,omitempty"`
+	// Stops and StoppedMS count the guest's stops and how long they took.
+	Stops     int     `json:"stops,omitempty"`
+	StoppedMS float64 `json:"stopped_ms,omitempty"`
+	LongestMS float64 `json:"longest_ms,omitempty"`
+	// Changes are what was changed deliberately, and stays.
+	Change string `json:"change,omitempty"`
+	Note   string `json:"note,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+const (
+	auditName = "audit.log"
+	// auditMax is the size at which the log becomes audit.log.1, in bytes.
+	auditMax = 1 << 20
+)
+
+// audit appends a line to the log in the folder state. A log that cannot be
+// written keeps nobody from giving a guest back.
+func audit(state string, e Entry) {
+	if state == "" {
+		return
+	}
+	e.Time, e.PID, e.UID = time.Now(), os.Getpid(), os.Getuid()
+	line, err := json.Marshal(e)
+	if err != nil {
+		return
+	}
+	path := filepath.Join(state, auditName)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		if os.MkdirAll(state, 0o700) != nil {
+			return
+		}
+		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+			return
+		}
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > auditMax {
+		rotate(f, path)
+	}
+	_, _ = f.Write(append(line, '\n'))
+}
+
+// rotate makes the log the old one, once: whoever holds the lock does it.
+func rotate(f *os.File, path string) {
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return
+	}
+	if _, err := os.Stat(path); err == nil {
+		_ = os.Rename(path, path+".1") // the line below still goes somewhere
+	}
+}
+
+// entry is the audit line of a report.
+func (r Report) entry(event string) Entry {
+	e := Entry{Event: event, Verb: r.Verb, Target: r.Spec, VMM: r.VMM.PID, Note: join(r.How, r.Note)}
+	if r.Known {
+		e.Left = "paused"
+		if r.Running {
+			e.Left = "running"
+		}
+	}
+	if r.Err != nil {
+		e.Error = r.Err.Error()
+	}
+	return e
+}

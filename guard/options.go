@@ -1,0 +1,50 @@
+package guard
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ukdbg/ukdbg/guard/journal"
+)
+
+// Options say how an attachment is guarded.
+type Options struct {
+	// Command starts the guard; Self() where Main is called by main. nil: there
+	// is no guard and no journal, and the guest is on its own.
+	Command []string
+	// State is the folder for journals and the audit log: see StateDir.
+	State string
+	// Verb is what the attachment is for, for the journal.
+	Verb string
+	// Monitor is the path of a monitor the person named, "" to look for one.
+	Monitor string
+	// MaxPause is how long one stop may last before the guard ends it by
+	// ending the client, 0 for any time.
+	MaxPause time.Duration
+	// Lost is called, from a goroutine of its own, if the guard dies first. The
+	// guest is to be left then.
+	Lost func()
+	// Told is called with what a guard that had to finish an earlier
+	// attachment's work did.
+	Told func(Report)
+}
+
+// StateDir is the folder of this user's state: $XDG_STATE_HOME/ukdbg, else
+// ~/.local/state/ukdbg, "" if neither is known.
+func StateDir(getenv func(string) string) string {
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "ukdbg")
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "ukdbg")
+	}
+	return ""
+}
+
+// self is this process, as journals name it.
+func self() journal.Process {
+	p := journal.Process{PID: os.Getpid()}
+	p.Start, _ = startTime(p.PID) // 0 where there is no /proc
+	return p
+}

@@ -1,0 +1,173 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/ukdbg/ukdbg/guard/journal"
+)
+
+// IsMain reports whether this process was started to be a guard.
+func IsMain(args []string) bool { return len(args) >= 3 && args[0] == Name }
+
+// Main is the guard's process; it returns the exit status. A program that
+// attaches under guard calls it first of all if IsMain says so.
+func Main(args []string) int {
+	// Whatever ends the client must not end the guard.
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGUSR1, syscall.SIGUSR2)
+	n, err := strconv.Atoi(args[2])
+	if err != nil || n < 0 || n > 16 {
+		return 2
+	}
+	p := &process{
+		dir:     folder{path: args[1], lock: os.NewFile(fdFolder, "folder")},
+		control: os.NewFile(fdControl, "client"), find: make(chan struct{}, 1),
+	}
+	for i := range n {
+		p.files = append(p.files, os.NewFile(uintptr(fdLink+i), "link"))
+	}
+	if err := p.run(); err != nil {
+		p.logf("%v", err)
+		return 1
+	}
+	return 0
+}
+
+// process is the guard.
+type process struct {
+	dir     folder
+	control *os.File
+	files   []*os.File
+	find    chan struct{}
+	log     io.Writer
+}
+
+// run waits for the client's end.
+func (p *process) run() error {
+	st, err := journal.Load(p.dir.journal())
+	if err != nil {
+		return err
+	}
+	me := self()
+	p.tell(message{Guard: &me})
+	go p.identify(st)
+	if st.MaxPause > 0 {
+		c, err := openClock(fdClock)
+		if err != nil {
+			return err
+		}
+		go p.backstop(c, st)
+	}
+	buf := make([]byte, 64)
+	for {
+		n, err := p.control.Read(buf)
+		if n == 0 || err != nil {
+			return p.takeOver()
+		}
+		switch buf[0] {
+		case sayRelease:
+			p.closeLink()
+		case sayFarewell:
+			return nil
+		case sayFind:
+			select {
+			case p.find <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+func (p *process) closeLink() {
+	for _, f := range p.files {
+		f.Close()
+	}
+	p.files = nil
+}
+
+func (p *process) tell(m message) {
+	b, err := json.Marshal(m)
+	if err == nil {
+		_, _ = p.control.Write(b) // a client that is gone needs no telling
+	}
+}
+
+// identifyAfter is how long the search for the VMM waits, so that it does not
+// compete with the attachment itself.
+const identifyAfter = 50 * time.Millisecond
+
+// identify finds the VMM and tells the client, which journals it.
+func (p *process) identify(st *journal.State) {
+	select {
+	case <-p.find:
+	case <-time.After(identifyAfter):
+	}
+	v := findVMM(context.Background(), st.Spec, st.Monitor)
+	p.tell(message{VMM: &v})
+}
+
+// A stop is let last longer than its cap by this before the guard ends it: the
+// client counts by its own clock and is not always running.
+const (
+	backstopFactor = 4
+	backstopSlack  = 50 * time.Millisecond
+)
+
+// backstop ends a client that keeps the guest stopped for too long: it hangs.
+func (p *process) backstop(c *clock, st *journal.State) {
+	limit := backstopFactor*st.MaxPause + backstopSlack
+	for range time.Tick(backstopSlack / 5) {
+		if d := time.Duration(c.stopped()); d > limit && alive(st.Client) {
+			p.logf("the guest is stopped for %v, %v is allowed: ending process %d", d, st.MaxPause, st.Client.PID)
+			_ = syscall.Kill(st.Client.PID, syscall.SIGKILL) // takeOver follows
+			return
+		}
+	}
+}
+
+// takeOver undoes what the client has left behind.
+func (p *process) takeOver() error {
+	began := time.Now()
+	w, err := journal.Continue(p.dir.journal())
+	if os.IsNotExist(err) {
+		return nil // it was leaving, and had only not said so
+	}
+	if err != nil {
+		return err
+	}
+	st := w.State()
+	if st.Left {
+		p.dir.remove()
+		return nil
+	}
+	p.logf("process %d (%s) ended without leaving %s", st.Client.PID, st.Verb, st.Spec)
+	u := undoing{w: w, st: &st, files: p.files, logf: p.logf}
+	rep := u.persist(context.Background(), lingerFor)
+	rep.Took = time.Since(began)
+	p.logf("%s", rep)
+	audit(stateOf(p.dir), rep.entry("guard"))
+	if rep.Err != nil {
+		return rep.Err // the journal stays for "ukdbg recover"
+	}
+	p.dir.remove()
+	return nil
+}
+
+// logf writes to the log beside the journal, which is made for the first line.
+func (p *process) logf(format string, args ...any) {
+	if p.log == nil {
+		f, err := os.OpenFile(p.dir.log(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return // nobody is left to tell
+		}
+		p.log = f
+	}
+	fmt.Fprintf(p.log, "%s "+format+"\n", append([]any{time.Now().Format(time.RFC3339Nano)}, args...)...)
+}

@@ -1,0 +1,216 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/guard/journal"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// Report tells what became of an attachment that died.
+type Report struct {
+	Spec, Verb string
+	Client     journal.Process
+	VMM        journal.VMM
+	Began      time.Time
+	// How it was undone, "" if it could not be.
+	How string
+	// Running: the guest runs now, if Known.
+	Running, Known bool
+	Note           string
+	// Kept are changes a person asked for, which stay.
+	Kept []journal.Kept
+	Took time.Duration
+	Err  error
+}
+
+func (r Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: ", r.Spec)
+	if r.Err != nil {
+		fmt.Fprintf(&b, "not undone: %v", r.Err)
+		return b.String()
+	}
+	b.WriteString(r.How)
+	switch {
+	case r.Known && r.Running:
+		b.WriteString(" · guest running")
+	case r.Known:
+		b.WriteString(" · guest left paused, as it was found")
+	}
+	if r.Note != "" {
+		b.WriteString(" · " + r.Note)
+	}
+	for _, k := range r.Kept {
+		fmt.Fprintf(&b, " · %d bytes at %#x stay as they were set", k.Len, k.Addr)
+	}
+	return b.String()
+}
+
+// undoing is the work on one journal.
+type undoing struct {
+	w     *journal.Writer
+	st    *journal.State
+	files []*os.File // the dead client's link, nil after it was tried
+	logf  func(format string, args ...any)
+}
+
+const (
+	// answerPatience bounds the wait for a stub that was alive a moment ago, if
+	// there is another way.
+	answerPatience = 500 * time.Millisecond
+	// dialPatience bounds a new connection.
+	dialPatience = 2 * time.Second
+	// lingerFor is how long a guard tries before it leaves the rest to
+	// "ukdbg recover", with retryMost between two tries at the end.
+	lingerFor  = time.Hour
+	retryFirst = 50 * time.Millisecond
+	retryMost  = 5 * time.Second
+)
+
+// persist tries until all is undone, the guest is gone, or limit has passed.
+func (u *undoing) persist(ctx context.Context, limit time.Duration) Report {
+	deadline := time.Now().Add(limit)
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		rep := u.once(ctx)
+		if rep.Err == nil || time.Now().Add(wait).After(deadline) || ctx.Err() != nil {
+			return rep
+		}
+		u.logf("%v; trying again in %v", rep.Err, wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// once tries each way once.
+func (u *undoing) once(ctx context.Context) Report {
+	st := u.st
+	rep := Report{Spec: st.Spec, Verb: st.Verb, Client: st.Client, VMM: st.VMM, Began: st.Created, Kept: st.Kept}
+	if st.VMM.PID == 0 {
+		st.VMM = findVMM(ctx, st.Spec, st.Monitor)
+		rep.VMM = st.VMM
+	}
+	how, err := u.link(ctx, &rep)
+	if err == nil && st.Temp != nil {
+		err = closeTemp(ctx, st.Temp, !st.Attached)
+		if err == nil {
+			_ = u.w.Append(journal.TempClosed{}) // Left says the same in a moment
+		}
+	}
+	if rep.Err = err; err == nil {
+		rep.Err = u.w.Append(journal.Left{})
+		rep.How = how
+	}
+	return rep
+}
+
+// link undoes what was done over the link, by the first way that works.
+func (u *undoing) link(ctx context.Context, rep *Report) (how string, err error) {
+	st := u.st
+	if !st.Connecting {
+		return "it had not connected yet", nil
+	}
+	spec, err := target.ParseSpec(st.Spec)
+	if err != nil {
+		return "", err
+	}
+	opt := gdbstub.Options{Journal: u.w}
+	if len(st.VMM.Monitors) > 0 {
+		opt.AttachTimeout = answerPatience
+	}
+	var errs []error
+	if files := u.files; files != nil {
+		u.files = nil
+		c, err := gdbstub.Adopt(ctx, spec, files, st, opt)
+		if err == nil {
+			err = u.leave(ctx, c, rep)
+		}
+		switch {
+		case err == nil:
+			return "undone over its link", nil
+		case errors.Is(err, gdbstub.ErrNotConnected):
+			return "it had not connected yet", nil
+		}
+		errs = append(errs, err)
+	}
+	if st.VMM.PID != 0 && !alive(st.VMM.Process) {
+		return "the guest is gone", nil
+	}
+	if spec.Scheme == target.Exec {
+		return "the stub's command ended with its client", nil
+	}
+	err = u.dial(ctx, spec, opt, rep)
+	if err == nil {
+		return "undone over a new connection", nil
+	}
+	errs = append(errs, err)
+	if nobodyThere(err) && local(spec) && st.Temp == nil {
+		return "the guest is gone: nothing listens there", nil
+	}
+	for _, m := range u.monitors() {
+		if err = u.byMonitor(ctx, m, rep); err == nil {
+			return "undone through the VMM's monitor " + m.Path, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", errors.Join(errs...)
+}
+
+// dial undoes it over a new connection.
+func (u *undoing) dial(ctx context.Context, spec target.Spec, opt gdbstub.Options, rep *Report) error {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	opt.Journal = nil // the journal tells of the first connection until all is undone
+	way, err := gdbstub.Prepare(ctx, spec)
+	if err != nil {
+		return err
+	}
+	c, err := way.Dial(ctx, opt)
+	if err != nil {
+		return err
+	}
+	if err := c.Recover(ctx, u.st); err != nil {
+		return errors.Join(err, c.Close())
+	}
+	return u.leave(ctx, c, rep)
+}
+
+func (u *undoing) leave(ctx context.Context, c *gdbstub.Client, rep *Report) error {
+	bye, err := c.Leave(ctx)
+	if err != nil {
+		return err
+	}
+	if !c.Undone() {
+		return fmt.Errorf("%s: not all of it could be undone: %s", c.Spec(), bye.Note)
+	}
+	rep.Running, rep.Known, rep.Note = bye.Running, true, bye.Note
+	return nil
+}
+
+// monitors are the ways around the link, the best first.
+func (u *undoing) monitors() (list []journal.Monitor) {
+	if u.st.Temp != nil {
+		list = append(list, u.st.Temp.Monitor)
+	}
+	return append(list, u.st.VMM.Monitors...)
+}
+
+func nobodyThere(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
+}
+
+// local reports whether spec is on this host for certain.
+func local(spec target.Spec) bool {
+	return spec.Scheme == target.Unix || spec.Scheme == target.Serial ||
+		strings.HasPrefix(spec.Addr, "127.") || strings.HasPrefix(spec.Addr, "localhost:") || strings.HasPrefix(spec.Addr, "[::1]") || strings.HasPrefix(spec.Addr, ":")
+}

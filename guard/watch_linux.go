@@ -1,0 +1,180 @@
+package guard
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/ukdbg/ukdbg/guard/journal"
+)
+
+// Self is the command for a program whose main calls Main.
+func Self() []string { return []string{"/proc/self/exe"} }
+
+// Name is what the guard's process is called; Main recognises itself by it.
+const Name = "ukdbg-guard"
+
+// The guard's descriptors. Those of the link follow.
+const (
+	fdControl = 3 + iota
+	fdFolder
+	fdClock
+	fdLink
+)
+
+// Messages of the client, one byte each. Its end without a farewell is a death.
+const (
+	sayRelease  = 'R' // close the link's descriptors
+	sayFarewell = 'B' // all is undone
+	sayFind     = 'F' // find the VMM now
+)
+
+// watcher is the client's side of the guard.
+type watcher struct {
+	pid     int
+	control *os.File
+	clock   *clock
+	w       *journal.Writer
+	onLost  func()
+
+	mu   sync.Mutex
+	over bool          // we said farewell
+	lost atomic.Bool   // it died first
+	gone chan struct{} // closed when it is gone
+	// found is closed when the guard has told what VMM it is.
+	found chan struct{}
+	told  sync.Once
+}
+
+// watch starts the guard for the attachment in dir, whose link has the
+// descriptors files.
+func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watcher, error) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	g := &watcher{control: os.NewFile(uintptr(pair[0]), "guard"), w: w, onLost: opt.Lost, gone: make(chan struct{}), found: make(chan struct{})}
+	defer syscall.Close(pair[1])
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		g.control.Close()
+		return nil, err
+	}
+	defer null.Close()
+	clockFD := null.Fd()
+	if opt.MaxPause > 0 {
+		if g.clock, err = newClock(); err != nil {
+			g.control.Close()
+			return nil, err
+		}
+		clockFD = uintptr(g.clock.fd)
+	}
+	fds := []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1]), dir.lock.Fd(), clockFD}
+	for _, f := range files {
+		// Not File.Fd: that would make it block, for everybody.
+		c, err := f.SyscallConn()
+		if err == nil {
+			err = c.Control(func(fd uintptr) { fds = append(fds, fd) })
+		}
+		if err != nil {
+			g.control.Close()
+			return nil, err
+		}
+	}
+	args := append([]string{Name, dir.path, strconv.Itoa(len(files))}, opt.Command[1:]...)
+	g.pid, err = syscall.ForkExec(opt.Command[0], args, &syscall.ProcAttr{
+		Env: os.Environ(), Files: fds, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		g.control.Close()
+		return nil, fmt.Errorf("%s: %w", opt.Command[0], err)
+	}
+	go g.listen()
+	return g, nil
+}
+
+// listen takes what the guard tells until it is gone.
+func (g *watcher) listen() {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := g.control.Read(buf)
+		if n == 0 || err != nil {
+			break
+		}
+		g.take(buf[:n])
+	}
+	close(g.gone)
+	var status syscall.WaitStatus
+	_, _ = syscall.Wait4(g.pid, &status, 0, nil) // it is our child and has ended
+	g.mu.Lock()
+	died := !g.over
+	g.mu.Unlock()
+	if died {
+		g.lost.Store(true)
+		if g.onLost != nil {
+			g.onLost()
+		}
+	}
+}
+
+// take is one message: the guard's own identity, or the VMM's.
+func (g *watcher) take(p []byte) {
+	var m message
+	if json.Unmarshal(p, &m) != nil {
+		return
+	}
+	// A journal that is closed by now needs it no more.
+	if m.Guard != nil {
+		_ = g.w.Append(journal.Guarded{Process: *m.Guard})
+	}
+	if m.VMM != nil {
+		if m.VMM.PID != 0 {
+			_ = g.w.Append(journal.Identified{VMM: *m.VMM})
+		}
+		g.told.Do(func() { close(g.found) })
+	}
+}
+
+// message is what the guard tells the client.
+type message struct {
+	Guard *journal.Process `json:",omitempty"`
+	VMM   *journal.VMM     `json:",omitempty"`
+}
+
+func (g *watcher) say(b byte) {
+	// A guard that is gone is noticed by listen.
+	_, _ = g.control.Write([]byte{b})
+}
+
+// release has the guard let the link go.
+func (g *watcher) release() {
+	if g != nil {
+		g.say(sayRelease)
+	}
+}
+
+// farewell ends the guard: there is nothing left to undo.
+func (g *watcher) farewell() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	g.over = true
+	g.mu.Unlock()
+	g.say(sayFarewell)
+	g.control.Close()
+}
+
+func (g *watcher) isLost() bool { return g.lost.Load() }
+
+// pause notes for the guard whether the guest is stopped, if there is a limit.
+func (g *watcher) pause() func(stopped bool) {
+	if g.clock == nil {
+		return nil
+	}
+	return g.clock.set
+}
