@@ -77,28 +77,25 @@ func (x *exam) match(yes bool) { x.Match = &yes }
 // closed fills in a guest whose memory could not be read.
 func (x *exam) closed(err error) {
 	g := x.Guest
-	change := ""
-	switch a := vmm.Host.Access(&g.Process); {
+	why, change := oneLine(err), ""
+	switch a := x.opt.Host.Proc.Access(&g.Process); {
+	case a.Never:
+		why, change = a.Why, enableShared
+	case a.Fix != "":
+		// Whatever else was in the way, this comes first.
+		change = a.Fix
+		if !a.Read {
+			why = a.Why
+		}
 	case errors.Is(err, ukdbg.ErrUsage):
 		change = giveImage // without a monitor only the image tells where RAM lies
-	case !a.Read:
-		if change = a.Fix; strings.Contains(a.Why, "refuses everyone") {
-			change = enableShared
-		}
 	}
-	why := oneLine(err)
-	for _, name := range []string{Memory, Trace, Threads, NoStop} {
+	for _, name := range []string{Memory, Registers, Trace, Threads, NoStop} {
 		x.power(name).no(why, change)
 	}
-	x.power(Registers).no(why, change)
-	if w, ok := g.Way(hosts.Monitor); ok {
-		x.monitorRegisters(w)
+	if w, ok := x.monitor(); ok {
+		x.power(Registers).ready("by the monitor " + w.Path + ", though memory cannot be read")
 	}
-}
-
-// monitorRegisters is for a VM whose monitor may be used and whose memory not.
-func (x *exam) monitorRegisters(w hosts.Way) {
-	x.power(Registers).ready("by the monitor " + w.Path + ", though memory cannot be read")
 }
 
 // tryRegisters reads every processor's.

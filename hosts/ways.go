@@ -33,10 +33,12 @@ func (h *Host) ways(ctx context.Context, g *Guest) {
 	}
 	g.Ways = append(g.Ways, h.memory(g))
 	for _, spec := range g.GDB {
-		w := Way{Kind: Stub, Spec: spec, Open: true, Note: "stops the guest while attached"}
+		w := Way{Kind: Stub, Spec: spec, Note: "stops the guest while attached"}
 		if path, ok := strings.CutPrefix(spec, "unix:"); ok {
 			w.Path = path
 			w = h.socket(ctx, w)
+		} else {
+			w.Open = true
 		}
 		g.Ways = append(g.Ways, w)
 	}
@@ -57,8 +59,10 @@ func (h *Host) memory(g *Guest) Way {
 	switch {
 	case g.Confidential != "":
 		w.Note = "encrypted guest (" + g.Confidential + "): console and in-guest export only"
+	case a.Read && a.Fix != "" && shared(g):
+		w.Note = a.Why + ", and reading an absent page of shared memory would fill it"
 	case a.Read:
-		w.Open = true
+		w.Open, w.Note = true, a.Why
 	case a.Look && shared(g):
 		w.Open, w.Note = true, "by its memory file only: "+a.Why
 	default:

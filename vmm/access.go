@@ -21,13 +21,17 @@ const (
 
 // Access says whether this user may read a process's memory.
 type Access struct {
-	// Read: yes. It was tried: /proc/PID/mem was opened and nothing read.
+	// Read: yes. It was tried: /proc/PID/mem was opened and nothing read, or a
+	// byte of its program read.
 	Read bool
 	// Look: its descriptors, maps and root may be seen, which is enough for a
 	// guest's RAM in a memfd or a file.
 	Look bool
-	// Why says what forbids it, Fix the one change that would allow it.
+	// Why says what forbids it, or what must be done without; Fix is the one
+	// change that would allow it.
 	Why, Fix string
+	// Never: no user and no capability may, while this host runs.
+	Never bool
 }
 
 // Access tries whether p's memory may be read. The kernel checks that when
@@ -50,8 +54,21 @@ func (r Proc) Access(p *Process) Access {
 		a.Why = err.Error()
 		return a
 	}
-	a.Why, a.Fix = r.rights(p).explain()
+	x := r.rights(p)
+	a.Why, a.Fix = x.explain()
+	// The capability reads memory, though not the other's files in /proc.
+	a.Read = x.capable && r == Host && r.readable(p.PID)
+	a.Never = x.yama >= 3
 	return a
+}
+
+// readable tries to read a byte of the first thing a process has mapped, which
+// is its program.
+func (r Proc) readable(pid int) bool {
+	line, _ := r.read(pid, "maps", 64)
+	start, _, _ := strings.Cut(string(line), "-")
+	addr, err := strconv.ParseUint(start, 16, 64)
+	return err == nil && readByte(pid, addr)
 }
 
 // rights is what decides about reading another process.
@@ -93,7 +110,7 @@ func (x rights) explain() (why, fix string) {
 	case x.yama >= 3:
 		return "kernel.yama.ptrace_scope is 3, which refuses everyone", "boot with kernel.yama.ptrace_scope below 3: it cannot be lowered while the host runs"
 	case x.capable && !x.readsAll && (x.uid != x.euid || !x.owned):
-		return "CAP_SYS_PTRACE alone does not open another user's files in /proc",
+		return "CAP_SYS_PTRACE alone does not open another user's files in /proc, so absent pages cannot be told from zeros",
 			"add the capability CAP_DAC_READ_SEARCH: sudo setcap cap_sys_ptrace,cap_dac_read_search+ep UKDBG"
 	case x.capable:
 		return "refused although CAP_SYS_PTRACE is there: another user namespace, or a security module",

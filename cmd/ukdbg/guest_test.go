@@ -117,7 +117,7 @@ func (g *guest) mustServe(t *testing.T) {
 // code is the guest's code as it is in memory, read by the monitor.
 func (g *guest) code(t *testing.T) []byte {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "text")
+	file := filepath.Join(filepath.Dir(g.Debug), "text") // QEMU's user writes it
 	g.QMP(t, "pmemsave", map[string]any{"val": g.at, "size": len(g.text), "filename": file})
 	got, err := os.ReadFile(file)
 	if err != nil {

@@ -81,10 +81,19 @@ func writeTable(e env, list []listed) {
 			line(g.image.short()), g.stops, line(waysText(&g.Guest)))
 	}
 	flush(tw)
+	// What is to be said of several guests is said once.
+	about := map[string][]string{}
+	var texts []string
 	for i := range list {
 		for _, n := range list[i].remarks() {
-			fmt.Fprintf(e.out, "%s: %s\n", line(list[i].Target), line(n))
+			if about[n] == nil {
+				texts = append(texts, n)
+			}
+			about[n] = append(about[n], list[i].Target)
 		}
+	}
+	for _, n := range texts {
+		fmt.Fprintf(e.out, "%s: %s\n", line(strings.Join(about[n], ", ")), line(n))
 	}
 }
 

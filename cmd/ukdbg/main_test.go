@@ -24,6 +24,11 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	// Other users run it too.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	binary = filepath.Join(dir, "ukdbg")
 	// What tests keep goes with them.
 	if err := os.Setenv("UKDBG_CACHE", filepath.Join(dir, "cache")); err != nil {

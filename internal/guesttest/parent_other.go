@@ -4,4 +4,4 @@ package guesttest
 
 import "syscall"
 
-func dieWithParent() *syscall.SysProcAttr { return nil }
+func attributes(int) *syscall.SysProcAttr { return nil }

@@ -30,6 +30,7 @@ type Options struct {
 	Serial2 string   // the second serial port, the in-image stub's: "pty", "tcp", "unix", or ""
 	Paused  bool     // do not start the CPUs (-S)
 	Args    []string // more arguments for QEMU
+	UID     int      // the user QEMU runs as, and its group; 0 is this one (another needs root)
 }
 
 // VM is a running guest.
@@ -67,6 +68,11 @@ func Start(t testing.TB, opt Options) *VM {
 	if vm.Boot, vm.Debug, err = img.Extract(vm.dir); err != nil {
 		t.Fatal(err)
 	}
+	if opt.UID != 0 {
+		if err := giveAway(vm.dir, opt.UID); err != nil {
+			t.Fatalf("boot %s as user %d: %v", opt.Image, opt.UID, err)
+		}
+	}
 	if err := vm.start(opt); err != nil {
 		t.Fatalf("boot %s: %v", opt.Image, err)
 	}
@@ -77,6 +83,16 @@ func Start(t testing.TB, opt Options) *VM {
 	return vm
 }
 
+// giveAway makes dir and what is in it another user's.
+func giveAway(dir string, uid int) error {
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, uid, uid)
+	})
+}
+
 func (vm *VM) start(opt Options) error {
 	name := map[string]string{"x86_64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[vm.Image.Arch]
 	path, err := exec.LookPath(name)
@@ -85,7 +101,7 @@ func (vm *VM) start(opt Options) error {
 	}
 	vm.Args = vm.arguments(opt)
 	vm.cmd = exec.Command(path, vm.Args...)
-	vm.cmd.SysProcAttr = dieWithParent()
+	vm.cmd.SysProcAttr = attributes(opt.UID)
 	stdout, err := vm.cmd.StdoutPipe()
 	if err != nil {
 		return err
