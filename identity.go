@@ -74,12 +74,10 @@ func (s *Session) recognise() error {
 	case s.types == nil:
 		s.noKernel = fmt.Sprintf("a Unikraft, but its layout is not known: %v", s.typesErr)
 	default:
-		cfg := unikraft.Config{Image: img, Memory: s.mem, CPUs: s.machine, Slide: s.mapping.Slide}
+		g := ground{s}
+		cfg := unikraft.Config{Image: img, Memory: g, CPUs: g, System: g, Slide: s.mapping.Slide}
 		if len(s.cpus) == 0 {
-			cfg.CPUs = nil // an observed guest without a monitor
-		}
-		if sr, ok := s.machine.machine.(target.SystemRegisters); ok {
-			cfg.System = sr
+			cfg.CPUs, cfg.System = nil, nil // an observed guest without a monitor
 		}
 		k, err := unikraft.New(cfg)
 		if err != nil {

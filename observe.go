@@ -15,6 +15,8 @@ import (
 type observer interface {
 	machine
 	target.PhysicalMemory
+	// Forget starts a new moment: what was read before is read again.
+	Forget()
 	// Arch is the guest's architecture, nil if nothing told it.
 	Arch() *arch.Arch
 	// Status is the run state the VMM told at the start, "" if it did not.

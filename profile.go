@@ -35,7 +35,7 @@ type ProfileOptions struct {
 // Profile samples the running guest. The guest is left stopped, as it is
 // throughout a session. A dump gives one sample of each thread's stack.
 func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Profile, error) {
-	if s.live == nil {
+	if s.live == nil && !s.Observing() {
 		return s.stacksProfile(ctx)
 	}
 	if l, ok := s.live.(interface{ Interruptible() error }); ok {
@@ -49,11 +49,15 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	if opt.Hz == 0 {
 		opt.Hz = 99
 	}
-	sampler := profiler.Sampler{
-		Guest:     profiler.Control(s.live),
-		Machine:   s.live,
-		Unwind:    s.unwindCapture,
-		Symbolize: s.sampleFrames,
+	sampler := profiler.Sampler{Unwind: s.unwindCapture, Symbolize: s.sampleFrames}
+	if s.Observing() {
+		if len(s.cpus) == 0 {
+			_, err := s.observer.ReadRegisters(ctx, 0)
+			return nil, fmt.Errorf("sampling: %w", err)
+		}
+		sampler.Guest, sampler.Machine, sampler.Unstopped = glance{s.observer}, s.observer, true
+	} else {
+		sampler.Guest, sampler.Machine = profiler.Control(s.live), s.live
 	}
 	if k, ok := s.kernel.(currentThreads); ok {
 		if slots, err := k.CurrentSlots(ctx); err == nil {
@@ -140,15 +144,30 @@ func (s *Session) sampleMappings() []profiler.Mapping {
 
 // sampleWarnings asks the VMM whether it emulates the processor.
 func (s *Session) sampleWarnings(ctx context.Context) []string {
-	m, ok := s.live.(target.Monitor)
+	var warnings []string
+	if s.Observing() {
+		warnings = append(warnings, "sampled without a stop: a stack is read some microseconds after its registers, and what ran on meanwhile may be torn")
+	}
+	m, ok := s.machine.machine.(target.Monitor)
 	if !ok {
-		return nil
+		return warnings
 	}
 	text, err := m.Monitor(ctx, "info kvm")
 	if err != nil || strings.Contains(text, "enabled") || !strings.Contains(text, "kvm") {
-		return nil
+		return warnings
 	}
-	return []string{profiler.BiasWarning}
+	return append(warnings, profiler.BiasWarning)
+}
+
+// glance is the run control of a guest that is not controlled: a stop is a look.
+type glance struct{ observer }
+
+func (glance) Running() bool                { return true }
+func (glance) Resume(context.Context) error { return nil }
+
+func (g glance) Stop(context.Context) (target.Stop, time.Time, error) {
+	g.Forget()
+	return target.Stop{Reason: target.StopInterrupt}, time.Now(), nil
 }
 
 // stacksProfile makes a profile of the stacks of all threads, one sample each.

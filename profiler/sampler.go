@@ -16,6 +16,9 @@ type Sampler struct {
 	Guest   Guest
 	Machine Machine
 	Unwind  Unwind
+	// Unstopped: Guest.Stop stops nothing; the guest is looked at while it runs.
+	// No pause is counted, and none limits the rate.
+	Unstopped bool
 	// Symbolize may be nil: addresses stay without names.
 	Symbolize Symbolize
 	// Threads may be nil: threads are not told apart.
@@ -236,11 +239,14 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
 	rerr := r.s.Guest.Resume(rctx)
 	cancel()
-	pause := time.Since(at)
-	p := &r.profile.Pause
-	p.Total += pause
-	p.Longest = max(p.Longest, pause)
-	p.Stops++
+	pause := time.Duration(0)
+	if !r.s.Unstopped {
+		pause = time.Since(at)
+		p := &r.profile.Pause
+		p.Total += pause
+		p.Longest = max(p.Longest, pause)
+		p.Stops++
+	}
 	if rerr != nil {
 		return pause, fmt.Errorf("letting the guest run again after a sample: %w", errors.Join(rerr, cerr))
 	}
