@@ -22,7 +22,7 @@ demo:
 	@$(GO) run ./internal/rundemo bin/ukdbg
 
 tools:
-	@scripts/install.sh qemu gdb cross clang readers
+	@scripts/install.sh qemu gdb cross clang readers debuginfo
 
 test: tools check guest-check demo
 

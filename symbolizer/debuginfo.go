@@ -12,9 +12,8 @@ import (
 type debugInfo struct {
 	once  sync.Once
 	data  *dies.Data // nil without DWARF
-	line  line.Sections
-	err   error    // why data is nil, or what of it is damaged
-	lines sync.Map // offset of a unit → *unitLines
+	err   error      // why data is nil, or what of it is damaged
+	lines sync.Map   // offset of a unit → *unitLines
 }
 
 // dwarf returns the reader, nil if there is no DWARF.
@@ -32,8 +31,14 @@ func (im *Image) dwarf() *dies.Data {
 			}
 			return b
 		}
-		d.line = line.Sections{Line: get(".debug_line"), LineStr: get(".debug_line_str"), Str: get(".debug_str")}
-		d.data = dies.FromSections(get)
+		sec := dies.SectionsOf(get)
+		sec.BigEndian, sec.Split = im.bigEndian, im.splitSections
+		sec.SplitTypes, sec.SplitType = im.splitTypes, im.splitTypeSections
+		if alt := im.apart.alt; alt != nil {
+			shared := dies.SectionsOf(alt.Section)
+			shared.BigEndian, sec.Alt = alt.bigEndian, &shared
+		}
+		d.data = dies.New(sec)
 	})
 	return d.data
 }
@@ -69,7 +74,9 @@ func (im *Image) linesOf(u *dies.Unit) *unitLines {
 	if v, ok := im.info.lines.Load(u.Offset); ok {
 		return v.(*unitLines)
 	}
-	v, _ := im.info.lines.LoadOrStore(u.Offset, &unitLines{sec: im.info.line, unit: u})
+	sec := line.Sections{BigEndian: im.bigEndian}
+	sec.Line, sec.LineStr, sec.Str = u.LineSections()
+	v, _ := im.info.lines.LoadOrStore(u.Offset, &unitLines{sec: sec, unit: u})
 	return v.(*unitLines)
 }
 

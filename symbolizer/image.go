@@ -44,6 +44,7 @@ type Image struct {
 	apart      separate
 	cache      imageCache
 	headers    []byte // the ELF header and the section headers
+	splits     splitFiles
 }
 
 // OpenOptions say how an image is opened.
@@ -110,7 +111,7 @@ func newImage(ctx context.Context, path string, f *file, opt OpenOptions) (*Imag
 // written first (UseCache).
 func (im *Image) Close() error {
 	im.cache.close()
-	err := im.file.close()
+	err := errors.Join(im.file.close(), im.splits.close())
 	for _, other := range []*Image{im.apart.file, im.apart.alt} {
 		if other != nil {
 			err = errors.Join(err, other.Close())

@@ -1,6 +1,7 @@
 package symbolizer
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
@@ -27,6 +28,9 @@ type Location struct {
 	Line, Column int
 	// NoLine says why File or Line is not known, "" if they are.
 	NoLine string
+	// Missing names a file of split debug information that is not there, so that
+	// inlined calls are not known, "" if none is.
+	Missing string
 }
 
 // Resolve returns the functions at the link-time address addr, the innermost
@@ -88,6 +92,10 @@ func (im *Image) resolveDWARF(addr uint64) []Location {
 			loc := Location{}
 			if i, _ := im.symbolIndex(addr); i >= 0 {
 				loc = im.symbolLocation(i)
+			}
+			var split *dies.MissingSplitError
+			if errors.As(funcs.Err, &split) {
+				loc.Missing = split.Error()
 			}
 			loc.setLine(lines, row)
 			return []Location{loc}

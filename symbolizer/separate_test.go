@@ -229,3 +229,53 @@ func TestDamagedLink(t *testing.T) {
 		}
 	}
 }
+
+// TestSupplementaryFile lets dwz move what two programs have in common to a file
+// of its own.
+func TestSupplementaryFile(t *testing.T) {
+	for _, tc := range []struct{ name, flags, dwz string }{
+		{"dwarf-4", "-gdwarf-4", ""}, {"dwarf-5", "-gdwarf-5", ""}, {"dwarf-5-sup", "-gdwarf-5", "--dwarf-5"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := filepath.Dir(compile(t, sources(t), "true"))
+			for _, name := range []string{"one", "two"} {
+				run(t, dir, "g++", "-O2", tc.flags, "-nostdlib", "-static", "-no-pie", "-ffreestanding", "-fno-stack-protector",
+					"-Wl,--build-id=sha1,-e,0", "-o", name, "shapes.cc")
+				run(t, dir, "gcc", "-O2", tc.flags, "-nostdlib", "-static", "-no-pie", "-ffreestanding", "-fno-stack-protector",
+					"-Wl,--build-id=sha1,-e,0", "-D"+name, "-o", "c"+name, "main.c", "other.c")
+			}
+			want := map[string][]string{}
+			for _, name := range []string{"one", "cone"} {
+				want[name], _ = everywhere(t, filepath.Join(dir, name), dir)
+			}
+			args := append([]string{"dwz"}, strings.Fields(tc.dwz)...)
+			run(t, dir, append(args, "-m", "common", "-M", "common", "one", "two", "cone", "ctwo")...)
+			for name, list := range want {
+				path := filepath.Join(dir, name)
+				im, err := open(t, path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := im.MissingDebug(); err != nil {
+					t.Error(err)
+				}
+				if im.Section(".gnu_debugaltlink") == nil && im.Section(".debug_sup") == nil {
+					t.Errorf("dwz moved nothing of %s", name)
+				}
+				sameList(t, name, resolveAll(im, dir), list)
+			}
+			// Another file under the same name is not used.
+			run(t, dir, "objcopy", "--remove-section=.note.gnu.build-id", "--remove-section=.debug_sup", "common")
+			im, err := open(t, filepath.Join(dir, "cone"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := im.MissingDebug(); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "common")) || !strings.Contains(err.Error(), "has build id") {
+				t.Errorf("another supplementary file: %v", err)
+			}
+			if got := resolveAll(im, dir); len(got) != len(want["cone"]) {
+				t.Errorf("%d answers", len(got))
+			}
+		})
+	}
+}

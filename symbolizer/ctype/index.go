@@ -80,7 +80,10 @@ func (ts *Types) index() (index, error) {
 			return
 		}
 		ts.ix = ix
-		ts.keepIndex(ix)
+		// Which .dwo files there are is not a matter of the image's content.
+		if !ts.d.HasSplit() {
+			ts.keepIndex(ix)
+		}
 	})
 	return ts.ix, ts.indexErr
 }
@@ -88,7 +91,7 @@ func (ts *Types) index() (index, error) {
 // scan reads the top level of every unit, on all processors. A malformed unit
 // ends at the fault; only if no unit could be read it is an error.
 func (ts *Types) scan() (*scanned, error) {
-	units, _ := ts.d.Units()
+	units := ts.d.FullUnits()
 	tops := make([]top, len(units))
 	var next atomic.Int32
 	var wg sync.WaitGroup
@@ -137,6 +140,10 @@ type top struct {
 var topAttrs = dies.Only(dwarf.AttrName, dwarf.AttrDeclaration, dwarf.AttrExternal, dwarf.AttrAbstractOrigin, dwarf.AttrSpecification)
 
 func (ts *Types) scanUnit(out *top, u *dies.Unit) error {
+	u, err := u.Full()
+	if err != nil {
+		return err
+	}
 	root, err := ts.d.Root(u)
 	if err != nil {
 		return err

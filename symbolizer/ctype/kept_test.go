@@ -39,7 +39,7 @@ func sectionsOf(t testing.TB) func(name string) []byte {
 
 // TestKeptIndex compares the index read from disk with the one made of the image.
 func TestKeptIndex(t *testing.T) {
-	d := dies.FromSections(sectionsOf(t))
+	d := dies.New(dies.SectionsOf(sectionsOf(t)))
 	ts := &Types{d: d, cache: map[uint64]*Type{}}
 	made, err := ts.scan()
 	if err != nil {
@@ -103,7 +103,7 @@ func TestKeptIndex(t *testing.T) {
 
 // FuzzKept asks an index that may hold anything.
 func FuzzKept(f *testing.F) {
-	d := dies.FromSections(sectionsOf(f))
+	d := dies.New(dies.SectionsOf(sectionsOf(f)))
 	ts := &Types{d: d, cache: map[uint64]*Type{}}
 	made, err := ts.scan()
 	if err != nil {

@@ -29,7 +29,7 @@ type Scope struct {
 // unitFor finds the unit whose code holds a link-time address.
 func (ts *Types) unitFor(pc uint64) *dies.Unit {
 	for u := range ts.d.UnitsFor(pc) {
-		if u.Info().Tag == dwarf.TagCompileUnit {
+		if u.HasCode() {
 			return u
 		}
 	}
@@ -55,6 +55,10 @@ func (ts *Types) Scope(pc uint64, inline int) (*Scope, error) {
 	u := ts.unitFor(pc)
 	if u == nil {
 		return nil, none("no compiled unit has code there")
+	}
+	u, err := u.Full()
+	if err != nil {
+		return nil, err
 	}
 	root, err := ts.d.Root(u)
 	if err != nil {

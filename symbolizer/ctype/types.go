@@ -56,7 +56,7 @@ func entries(img Image) (*dies.Data, error) {
 	if im, ok := img.(interface{ Entries() (*dies.Data, error) }); ok {
 		return im.Entries()
 	}
-	d := dies.FromSections(img.Section)
+	d := dies.New(dies.SectionsOf(img.Section))
 	if _, err := d.Units(); !d.HasUnits() {
 		return nil, cmp.Or(err, ErrNoDebugInfo)
 	}

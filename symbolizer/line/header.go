@@ -9,7 +9,11 @@ import (
 
 // Sections are the DWARF sections a line program refers to; Line is
 // .debug_line, LineStr .debug_line_str and Str .debug_str.
-type Sections struct{ Line, LineStr, Str []byte }
+type Sections struct {
+	Line, LineStr, Str []byte
+	// BigEndian tells the order of the bytes of numbers.
+	BigEndian bool
+}
 
 // Header is the head of one line program.
 type Header struct {
@@ -31,6 +35,7 @@ type Header struct {
 	opcodeBase uint8
 	argCounts  []byte // operands of standard opcode i+1
 	program    []byte
+	bigEndian  bool
 	tableFiles int // length of Files before DW_LNE_define_file adds to it
 }
 
@@ -44,8 +49,8 @@ type File struct {
 // and unitName are DW_AT_comp_dir and DW_AT_name of the unit, used before
 // DWARF 5 and to complete relative names.
 func ParseHeader(sec Sections, off uint64, compDir, unitName string) (*Header, error) {
-	h := &Header{compDir: compDir, offset: off, addrSize: 8}
-	r := dwbuf.New(sec.Line, off)
+	h := &Header{bigEndian: sec.BigEndian, compDir: compDir, offset: off, addrSize: 8}
+	r := dwbuf.NewOrder(sec.Line, off, sec.BigEndian)
 	length, offSize := r.UnitLength()
 	r.Limit(length)
 	h.Version = int(r.U16())

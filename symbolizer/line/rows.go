@@ -93,7 +93,7 @@ func (h *Header) Rows() (*Table, error) {
 	h.Files = h.Files[:h.tableFiles] // without what an earlier run defined
 	m := machine{h: h, t: &Table{Rows: make([]Row, 0, len(h.program)/3)}}
 	m.reset()
-	r := dwbuf.New(h.program, 0)
+	r := dwbuf.NewOrder(h.program, 0, h.bigEndian)
 	for r.Len() > 0 {
 		op := r.U8()
 		switch {

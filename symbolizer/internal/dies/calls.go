@@ -39,7 +39,12 @@ const (
 // the unit. What is damaged ends the list.
 func (u *Unit) CallsOf(die uint64) Calls {
 	var c Calls
-	if !u.holds(die) || u.load() != nil {
+	if !u.holds(die) {
+		if u = u.d.UnitOf(die); u == nil {
+			return c
+		}
+	}
+	if u.load() != nil {
 		return c
 	}
 	r := u.reader(die)

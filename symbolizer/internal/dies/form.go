@@ -135,6 +135,9 @@ type Attr struct {
 	form form
 }
 
+// noEntry is the offset of an entry in a file that is not there.
+const noEntry = ^uint64(0)
+
 // value reads the value of one attribute.
 func (u *Unit) value(r *dwbuf.Reader, f field) Attr {
 	a := Attr{Attr: dwarf.Attr(f.attr), form: form(f.form)}
@@ -159,6 +162,12 @@ func (u *Unit) value(r *dwbuf.Reader, f field) Attr {
 	case formRefAddr:
 		n, _ := a.form.fixedSize(u.format)
 		a.U = u.src.base + r.Uint(n)
+	case formGNURefAlt, formRefSup4, formRefSup8:
+		n, _ := a.form.fixedSize(u.format)
+		a.U = noEntry
+		if v := r.Uint(n); u.src.alt != nil && v < 1<<sourceShift {
+			a.U = u.src.alt.base + v
+		}
 	case formData16:
 		a.B = r.Bytes(16)
 	case formSdata:
@@ -199,7 +208,7 @@ func (a *Attr) IsBlock() bool {
 // Data.Ref returns.
 func (a *Attr) IsReference() bool {
 	switch a.form {
-	case formRef1, formRef2, formRef4, formRef8, formRefUdata, formRefAddr, formRefSig8:
+	case formRef1, formRef2, formRef4, formRef8, formRefUdata, formRefAddr, formRefSig8, formGNURefAlt, formRefSup4, formRefSup8:
 		return true
 	}
 	return false

@@ -69,8 +69,9 @@ func (t *FuncTable) RangesOf(i int) []Range {
 func (u *Unit) Functions() *FuncTable {
 	u.funcsOnce.Do(func() {
 		t := &u.funcs
-		if t.Err = u.load(); t.Err == nil {
-			t.Err = u.scan(t)
+		full, err := u.Full()
+		if t.Err = err; err == nil {
+			t.Err = full.scan(t)
 		}
 		t.flatten()
 	})

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"iter"
 	"slices"
-
-	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 )
 
 // addrIndex finds units by address.
@@ -69,7 +67,8 @@ func (d *Data) unitsFor(addr uint64, yield func(*Unit) bool) {
 // sound.
 func (d *Data) readAranges() addrIndex {
 	var x addrIndex
-	r := dwbuf.New(d.sources[0].sec.Aranges, 0)
+	sec := d.whole[0].sec
+	r := sec.numbers(sec.Aranges, 0)
 	for r.Len() > 0 && !r.Failed() {
 		start := r.Offset()
 		length, offSize := r.UnitLength()

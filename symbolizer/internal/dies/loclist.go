@@ -1,7 +1,5 @@
 package dies
 
-import "github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
-
 // Location is one entry of a location list: Expr holds for addresses from Low
 // to below High. Default entries hold where no other does.
 type Location struct {
@@ -19,6 +17,9 @@ func (d *Data) Locations(u *Unit, a *Attr) ([]Location, error) {
 	if u.format.version >= 5 {
 		return u.locList5(a)
 	}
+	if u.src.skeleton != nil {
+		return u.locListSplit(a.U)
+	}
 	return u.locList4(a.U)
 }
 
@@ -32,7 +33,7 @@ func optional(get func() []byte) []byte {
 
 // locList4 reads .debug_loc (DWARF 4, section 2.6.2).
 func (u *Unit) locList4(off uint64) ([]Location, error) {
-	r := dwbuf.New(optional(u.src.sec.Loc), off)
+	r := u.src.sec.numbers(optional(u.src.sec.Loc), off)
 	base := u.base.low
 	top := ^uint64(0) >> (64 - 8*uint(u.format.addrSize))
 	var out []Location
@@ -56,18 +57,54 @@ func (u *Unit) locList4(off uint64) ([]Location, error) {
 	return out, nil
 }
 
+// locListSplit reads .debug_loc.dwo, the location lists of split units before
+// DWARF 5 ("DWARF Extensions for Separate Debug Information Files", GCC wiki).
+func (u *Unit) locListSplit(off uint64) ([]Location, error) {
+	r := u.src.sec.numbers(optional(u.src.sec.Loc), off)
+	base := u.base.low
+	var out []Location
+	for len(out) < maxRanges && !r.Failed() {
+		var l Location
+		switch r.U8() {
+		case 0: // DW_LLE_GNU_end_of_list_entry
+			if !r.Failed() {
+				return out, nil
+			}
+		case 1: // DW_LLE_GNU_base_address_selection_entry
+			base, _ = u.addrx(r.Uleb())
+			continue
+		case 2: // DW_LLE_GNU_start_end_entry
+			l.Low, _ = u.addrx(r.Uleb())
+			l.High, _ = u.addrx(r.Uleb())
+		case 3: // DW_LLE_GNU_start_length_entry
+			l.Low, _ = u.addrx(r.Uleb())
+			l.High = l.Low + uint64(r.U32())
+		case 4: // DW_LLE_GNU_offset_pair_entry
+			l.Low = base + uint64(r.U32())
+			l.High = base + uint64(r.U32())
+		default:
+			r.Fail()
+		}
+		l.Expr = r.Bytes(uint64(r.U16()))
+		if !r.Failed() && l.Low < l.High {
+			out = append(out, l)
+		}
+	}
+	return out, &FormatError{Section: ".debug_loc.dwo", Off: off, What: "location list is cut off or has an unknown entry"}
+}
+
 // locList5 reads .debug_loclists (DWARF 5, section 7.29), by offset or, as
 // clang does, through the unit's offset table.
 func (u *Unit) locList5(a *Attr) ([]Location, error) {
 	section, off := optional(u.src.sec.Loclists), a.U
 	if a.form == formLoclistx {
-		rel, ok := tableEntry(section, u.base.loclists, a.U, u.format.offSize)
+		rel, ok := u.src.sec.tableEntry(section, u.base.loclists, a.U, u.format.offSize)
 		if !ok {
 			return nil, &FormatError{Section: ".debug_loclists", Off: u.base.loclists, What: "index is out of its table"}
 		}
 		off = u.base.loclists + rel
 	}
-	r := dwbuf.New(section, off)
+	r := u.src.sec.numbers(section, off)
 	base := u.base.low
 	var out []Location
 	for len(out) < maxRanges {

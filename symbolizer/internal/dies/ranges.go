@@ -1,10 +1,6 @@
 package dies
 
-import (
-	"debug/dwarf"
-
-	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
-)
+import "debug/dwarf"
 
 // Range is a run of code, from Start up to, not including, End.
 type Range struct{ Start, End uint64 }
@@ -72,7 +68,7 @@ func (u *Unit) rangesOf(p pcs, out []Range, limit int) []Range {
 		if u.format.version >= 5 {
 			return u.rnglist(p, out, limit)
 		}
-		return u.oldRanges(p.list, out, limit)
+		return u.oldRanges(u.base.ranges+p.list, out, limit)
 	}
 	if !p.hasLow || !p.hasHigh {
 		return out
@@ -93,7 +89,7 @@ func appendRange(out []Range, start, end uint64, limit int) []Range {
 
 // oldRanges reads a list of .debug_ranges (DWARF 4, section 2.17.3).
 func (u *Unit) oldRanges(off uint64, out []Range, limit int) []Range {
-	r := dwbuf.New(u.src.sec.Ranges, off)
+	r := u.src.sec.numbers(u.src.sec.Ranges, off)
 	size := u.format.addrSize
 	largest := ^uint64(0) >> (64 - 8*uint(size))
 	base := u.base.low
@@ -127,13 +123,13 @@ const (
 func (u *Unit) rnglist(p pcs, out []Range, limit int) []Range {
 	off := p.list
 	if p.listIsIndex {
-		rel, ok := tableEntry(u.src.sec.Rnglists, u.base.rnglists, p.list, u.format.offSize)
+		rel, ok := u.src.sec.tableEntry(u.src.sec.Rnglists, u.base.rnglists, p.list, u.format.offSize)
 		if !ok {
 			return out
 		}
 		off = u.base.rnglists + rel
 	}
-	r := dwbuf.New(u.src.sec.Rnglists, off)
+	r := u.src.sec.numbers(u.src.sec.Rnglists, off)
 	size := u.format.addrSize
 	base := u.base.low
 	for len(out) < limit && !r.Failed() {

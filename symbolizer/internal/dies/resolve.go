@@ -2,7 +2,6 @@ package dies
 
 import (
 	"debug/dwarf"
-	"encoding/binary"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 )
@@ -38,8 +37,12 @@ func (u *Unit) str(a *Attr) []byte {
 		return cstring(sec.Str, a.U)
 	case formLineStrp:
 		return cstring(sec.LineStr, a.U)
+	case formStrpSup, formGNUStrpAlt:
+		if u.src.alt != nil {
+			return cstring(u.src.alt.sec.Str, a.U)
+		}
 	case formStrx, formStrx1, formStrx2, formStrx3, formStrx4, formGNUStrIndex:
-		off, ok := tableEntry(sec.StrOffsets, u.base.strOffsets, a.U, u.format.offSize)
+		off, ok := sec.tableEntry(sec.StrOffsets, u.base.strOffsets, a.U, u.format.offSize)
 		if ok {
 			return cstring(sec.Str, off)
 		}
@@ -58,14 +61,9 @@ func (d *Data) Ref(a *Attr) (uint64, bool) {
 		return 0, false
 	}
 	if a.form == formRefSig8 {
-		_, _ = d.Units() // what could be read of them tells the signatures
-		u := d.types[a.U]
-		if u == nil {
-			return 0, false
-		}
-		return u.TypeOff, true
+		return d.typeBySignature(a.U)
 	}
-	return a.U, true
+	return a.U, a.U != noEntry
 }
 
 // Address returns an address attribute (DW_FORM_addr or an index).
@@ -91,18 +89,15 @@ func (u *Unit) addr(a *Attr) (uint64, bool) {
 }
 
 func (u *Unit) addrx(i uint64) (uint64, bool) {
-	return tableEntry(u.src.sec.Addr, u.base.addr, i, u.format.addrSize)
+	return u.src.sec.tableEntry(u.src.sec.Addr, u.base.addr, i, u.format.addrSize)
 }
 
 // tableEntry reads entry i of a table of 4- or 8-byte numbers at base.
-func tableEntry(b []byte, base, i uint64, size int) (uint64, bool) {
+func (s *Sections) tableEntry(b []byte, base, i uint64, size int) (uint64, bool) {
 	n := uint64(len(b))
 	if base > n || i >= (n-base)/uint64(size) {
 		return 0, false
 	}
-	b = b[base+i*uint64(size):]
-	if size == 4 {
-		return uint64(binary.LittleEndian.Uint32(b)), true
-	}
-	return binary.LittleEndian.Uint64(b), true
+	r := s.numbers(b, base+i*uint64(size))
+	return r.Uint(size), true
 }

@@ -1,6 +1,9 @@
 package dies
 
-import "debug/dwarf"
+import (
+	"cmp"
+	"debug/dwarf"
+)
 
 // Attributes and tags that debug/dwarf has no name for.
 const (
@@ -18,6 +21,11 @@ const (
 type bases struct {
 	strOffsets, addr, rnglists, loclists uint64
 	low                                  uint64
+	// ranges is what offsets in .debug_ranges count from in a split unit of
+	// version 4.
+	ranges uint64
+	// split is the same in the skeleton, which does not use it itself.
+	split uint64
 }
 
 // Info is what a unit's own entry tells of it.
@@ -68,12 +76,17 @@ func (u *Unit) readRoot() (err error) {
 			u.base.rnglists = a.U
 		case dwarf.AttrLoclistsBase:
 			u.base.loclists = a.U
+		case atGNURangesBase:
+			u.base.split = a.U
 		case atGNUDwoID:
 			u.Signature = a.U
 		}
 	}
 	u.root = root
 	u.info.Tag = root.Tag
+	if u.src.skeleton != nil {
+		u.takeSkeleton(u.src.skeleton)
+	}
 	for i := range root.Attrs {
 		switch a := &root.Attrs[i]; a.Attr {
 		case dwarf.AttrName:
@@ -87,10 +100,16 @@ func (u *Unit) readRoot() (err error) {
 		case dwarf.AttrStmtList:
 			u.info.Lines, u.info.HasLines = a.U, true
 		case dwarf.AttrDwoName, atGNUDwoName:
-			u.info.Split = string(u.str(a))
+			if u.info.Split = string(u.str(a)); u.src.skeleton == nil {
+				u.d.hasSplit.Store(true)
+			}
 		case dwarf.AttrLowpc:
 			u.base.low, _ = u.addr(a)
 		}
+	}
+	if s := u.src.skeleton; s != nil && u.TypeOff == 0 {
+		u.info.Lines, u.info.HasLines = s.info.Lines, s.info.HasLines
+		u.info.CompDir, u.info.Name = s.info.CompDir, cmp.Or(s.info.Name, u.info.Name)
 	}
 	return nil
 }

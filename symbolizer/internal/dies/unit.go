@@ -32,6 +32,7 @@ type Unit struct {
 	base    bases
 	info    Info
 
+	split      split
 	rangesOnce sync.Once
 	ranges     []Range
 	funcsOnce  sync.Once
@@ -59,7 +60,7 @@ var errNoUnit = errors.New("no unit there")
 func (d *Data) Units() ([]*Unit, error) {
 	d.listOnce.Do(func() {
 		d.types = map[uint64]*Unit{}
-		for _, src := range d.sources {
+		for _, src := range d.whole {
 			for off := src.base; off < src.base+uint64(len(src.info)); {
 				u, err := d.UnitAt(off)
 				if err != nil && d.listErr == nil {
@@ -92,6 +93,11 @@ func (d *Data) HasUnits() bool {
 func (d *Data) UnitAt(off uint64) (*Unit, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.unitAt(off)
+}
+
+// unitAt is UnitAt with d.mu held.
+func (d *Data) unitAt(off uint64) (*Unit, error) {
 	if u := d.units[off]; u != nil {
 		return u, nil
 	}
@@ -105,7 +111,10 @@ func (d *Data) UnitAt(off uint64) (*Unit, error) {
 
 // UnitOf returns the unit that holds offset off, nil if none.
 func (d *Data) UnitOf(off uint64) *Unit {
-	units, _ := d.Units()
+	units := d.splitUnits(off)
+	if units == nil {
+		units, _ = d.Units()
+	}
 	i := sort.Search(len(units), func(i int) bool { return units[i].End > off })
 	if i == len(units) || off < units[i].First {
 		return nil
@@ -120,7 +129,7 @@ func (d *Data) header(off uint64) (*Unit, error) {
 	if src == nil {
 		return nil, errNoUnit
 	}
-	r := dwbuf.New(src.info, off-src.base)
+	r := src.sec.numbers(src.info, off-src.base)
 	length, offSize := r.UnitLength()
 	if r.Failed() || length == 0 || length > uint64(r.Len()) {
 		return nil, errNoUnit
@@ -170,7 +179,7 @@ func (u *Unit) OffsetSize() int { return u.format.offSize }
 // reader reads the unit's entries from offset off, which must lie in the unit;
 // it ends where the unit does. Offsets it gives are those of the section.
 func (u *Unit) reader(off uint64) dwbuf.Reader {
-	r := dwbuf.New(u.src.info, off-u.src.base)
+	r := u.src.sec.numbers(u.src.info, off-u.src.base)
 	r.Limit(u.End - off)
 	return r
 }
