@@ -39,7 +39,17 @@ type Options struct {
 	Version string
 	// Batch is the number of spans in one export, MaxBatch if 0.
 	Batch int
+	// MaxTrace is the most spans of one trace, DefaultMaxTrace if 0. What a
+	// request has beyond goes into further traces, which are linked to the first
+	// and say so in the attribute PartKey.
+	MaxTrace int
 }
+
+// DefaultMaxTrace keeps a trace below the 5 MB at which Tempo cuts it.
+const DefaultMaxTrace = 10_000
+
+// PartKey is the attribute that numbers the further traces of one request.
+const PartKey = "ukdbg.trace.part"
 
 // batches calls send with one encoder-ready batch after another. Memory is
 // bounded by one batch.
@@ -48,7 +58,10 @@ func batches(spans iter.Seq2[exporters.Span, error], opt Options, send func(td p
 	if limit <= 0 || limit > MaxBatch {
 		limit = MaxBatch
 	}
-	b := builder{ids: newIDs(opt.Resource.InstanceID), clock: opt.Clock}
+	b := builder{ids: newIDs(opt.Resource.InstanceID), clock: opt.Clock, traces: traces{most: opt.MaxTrace}}
+	if b.traces.most <= 0 {
+		b.traces.most = DefaultMaxTrace
+	}
 	for s, err := range spans {
 		if err != nil {
 			if serr := b.flush(send); serr != nil {
@@ -92,8 +105,9 @@ func weigh(s *exporters.Span) int {
 
 // builder collects one batch.
 type builder struct {
-	ids   ids
-	clock exporters.Clock
+	ids    ids
+	clock  exporters.Clock
+	traces traces
 
 	td    ptrace.Traces
 	spans ptrace.SpanSlice
@@ -132,7 +146,15 @@ func (b *builder) add(s *exporters.Span) error {
 	if root == 0 {
 		root = s.ID
 	}
+	part := b.traces.part(s.ID, root)
 	p.SetTraceID(pcommon.TraceID(b.ids.trace(root)))
+	if part > 0 {
+		p.SetTraceID(pcommon.TraceID(b.ids.part(root, part)))
+		p.Attributes().PutInt(PartKey, int64(part))
+		link := p.Links().AppendEmpty()
+		link.SetTraceID(pcommon.TraceID(b.ids.trace(root)))
+		link.SetSpanID(pcommon.SpanID(b.ids.span(root)))
+	}
 	p.SetSpanID(pcommon.SpanID(b.ids.span(s.ID)))
 	if s.Parent != 0 {
 		p.SetParentSpanID(pcommon.SpanID(b.ids.span(s.Parent)))

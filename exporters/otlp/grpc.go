@@ -23,6 +23,7 @@ const (
 	codeOK                = 0
 	codeCancelled         = 1
 	codeUnknown           = 2
+	codeInvalidArgument   = 3
 	codeDeadlineExceeded  = 4
 	codePermissionDenied  = 7
 	codeResourceExhausted = 8

@@ -99,13 +99,23 @@ func (h *httpTransport) export(ctx context.Context, body []byte) (reply, error) 
 	if resp.StatusCode == http.StatusOK {
 		return parseReply(data)
 	}
-	err = fmt.Errorf("HTTP %s%s", resp.Status, because(statusMessage(data, resp.Header.Get("Content-Type"))))
+	err = &HTTPError{Code: resp.StatusCode, Status: resp.Status, Message: statusMessage(data, resp.Header.Get("Content-Type"))}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return reply{}, &passing{err: err, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
 	return reply{}, err
 }
+
+// HTTPError is an answer of an OTLP/HTTP receiver other than 200.
+type HTTPError struct {
+	// Code is the HTTP status, Status it as the receiver wrote it, Message the
+	// receiver's words.
+	Code            int
+	Status, Message string
+}
+
+func (e *HTTPError) Error() string { return "HTTP " + e.Status + because(e.Message) }
 
 // linkError sorts failures of the connection. A refused or broken connection
 // passes; a certificate that is not trusted or the wrong protocol does not.

@@ -33,6 +33,14 @@ func (d ids) span(pos uint64) trace.SpanID {
 	return trace.SpanID(s[:8])
 }
 
+// part returns the trace identifier of a later part of a trace that is too long
+// for one.
+func (d ids) part(root, part uint64) trace.TraceID {
+	s := d.sum('p', root)
+	binary.LittleEndian.PutUint64(s[8:], binary.LittleEndian.Uint64(s[8:])+part)
+	return trace.TraceID(s[:16])
+}
+
 // TraceID returns the trace identifier of the span with the given root in the
 // guest run called instance.
 func TraceID(instance string, root uint64) trace.TraceID { return newIDs(instance).trace(root) }

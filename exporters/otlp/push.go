@@ -27,6 +27,10 @@ type Endpoint struct {
 	Timeout time.Duration
 	// Patience bounds the retries of one batch, 1 min if 0. Negative: no retry.
 	Patience time.Duration
+	// Spool, if set, keeps every batch on disk until the receiver has taken it,
+	// so that nothing is lost while the receiver is away, nor when this process
+	// is killed. What an earlier process left is sent first.
+	Spool *Spool
 }
 
 const (
@@ -44,13 +48,21 @@ type DeliveryError struct {
 	// Retryable says that the last failure was a passing one.
 	Retryable bool
 	Err       error
+	// Waiting is how many batches are left in the folder Spool; the next Push
+	// with that spool sends them.
+	Waiting int
+	Spool   string
 }
 
 func (e *DeliveryError) Error() string {
-	if e.Retryable {
-		return fmt.Sprintf("sending spans to %s: gave up after %d attempts: %v", e.Endpoint, e.Attempts, e.Err)
+	kept := ""
+	if e.Waiting > 0 {
+		kept = fmt.Sprintf("; %d batches wait in %s and are sent the next time", e.Waiting, e.Spool)
 	}
-	return fmt.Sprintf("sending spans to %s: %v", e.Endpoint, e.Err)
+	if e.Retryable {
+		return fmt.Sprintf("sending spans to %s: gave up after %d attempts: %v%s", e.Endpoint, e.Attempts, e.Err, kept)
+	}
+	return fmt.Sprintf("sending spans to %s: %v%s", e.Endpoint, e.Err, kept)
 }
 
 func (e *DeliveryError) Unwrap() error { return e.Err }
@@ -80,7 +92,8 @@ func (e *passing) Unwrap() error { return e.err }
 // Push sends the spans in order, batch after batch, and returns what became of
 // them. A batch is sent again while the receiver's failure is a passing one and
 // patience lasts. At the first batch that cannot be delivered Push ends with a
-// *DeliveryError; spans not yet taken from the sequence were not sent.
+// *DeliveryError; spans not yet taken from the sequence were not sent. With a
+// spool Push goes on while there is room in it, and the error tells what waits.
 func Push(ctx context.Context, ep Endpoint, spans iter.Seq2[exporters.Span, error], opt Options) (Stats, error) {
 	if ep.Timeout == 0 {
 		ep.Timeout = defaultTimeout
@@ -94,6 +107,9 @@ func Push(ctx context.Context, ep Endpoint, spans iter.Seq2[exporters.Span, erro
 	}
 	defer t.close()
 	ep.URL = name
+	if ep.Spool != nil {
+		return pushSpooled(ctx, t, ep, spans, opt)
+	}
 
 	var stats Stats
 	err = batches(spans, opt, func(td ptrace.Traces, n int) error {

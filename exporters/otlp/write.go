@@ -27,10 +27,14 @@ type Stats struct {
 	Spans, Batches int
 	Bytes          int64
 	// Accepted, Rejected (by a partial success) and Failed (in a batch that
-	// could not be delivered) add up to Spans. A file accepts all.
+	// could not be delivered) add up to Spans, with what waits in a spool. A file
+	// accepts all.
 	Accepted, Rejected, Failed int
 	// Retries counts attempts beyond the first.
 	Retries int
+	// Replayed is the spans accepted that an earlier process left in the spool,
+	// Waiting the batches that are still there.
+	Replayed, Waiting int
 	// Notes are what the receiver said about rejected spans and in warnings,
 	// each once, at most maxNotes of them.
 	Notes []string

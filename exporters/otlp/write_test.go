@@ -128,3 +128,51 @@ func TestSourceErrorComesAfterTheSpansBefore(t *testing.T) {
 		t.Error("a span without an ID was accepted")
 	}
 }
+
+// A request of very many spans becomes several traces, none longer than allowed,
+// each linked to the first; identifiers stay the same from run to run.
+func TestLongRequestIsCut(t *testing.T) {
+	const n, most = 2500, 1000
+	spans := func(yield func(exporters.Span, error) bool) {
+		for i := range n {
+			if !yield(exporters.Span{ID: uint64(i + 2), Parent: 1, Root: 1, Name: "read", Start: int64(i), End: int64(i + 1)}, nil) {
+				return
+			}
+		}
+		yield(exporters.Span{ID: 1, Root: 1, Name: "request", Start: 0, End: n}, nil)
+	}
+	opt := options(t)
+	opt.MaxTrace = most
+	read := func() []collectortest.Span {
+		var buf bytes.Buffer
+		if _, err := otlp.Write(&buf, otlp.Protobuf, spans, opt); err != nil {
+			t.Fatal(err)
+		}
+		var u ptrace.ProtoUnmarshaler
+		td, err := u.UnmarshalTraces(buf.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return flatten(td)
+	}
+	got := read()
+	sizes := map[string]int{}
+	first := otlp.TraceID(instance, 1).String()
+	for i, s := range got {
+		id := s.TraceID().String()
+		sizes[id]++
+		part, parted := s.Attributes().Get(otlp.PartKey)
+		if cut := id != first; cut != parted || cut != (s.Links().Len() == 1) || cut && (part.Int() != int64(i/most) ||
+			s.Links().At(0).TraceID().String() != first || s.Links().At(0).SpanID().String() != otlp.SpanID(instance, 1).String()) {
+			t.Fatalf("span %d is in trace %s, part %v", i, id, parted)
+		}
+	}
+	if len(got) != n+1 || len(sizes) != 3 || sizes[first] != most+1 || got[n].TraceID().String() != first {
+		t.Errorf("%d spans in traces of %v", len(got), sizes)
+	}
+	for i, s := range read() {
+		if s.TraceID() != got[i].TraceID() {
+			t.Fatalf("span %d has another trace the second time", i)
+		}
+	}
+}

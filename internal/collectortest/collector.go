@@ -27,6 +27,9 @@ type Options struct {
 	Refuse int
 	// Dir keeps the received data; a temporary folder if "".
 	Dir string
+	// GRPC and HTTP are where to listen, as a collector that was killed did;
+	// free ports if "".
+	GRPC, HTTP string
 	// Log gets what building and running print; nil discards it.
 	Log io.Writer
 }
@@ -59,7 +62,7 @@ func Start(ctx context.Context, opt Options) (*Collector, error) {
 		opt.Dir = c.temp
 	}
 	c.file = filepath.Join(opt.Dir, "traces.jsonl")
-	c.cmd = exec.Command(program, "-out", c.file, "-refuse", strconv.Itoa(opt.Refuse))
+	c.cmd = exec.Command(program, "-out", c.file, "-refuse", strconv.Itoa(opt.Refuse), "-grpc", opt.GRPC, "-http", opt.HTTP)
 	c.cmd.Stderr = opt.Log
 	if err := c.start(); err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -85,6 +88,17 @@ func (c *Collector) start() error {
 		return fmt.Errorf("the collector ended before it listened: %w", err)
 	}
 	return json.Unmarshal(line, &struct{ GRPC, HTTP *string }{&c.GRPC, &c.HTTP})
+}
+
+// Kill ends the collector as a crash does: at once, whatever it does. What it
+// had accepted is still told by Spans; Close it all the same.
+func (c *Collector) Kill() error {
+	if err := c.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = c.cmd.Wait() // "signal: killed"
+	c.cmd = &exec.Cmd{}
+	return nil
 }
 
 // Close stops the collector.

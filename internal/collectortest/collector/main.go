@@ -5,8 +5,8 @@
 // It is a module of its own so that the receiver's dependencies stay out of
 // ukdbg's. Package collectortest builds and runs it for tests and for the demo.
 //
-// Usage: collector -out FILE [-refuse N]. Once both receivers listen, on ports
-// of 127.0.0.1 the kernel chose, it prints one line of JSON on stdout:
+// Usage: collector -out FILE [-refuse N] [-grpc ADDR -http ADDR]. Once both receivers listen, on ports
+// of 127.0.0.1 the kernel chose if none are given, it prints one line of JSON on stdout:
 //
 //	{"grpc":"127.0.0.1:41001","http":"127.0.0.1:41002"}
 //
@@ -15,6 +15,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,17 +51,23 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	flags := flag.NewFlagSet("collector", flag.ContinueOnError)
 	out := flags.String("out", "", "`file` that every export is appended to, one line of OTLP JSON each")
 	refuse := flags.Int64("refuse", 0, "answer the first `N` exports with a retryable error")
+	var want addresses
+	flags.StringVar(&want.GRPC, "grpc", "", "`address` of the gRPC receiver, to start again where it was")
+	flags.StringVar(&want.HTTP, "http", "", "`address` of the HTTP receiver")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *out == "" {
 		return errors.New("no -out FILE given")
 	}
-	f, err := os.OpenFile(*out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(*out, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if err := cutTornLine(f); err != nil {
+		return err
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -72,7 +79,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 
 	w := &fileWriter{f: f}
 	w.refuse.Store(*refuse)
-	rcv, addrs, err := listen(ctx, w)
+	rcv, addrs, err := listen(ctx, w, want)
 	if err != nil {
 		return err
 	}
@@ -81,6 +88,16 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	}
 	<-ctx.Done()
 	return rcv.Shutdown(context.Background())
+}
+
+// cutTornLine removes a last line without its end, which was being written when
+// an earlier collector was killed, and so was not acknowledged.
+func cutTornLine(f *os.File) error {
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	return f.Truncate(int64(bytes.LastIndexByte(data, '\n') + 1))
 }
 
 // addresses is what is printed once the receivers listen.
@@ -97,11 +114,14 @@ func (host) GetExtensions() map[component.ID]component.Component { return nil }
 // listen starts the receivers. The receiver does not tell which port it got for
 // port 0, so free ports are looked up first; when another process takes one in
 // between, the next pair is tried.
-func listen(ctx context.Context, w *fileWriter) (component.Component, addresses, error) {
+func listen(ctx context.Context, w *fileWriter, want addresses) (component.Component, addresses, error) {
 	const attempts = 10
 	var last error
 	for range attempts {
-		grpc, http, err := freePorts()
+		grpc, http, err := want.GRPC, want.HTTP, error(nil)
+		if grpc == "" || http == "" {
+			grpc, http, err = freePorts()
+		}
 		if err != nil {
 			return nil, addresses{}, err
 		}
