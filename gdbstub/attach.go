@@ -1,6 +1,7 @@
 package gdbstub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -194,11 +195,30 @@ func (f features) has(name string) bool {
 	return false
 }
 
+// readsFeatures says that the stub describes its registers.
+const readsFeatures = "qXfer:features:read+"
+
+// onlyQEMUs reports whether the reply has all that QEMU's stub tells of a system
+// it emulates and nothing else (gdbstub.c, handle_query_supported): no other
+// stub is known to say just that.
+func (f features) onlyQEMUs() bool {
+	for _, e := range f.list {
+		switch e {
+		case readsFeatures, "vContSupported+", "multiprocess+", "ReverseStep+", "ReverseContinue+":
+		default:
+			if !strings.HasPrefix(e, "PacketSize=") {
+				return false
+			}
+		}
+	}
+	return f.has("vContSupported+") && f.has("multiprocess+")
+}
+
 // few reports whether the reply has no entries but those every small stub has,
 // Unikraft's among them.
 func (f features) few() bool {
 	for _, e := range f.list {
-		if !strings.HasPrefix(e, "PacketSize=") && e != "qXfer:features:read+" && e != "QStartNoAckMode+" {
+		if !strings.HasPrefix(e, "PacketSize=") && e != readsFeatures && e != "QStartNoAckMode+" {
 			return false
 		}
 	}
@@ -207,7 +227,6 @@ func (f features) few() bool {
 
 // learn finds out what stub it is and what guest.
 func (c *Client) learn(ctx context.Context, f features) error {
-	p := c.prof
 	switch {
 	case f.has("QStartNoAckMode+"):
 		reply, err := c.request(ctx, "QStartNoAckMode")
@@ -217,44 +236,95 @@ func (c *Client) learn(ctx context.Context, f features) error {
 		if string(reply) == "OK" {
 			c.setAck(false)
 		}
+	case f.onlyQEMUs():
+		return c.learnQEMU(ctx, f)
 	case f.has("vContSupported+") && f.has("multiprocess+"):
-		reply, err := c.request(ctx, "qqemu.sstepbits")
+		// Perhaps a QEMU not known here; several questions at once only to one
+		// that is known to take them.
+		reply, err := c.request(ctx, isQEMU)
 		if err != nil && !errors.Is(err, target.ErrUnsupported) {
 			return err
 		}
-		if strings.HasPrefix(string(reply), "ENABLE=") {
-			p.becomeQEMU()
-			c.setAck(false)
+		if bytes.HasPrefix(reply, []byte(qemuSays)) {
+			return c.learnQEMU(ctx, f)
 		}
 	}
-	if !p.qemu && len(f.list) > 0 && strings.HasPrefix(f.list[0], "PacketSize=") {
-		p.question, p.answer = supported, "PacketSize="
-	}
+	return c.learnPlain(ctx, f)
+}
+
+// isQEMU is what only QEMU's stub answers, beginning with qemuSays.
+const (
+	isQEMU   = "qqemu.sstepbits"
+	qemuSays = "ENABLE="
+)
+
+// learnQEMU asks QEMU's stub all at once. One that turns out to be another is
+// asked anew, one question at a time.
+func (c *Client) learnQEMU(ctx context.Context, f features) error {
+	plain := c.prof
+	p := plain
+	p.becomeQEMU()
+	c.setAck(false)
 	c.setProfile(p)
 	c.chunk = chunkSize(f)
 
-	q := []ask{{text: "?", kind: replyStop}, {text: "qfThreadInfo"}}
-	if p.qemu {
-		q = append(q, ask{text: "qqemu.PhyMemMode"})
-		c.mu.Lock()
-		told := c.run.hasStop
-		c.mu.Unlock()
-		if !told {
-			q = append(q, monitorAsk("info version"), monitorAsk("info status"))
-		}
-	} else {
-		q = append(q, ask{text: "vCont?"})
+	q := []ask{{text: isQEMU}, {text: "?", kind: replyStop}, {text: "qfThreadInfo"}, {text: "qqemu.PhyMemMode"}}
+	c.mu.Lock()
+	told := c.run.hasStop
+	c.mu.Unlock()
+	if !told {
+		q = append(q, monitorAsk("info version"), monitorAsk("info status"))
+	}
+	more := len(q)
+	q = append(q, ask{text: "qsThreadInfo"})
+	if f.has(readsFeatures) {
+		q = append(q, c.askXfer("target.xml", 0, 1)...)
 	}
 	a := asks{list: q}
 	if err := c.exchange(ctx, &a); err != nil {
 		return err
 	}
-	return c.conclude(ctx, f, a.list)
+	if !bytes.HasPrefix(a.list[0].call.raw, []byte(qemuSays)) {
+		c.setAck(true)
+		c.setProfile(plain)
+		return c.learnPlain(ctx, f)
+	}
+	return c.conclude(ctx, f, answers{
+		stop: a.list[1].call, threads: a.list[2].call, special: a.list[3].call, monitor: a.list[4:more],
+		moreThreads: a.list[more].call, targetXML: a.list[more+1:],
+	})
+}
+
+// learnPlain finds out about a stub that is not QEMU's.
+func (c *Client) learnPlain(ctx context.Context, f features) error {
+	p := c.prof
+	if len(f.list) > 0 && strings.HasPrefix(f.list[0], "PacketSize=") {
+		p.question, p.answer = supported, "PacketSize="
+	}
+	c.setProfile(p)
+	c.chunk = chunkSize(f)
+
+	a := asks{list: []ask{{text: "?", kind: replyStop}, {text: "qfThreadInfo"}, {text: "vCont?"}}}
+	if err := c.exchange(ctx, &a); err != nil {
+		return err
+	}
+	return c.conclude(ctx, f, answers{stop: a.list[0].call, threads: a.list[1].call, special: a.list[2].call})
+}
+
+// answers are those to learn's questions; what was not asked is nil.
+type answers struct {
+	stop, threads, moreThreads *call
+	// special is the answer to qqemu.PhyMemMode or vCont?.
+	special *call
+	// monitor is QEMU's version and run state, asked for where the stub did not
+	// tell the state.
+	monitor   []ask
+	targetXML []ask // the document's first piece
 }
 
 // conclude draws the conclusions from the answers to learn's questions.
-func (c *Client) conclude(ctx context.Context, f features, got []ask) error {
-	if stop, ok := parseStop(got[0].call.raw); ok {
+func (c *Client) conclude(ctx context.Context, f features, got answers) error {
+	if stop, ok := parseStop(got.stop.raw); ok {
 		c.mu.Lock()
 		if !c.run.hasStop {
 			c.run.initial = stop
@@ -265,19 +335,18 @@ func (c *Client) conclude(ctx context.Context, f features, got []ask) error {
 		}
 	}
 	p := c.prof
-	list := got[1].call
-	p.noThreads = list.empty || list.code != ""
+	p.noThreads = got.threads.empty || got.threads.code != ""
 	if p.qemu {
-		if string(got[2].call.raw) == "1" {
+		if string(got.special.raw) == "1" {
 			if _, err := c.request(ctx, "Qqemu.PhyMemMode:0"); err != nil {
 				return err
 			}
 		}
-		if len(got) > 3 {
-			p.version = parseQEMUVersion(got[3].call.raw)
+		if len(got.monitor) > 0 {
+			p.version = parseQEMUVersion(got.monitor[0].call.raw)
 		}
 	} else {
-		p.vCont = strings.Contains(string(got[2].call.raw), ";c") && strings.Contains(string(got[2].call.raw), ";s")
+		p.vCont = strings.Contains(string(got.special.raw), ";c") && strings.Contains(string(got.special.raw), ";s")
 		p.inImage = p.noThreads && p.vCont && f.few()
 		if p.inImage {
 			p.name = "in-image stub (Unikraft)"
@@ -287,11 +356,14 @@ func (c *Client) conclude(ctx context.Context, f features, got []ask) error {
 		}
 	}
 	c.setProfile(p)
-	var first []byte
+	var first []*call
 	if !p.noThreads {
-		first = list.raw
+		first = append(first, got.threads)
+		if got.moreThreads != nil {
+			first = append(first, got.moreThreads)
+		}
 	}
-	if err := c.refreshThreads(ctx, first); err != nil {
+	if err := c.refreshThreads(ctx, first...); err != nil {
 		return err
 	}
 	c.decideFound(got)
@@ -299,11 +371,11 @@ func (c *Client) conclude(ctx context.Context, f features, got []ask) error {
 	if err := c.journalAttached(); err != nil {
 		return err
 	}
-	return c.describe(ctx, f)
+	return c.describe(ctx, f, got.targetXML)
 }
 
 // decideFound tells whether the guest ran before we came.
-func (c *Client) decideFound(got []ask) {
+func (c *Client) decideFound(got answers) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found := RunUnknown
@@ -314,7 +386,7 @@ func (c *Client) decideFound(got []ask) {
 		found = RunRunning
 	case p.qemu && p.version.tellsFoundRunning():
 		found = RunPaused
-	case p.qemu && strings.Contains(string(got[4].call.raw), "paused ("):
+	case p.qemu && strings.Contains(string(got.monitor[1].call.raw), "paused ("):
 		// Stopped by nobody's connecting: (prelaunch), (debug), (shutdown)…
 		found = RunPaused
 	case p.inImage:
@@ -346,6 +418,7 @@ func (c *Client) attached(began time.Time) {
 		c.run.noise = nil
 	}
 	c.run.epoch++
+	c.listed = c.run.epoch
 	if c.run.found != RunPaused {
 		c.stopClock(began)
 		c.stats.Stops++

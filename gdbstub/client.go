@@ -33,6 +33,7 @@ type Client struct {
 	selected int        // CPU whose registers g and p mean, -1 if not known
 
 	epoch    uint64 // of the stop the owner has seen
+	listed   uint64 // the epoch threads were listed in
 	breaks   []inserted
 	changes  []change // temporary ones, oldest first
 	chunk    int      // largest m known to be worth trying, in bytes

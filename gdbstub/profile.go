@@ -61,7 +61,7 @@ func (p *profile) becomeQEMU() {
 	// for line noise. The '+' acknowledges, if one is due; else it is the
 	// byte that stops the guest.
 	p.interrupt = []byte{'+', packet.Interrupt}
-	p.question, p.answer = "qqemu.sstepbits", "ENABLE="
+	p.question, p.answer = isQEMU, qemuSays
 }
 
 // Capabilities are what a stub can do, as far as it was found out.

@@ -153,6 +153,67 @@ func TestQuirkDollarAcknowledges(t *testing.T) {
 	}
 }
 
+// A stub that promises just what QEMU's does is asked several things at once;
+// one that then is not QEMU's is asked anew, and acknowledged.
+func TestQuirkNotEveryStubThatLooksLikeQEMUIsQEMU(t *testing.T) {
+	s := stubtest.QEMU()
+	s.Manners, s.Running = stubtest.Plain, false
+	c := dial(t, s, Options{})
+	if caps := c.Capabilities(); caps.Stub == "QEMU" || caps.Pipelining || caps.Physical {
+		t.Fatalf("taken for %+v", caps)
+	}
+	if n := s.Count("vCont?"); n != 1 {
+		t.Errorf("asked vCont? %d times", n)
+	}
+	before := len(s.Raw())
+	checkMemory(t, c, stubtest.Base, 100)
+	if raw := s.Raw()[before:]; !strings.Contains(raw, "+") {
+		t.Errorf("answers are not acknowledged: %q", raw)
+	}
+}
+
+// QEMU takes many questions at once, and while they are answered the guest is
+// stopped.
+func TestQuirkQuestionsToQEMUGoOutTogether(t *testing.T) {
+	s := stubtest.QEMU()
+	questions := []string{"qqemu.sstepbits", "?", "qfThreadInfo", "qsThreadInfo", "qqemu.PhyMemMode", "qXfer:features:read:target.xml:0,7f0"}
+	s.Answer = func(p string) (string, bool) { return "none", slices.Contains(questions, p) }
+	s.Listen(t)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := Dial(bg, s.Spec, Options{})
+		failed <- err
+	}()
+	for _, q := range questions {
+		eventually(t, q, func() bool { return s.Count(q) == 1 })
+	}
+	s.Hangup()
+	if err := <-failed; err == nil {
+		t.Error("attached without an answer")
+	}
+}
+
+func TestQuirkProcessorsAreListedOnceAStop(t *testing.T) {
+	s := stubtest.QEMU()
+	c := dial(t, s, Options{})
+	for range 3 {
+		_, err := c.CPUs(bg)
+		must(t, err)
+	}
+	if n := s.Count("qfThreadInfo"); n != 1 {
+		t.Errorf("listed %d times", n)
+	}
+	must(t, c.Resume(bg))
+	running(t, s)
+	s.Stop("T05thread:p01.01;")
+	wantStop(t, c, target.StopForeign)
+	_, err := c.CPUs(bg)
+	must(t, err)
+	if n := s.Count("qfThreadInfo"); n != 2 {
+		t.Errorf("listed %d times after a stop", n)
+	}
+}
+
 func TestQuirkLargestReadIs0x800(t *testing.T) {
 	s := stubtest.QEMU()
 	c := dial(t, s, Options{})

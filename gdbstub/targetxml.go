@@ -115,75 +115,131 @@ func (d *xmlDoc) element(t xml.StartElement) error {
 	return nil
 }
 
-// readDescription reads target.xml and what it includes. It returns
-// target.ErrUnsupported if the stub has none.
-func (c *Client) readDescription(ctx context.Context) (archName string, regs []xmlReg, err error) {
-	left := maxAnnexes
-	next := 0
-	var read func(annex string, depth int) error
-	read = func(annex string, depth int) error {
-		if left--; left < 0 || depth > 8 {
-			return errors.New("target description: too many documents")
-		}
-		doc, err := c.readXfer(ctx, annex)
-		if err != nil {
-			return err
-		}
-		d, err := parseTargetXML(doc)
-		if err != nil {
-			return err
-		}
-		if d.arch != "" {
-			archName = d.arch
-		}
-		for _, p := range d.parts {
-			if p.include != "" {
-				if err := read(p.include, depth+1); err != nil {
-					return err
-				}
-				continue
+// describer reads the documents that describe a stub's registers.
+type describer struct {
+	c     *Client
+	ahead map[string][]ask // first pieces that were asked for already
+	left  int              // documents that may still be read
+
+	arch string
+	regs []xmlReg
+}
+
+// read reads a document and what it includes.
+func (d *describer) read(ctx context.Context, annex string, depth int) error {
+	if d.left--; d.left < 0 || depth > 8 {
+		return errors.New("target description: too many documents")
+	}
+	text, err := d.c.readXfer(ctx, annex, d.ahead[annex])
+	if err != nil {
+		return err
+	}
+	doc, err := parseTargetXML(text)
+	if err != nil {
+		return err
+	}
+	if doc.arch != "" {
+		d.arch = doc.arch
+	}
+	if err := d.readAhead(ctx, doc); err != nil {
+		return err
+	}
+	for _, p := range doc.parts {
+		if p.include != "" {
+			if err := d.read(ctx, p.include, depth+1); err != nil {
+				return err
 			}
-			if p.reg.num < 0 {
-				p.reg.num = next
-			}
-			next = p.reg.num + 1
-			if regs = append(regs, p.reg); len(regs) > maxRegs {
-				return fmt.Errorf("target description: more than %d registers", maxRegs)
+			continue
+		}
+		if p.reg.num < 0 {
+			p.reg.num = 0
+			if n := len(d.regs); n > 0 {
+				p.reg.num = d.regs[n-1].num + 1
 			}
 		}
+		if d.regs = append(d.regs, p.reg); len(d.regs) > maxRegs {
+			return fmt.Errorf("target description: more than %d registers", maxRegs)
+		}
+	}
+	return nil
+}
+
+// readAhead asks for the beginnings of all documents that doc includes at once,
+// where the stub takes that.
+func (d *describer) readAhead(ctx context.Context, doc xmlDoc) error {
+	const most = 8
+	if !d.c.prof.pipelining {
 		return nil
 	}
-	err = read("target.xml", 0)
-	return archName, regs, err
+	var names []string
+	var a asks
+	for _, p := range doc.parts {
+		if p.include != "" && len(names) < most && d.ahead[p.include] == nil && goodAnnex(p.include) == nil {
+			names = append(names, p.include)
+			a.list = append(a.list, d.c.askXfer(p.include, 0, xferAhead)...)
+		}
+	}
+	if err := d.c.exchange(ctx, &a); err != nil {
+		return err
+	}
+	for i, name := range names {
+		d.ahead[name] = a.list[i*xferAhead:][:xferAhead]
+	}
+	return nil
 }
 
 // xferAhead is how many pieces of a document are asked for at once.
 const xferAhead = 8
 
-// readXfer reads a document by qXfer:features:read. Pieces are asked for ahead,
-// for as long as each comes as long as it was asked for.
-func (c *Client) readXfer(ctx context.Context, annex string) ([]byte, error) {
-	for _, r := range annex {
+// askXfer are the requests for n pieces of a document, from an offset on.
+func (c *Client) askXfer(annex string, offset, n int) []ask {
+	piece := c.xferPiece()
+	list := make([]ask, n)
+	for i := range list {
+		text := packet.AppendUint([]byte(askFeatures+annex+":"), uint64(offset+i*piece))
+		list[i].text = string(packet.AppendUint(append(text, ','), uint64(piece)))
+	}
+	return list
+}
+
+// askFeatures asks for a part of a document (GDB manual, E.4 "General Query
+// Packets").
+const askFeatures = "qXfer:features:read:"
+
+// xferPiece is how much of a document one request asks for, in bytes.
+func (c *Client) xferPiece() int { return max(minChunk, c.chunk-16) }
+
+func goodAnnex(name string) error {
+	for _, r := range name {
 		if r < ' ' || r > '~' || r == ':' || r == '#' || r == '$' || r == '}' || r == '*' {
-			return nil, fmt.Errorf("target description: bad document name %.40q", annex)
+			return fmt.Errorf("target description: bad document name %.40q", name)
 		}
 	}
+	return nil
+}
+
+// readXfer reads a document by qXfer:features:read. ahead are its first pieces
+// as far as they were asked for. Pieces are asked for ahead, for as long as each
+// comes as long as it was asked for.
+func (c *Client) readXfer(ctx context.Context, annex string, ahead []ask) ([]byte, error) {
+	if err := goodAnnex(annex); err != nil {
+		return nil, err
+	}
 	var doc []byte
-	piece := max(minChunk, c.chunk-16)
-	for ahead := 1; ; ahead = xferAhead {
+	piece := c.xferPiece()
+	for n := 1; ; n = xferAhead {
 		if !c.prof.pipelining {
-			ahead = 1
+			n = 1
 		}
-		a := asks{}
-		for i := range ahead {
-			text := "qXfer:features:read:" + annex + ":"
-			off := packet.AppendUint([]byte(text), uint64(len(doc)+i*piece))
-			a.list = append(a.list, ask{text: string(packet.AppendUint(append(off, ','), uint64(piece)))})
+		got := ahead
+		if ahead = nil; got == nil {
+			a := asks{list: c.askXfer(annex, len(doc), n)}
+			if err := c.exchange(ctx, &a); err != nil {
+				return nil, err
+			}
+			got = a.list
 		}
-		if err := c.exchange(ctx, &a); err != nil {
-			return nil, err
-		}
-		for i, q := range a.list {
+		for i, q := range got {
 			if err := q.call.refused(q.text); err != nil {
 				if i > 0 {
 					break // asked beyond the end
@@ -212,13 +268,17 @@ func (c *Client) readXfer(ctx context.Context, annex string) ([]byte, error) {
 }
 
 // describe makes the register layout, from the target description if there is
-// one.
-func (c *Client) describe(ctx context.Context, f features) error {
-	if f.has("qXfer:features:read+") {
-		name, regs, err := c.readDescription(ctx)
-		if err == nil && len(regs) > 0 {
-			c.arch = archOf(name, regs, c.opt.Arch)
-			c.layout = newLayout(regs, c.arch, c.prof.inImage)
+// one. targetXML is the first piece of target.xml if it was asked for.
+func (c *Client) describe(ctx context.Context, f features, targetXML []ask) error {
+	if f.has(readsFeatures) {
+		d := describer{c: c, ahead: map[string][]ask{}, left: maxAnnexes}
+		if len(targetXML) > 0 {
+			d.ahead["target.xml"] = targetXML
+		}
+		err := d.read(ctx, "target.xml", 0)
+		if err == nil && len(d.regs) > 0 {
+			c.arch = archOf(d.arch, d.regs, c.opt.Arch)
+			c.layout = newLayout(d.regs, c.arch, c.prof.inImage)
 			return nil
 		}
 		if err != nil && !errors.Is(err, target.ErrUnsupported) && !isRefusal(err) {

@@ -81,8 +81,15 @@ func parseThreadList(list []threadID, p []byte) (out []threadID, more, ok bool) 
 func (c *Client) CPUs(ctx context.Context) ([]target.CPU, error) {
 	c.op.Lock()
 	defer c.op.Unlock()
-	if err := c.refreshThreads(ctx, nil); err != nil {
-		return nil, err
+	c.mu.Lock()
+	epoch, running := c.run.epoch, c.run.running
+	c.mu.Unlock()
+	// They come and go while the guest runs, if ever.
+	if epoch != c.listed || running {
+		if err := c.refreshThreads(ctx); err != nil {
+			return nil, err
+		}
+		c.listed = epoch
 	}
 	cpus := make([]target.CPU, len(c.threads))
 	for i := range cpus {
@@ -91,34 +98,42 @@ func (c *Client) CPUs(ctx context.Context) ([]target.CPU, error) {
 	return cpus, nil
 }
 
-// refreshThreads reads the thread list; first is the reply to qfThreadInfo if
-// it is there already. The processor numbers of threads known stay.
-func (c *Client) refreshThreads(ctx context.Context, first []byte) error {
+// refreshThreads reads the thread list; first are the replies to qfThreadInfo
+// and the qsThreadInfo after it as far as they are there already. The processor
+// numbers of threads known stay.
+func (c *Client) refreshThreads(ctx context.Context, first ...*call) error {
 	if c.prof.noThreads {
 		c.setThreads([]threadID{{tid: 1}})
 		return nil
 	}
-	if first == nil {
-		var err error
-		if first, err = c.request(ctx, "qfThreadInfo"); errors.Is(err, target.ErrUnsupported) {
-			c.prof.noThreads = true
-			return c.refreshThreads(ctx, nil)
-		} else if err != nil {
-			return err
+	var list []threadID
+	more, ok := true, true
+	for i := 0; ok && more; i++ {
+		question := "qsThreadInfo"
+		if i == 0 {
+			question = "qfThreadInfo"
 		}
-	}
-	list, more, ok := parseThreadList(nil, first)
-	for ok && more {
-		reply, err := c.request(ctx, "qsThreadInfo")
+		var reply []byte
+		var err error
+		if i < len(first) {
+			reply, err = first[i].raw, first[i].refused(question)
+		} else {
+			reply, err = c.request(ctx, question)
+		}
+		if i == 0 && errors.Is(err, target.ErrUnsupported) {
+			c.prof.noThreads = true
+			return c.refreshThreads(ctx)
+		}
 		if err != nil {
 			return err
 		}
 		before := len(list)
-		list, more, ok = parseThreadList(list, reply)
-		ok = ok && (!more || len(list) > before)
+		if list, more, ok = parseThreadList(list, reply); !ok || more && len(list) == before {
+			return fmt.Errorf("%s: the stub's thread list %.60q makes no sense", c.spec, reply)
+		}
 	}
-	if !ok || len(list) == 0 {
-		return fmt.Errorf("%s: the stub's thread list %.60q makes no sense", c.spec, first)
+	if len(list) == 0 {
+		return fmt.Errorf("%s: the stub lists no thread", c.spec)
 	}
 	c.setThreads(list)
 	return nil

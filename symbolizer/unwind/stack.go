@@ -61,14 +61,12 @@ func (s *stack) bytes(addr uint64, size int) ([]byte, error) {
 	}
 	c := &s.chunks[s.next%len(s.chunks)]
 	s.next++
-	// A chunk may run into a hole: some sources then give nothing at all, so
-	// try up to the end of the page, then the number alone.
-	page := chunk
-	if rest := 4096 - int(addr%4096); rest < page {
-		page = rest
-	}
+	// A chunk that runs into the next page may run into a hole: some sources
+	// then give nothing at all. So read to the end of the page, beyond it only
+	// for a number that lies across, and at last the number alone.
+	page := min(chunk, 4096-int(addr%4096))
 	var err error
-	for _, n := range [3]int{chunk, page, size} {
+	for _, n := range [3]int{page, chunk, size} {
 		if n < size || addr+uint64(n-1) < addr {
 			continue
 		}
