@@ -206,7 +206,7 @@ func TestQuirkProcessorsAreListedOnceAStop(t *testing.T) {
 	must(t, c.Resume(bg))
 	running(t, s)
 	s.Stop("T05thread:p01.01;")
-	wantStop(t, c, target.StopForeign)
+	wantStop(t, c, target.StopSignal)
 	_, err := c.CPUs(bg)
 	must(t, err)
 	if n := s.Count("qfThreadInfo"); n != 2 {
