@@ -139,7 +139,7 @@ func (x *exam) tryKernel(ctx context.Context, s *ukdbg.Session) {
 		if err != nil {
 			p.no(oneLine(err), "")
 		} else {
-			p.works(fmt.Sprintf("%s, %s in the buffer", count(len(t.Definitions.All), "tracepoint"), count(len(t.Snapshot.Data), "byte")))
+			p.works(fmt.Sprintf("%s, %s in the buffer", count(len(t.Guest.Definitions.All), "tracepoint"), count(len(t.Snapshot.Data), "byte")))
 		}
 	}
 }

@@ -58,6 +58,19 @@ type Definition struct {
 // where they agree.
 func (d *Definition) FormatProblem() string { return d.text.problem }
 
+// ArgName is the name the format gives argument i, as in "fd=%d", or "".
+func (d *Definition) ArgName(i int) string {
+	if i < 0 || i >= len(d.text.names) {
+		return ""
+	}
+	return d.text.names[i]
+}
+
+// Signed tells whether the format prints integer argument i with a sign.
+func (d *Definition) Signed(i int) bool {
+	return i >= 0 && i < len(d.text.signed) && d.text.signed[i]
+}
+
 // DefinitionError is a part of the definitions section that could not be read.
 type DefinitionError struct {
 	// Offset is where the bad part starts in the section, Size how many bytes

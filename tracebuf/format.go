@@ -3,6 +3,7 @@ package tracebuf
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // maxField bounds widths and precisions: a format of the guest must not make us
@@ -14,6 +15,9 @@ type format struct {
 	parts []part
 	// signed says for each argument whether its conversion prints a sign.
 	signed []bool
+	// names are what stands before each argument's conversion, as in "fd=%d".
+	names []string
+	sizes []uint8 // of the arguments' C types
 	// problem says in what way the format and the arguments disagree.
 	problem string
 }
@@ -29,13 +33,18 @@ type part struct {
 	narrow            uint8
 	left, plus, space bool
 	alt, zero         bool
+	// bare: a conversion without flags, width and precision, as most are.
+	bare bool
 }
 
 // compileFormat reads a C printf format (ISO C17, 7.21.6.1) for these
 // arguments. Everything is accepted; what cannot mean anything is kept as text
 // and told in problem.
 func compileFormat(text string, args []Arg) format {
-	f := format{signed: make([]bool, len(args))}
+	f := format{signed: make([]bool, len(args)), names: make([]string, len(args)), sizes: make([]uint8, len(args))}
+	for i, a := range args {
+		f.sizes[i] = a.Size
+	}
 	next := 0 // argument
 	take := func() int {
 		if next >= len(args) {
@@ -65,6 +74,9 @@ func compileFormat(text string, args []Arg) format {
 			literal("%")
 		} else {
 			f.conversion(&p, take, args)
+			if p.arg >= 0 {
+				f.names[p.arg] = nameBefore(text[start:i])
+			}
 		}
 		i, start = end, end
 	}
@@ -95,7 +107,32 @@ func (f *format) conversion(p *part, take func() int, args []Arg) {
 			f.signed[p.arg] = true
 		}
 	}
+	p.bare = p.arg >= 0 && p.width == 0 && p.prec < 0 && p.widthArg < 0 && p.precArg < 0 && !p.plus && !p.space && p.narrow == 0
 	f.parts = append(f.parts, *p)
+}
+
+// nameBefore returns the name in "name=" or "name=\"" at the end of text, "" if
+// there is none.
+func nameBefore(text string) string {
+	text = strings.TrimSuffix(strings.TrimRight(text, "\"'"), "0x")
+	text, ok := strings.CutSuffix(strings.TrimRight(text, " "), "=")
+	if !ok {
+		if text, ok = strings.CutSuffix(text, ":"); !ok {
+			return ""
+		}
+	}
+	start := len(text)
+	for start > 0 && isNameByte(text[start-1]) {
+		start--
+	}
+	if start < len(text) && text[start] >= '0' && text[start] <= '9' {
+		return ""
+	}
+	return text[start:]
+}
+
+func isNameByte(c byte) bool {
+	return c == '_' || c == '.' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
 func (f *format) tell(problem string) {
@@ -184,55 +221,98 @@ func number(text string, i int) (n, end int) {
 	return n, i
 }
 
-func (f *format) append(dst []byte, r *Record) []byte {
+func (f *format) append(dst []byte, vals []Value) []byte {
 	for i := range f.parts {
-		if p := &f.parts[i]; p.conv == 0 {
+		p := &f.parts[i]
+		if p.conv == 0 {
 			dst = append(dst, p.literal...)
-		} else {
-			dst = p.append(dst, r)
+			continue
 		}
+		if p.bare && p.arg < len(vals) {
+			v := &vals[p.arg]
+			switch p.conv {
+			case 's':
+				dst = append(dst, v.Str...)
+				continue
+			case 'd':
+				dst = strconv.AppendInt(dst, signExtend(v.Num, f.sizes[p.arg]), 10)
+				continue
+			case 'u':
+				dst = strconv.AppendUint(dst, v.Num, 10)
+				continue
+			case 'x', 'p':
+				if (p.alt || p.conv == 'p') && v.Num == 0 {
+					break
+				}
+				if p.alt || p.conv == 'p' {
+					dst = append(dst, '0', 'x')
+				}
+				dst = strconv.AppendUint(dst, v.Num, 16)
+				continue
+			}
+		}
+		dst = p.append(dst, f, vals)
 	}
 	return dst
 }
 
+// num is integer argument i as stored, 0 if it is missing.
+func num(vals []Value, i int) uint64 {
+	if i < 0 || i >= len(vals) {
+		return 0
+	}
+	return vals[i].Num
+}
+
+// snum is integer argument i with its sign.
+func (f *format) snum(vals []Value, i int) int64 {
+	if i < 0 || i >= len(vals) {
+		return 0
+	}
+	return signExtend(vals[i].Num, f.sizes[i])
+}
+
 // append prints one conversion as C does.
-func (p *part) append(dst []byte, r *Record) []byte {
+func (p *part) append(dst []byte, f *format, vals []Value) []byte {
 	if p.arg < 0 {
 		return append(dst, "<not recorded>"...)
 	}
 	q := *p
 	if q.widthArg >= 0 {
-		w := clamp(r.Int(q.widthArg))
+		w := clamp(f.snum(vals, q.widthArg))
 		if w < 0 {
 			q.left, w = true, -w
 		}
 		q.width = w
 	}
 	if q.precArg >= 0 {
-		q.prec = max(clamp(r.Int(q.precArg)), -1)
+		q.prec = max(clamp(f.snum(vals, q.precArg)), -1)
 	}
 	switch q.conv {
 	case 's':
-		s := r.Bytes(q.arg)
+		var s []byte
+		if q.arg < len(vals) {
+			s = vals[q.arg].Str
+		}
 		if q.prec >= 0 && q.prec < len(s) {
 			s = s[:q.prec]
 		}
 		return pad(dst, &q, "", 0, s)
 	case 'c':
-		c := [1]byte{byte(r.Uint(q.arg))}
+		c := [1]byte{byte(num(vals, q.arg))}
 		return pad(dst, &q, "", 0, c[:])
 	}
-	return q.appendInt(dst, r)
+	return q.appendInt(dst, f, vals)
 }
 
-func (p *part) appendInt(dst []byte, r *Record) []byte {
+func (p *part) appendInt(dst []byte, f *format, vals []Value) []byte {
 	var buf [24]byte
 	prefix := ""
-	v := r.Uint(p.arg)
+	v := num(vals, p.arg)
 	digits := buf[:0]
 	switch p.conv {
 	case 'd':
-		s := r.Int(p.arg)
+		s := f.snum(vals, p.arg)
 		switch p.narrow {
 		case 1:
 			s = int64(int8(s))

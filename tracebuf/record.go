@@ -63,6 +63,12 @@ type Record struct {
 	Def *Definition
 	// Args is the raw bytes of the arguments. They alias the scanned data.
 	Args []byte
+	// Position tells the record from all others of its guest run, however it is
+	// read; 0 where whoever scanned did not say. See Positions.
+	Position uint64
+	// Ext is what an extended record tells beyond a plain one, nil for plain
+	// ones. It is the scanner's and valid until the next Scan.
+	Ext *Ext
 }
 
 // arg returns the bytes of argument i, without a string's length byte, or nil
@@ -135,7 +141,7 @@ func (r *Record) String(i int) string { return string(r.Bytes(i)) }
 
 // Signed tells whether the format prints integer argument i with a sign.
 func (r *Record) Signed(i int) bool {
-	return r.Def != nil && i >= 0 && i < len(r.Def.Args) && r.Def.text.signed[i]
+	return r.Def != nil && r.Def.Signed(i)
 }
 
 // AppendText appends the record as the guest's printf would print it, a
@@ -144,7 +150,8 @@ func (r *Record) AppendText(dst []byte) []byte {
 	if r.Def == nil {
 		return dst
 	}
-	return r.Def.text.append(dst, r)
+	var few [fewArgs]Value
+	return r.Def.text.append(dst, r.Values(few[:0]))
 }
 
 // Text returns the printed record without trailing newlines.
@@ -154,5 +161,10 @@ func (r *Record) Text() string { return string(bytes.TrimRight(r.AppendText(nil)
 func (r *Record) Clone() Record {
 	c := *r
 	c.Args = bytes.Clone(r.Args)
+	if r.Ext != nil {
+		e := *r.Ext
+		e.Stack = bytes.Clone(r.Ext.Stack)
+		c.Ext = &e
+	}
 	return c
 }

@@ -234,9 +234,7 @@ func FuzzScanner(f *testing.F) {
 			return
 		}
 		InferSlide(data, defs)
-		p := NewPairer(defs)
-		p.ThreadOf, p.LeaverOf = SwitchBy("sched_switch", 1, nil), SwitchBy("sched_switch", 0, nil)
-		sum := NewSummary()
+		p := NewPairer(defs, &Switch{Name: "sched_switch", From: 0, To: 1})
 		sc := NewScanner(data, defs, slide)
 		at := 0
 		for sc.Scan() {
@@ -251,10 +249,8 @@ func FuzzScanner(f *testing.F) {
 			if n := len(r.AppendText(nil)); n > (maxField+256)*256 {
 				t.Fatalf("text of %d bytes", n)
 			}
-			if sp, ok := p.Add(r); ok {
-				sum.AddSpan(&sp)
-			} else if p.Instant(r.Def) {
-				sum.AddInstant(r)
+			if sp, ok := p.Add(r); ok && sp.Enter.Def.Name != sp.Name {
+				t.Fatalf("span %s begins with %s", sp.Name, sp.Enter.Def.Name)
 			}
 		}
 		if at != len(data) {

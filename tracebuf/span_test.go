@@ -9,6 +9,7 @@ func pairAll(t *testing.T, p *Pairer, s *sample, b []byte) []Span {
 	sc := NewScanner(b, s.defs, 0)
 	for sc.Scan() {
 		if sp, ok := p.Add(sc.Record()); ok {
+			sp.Enter, sp.Leave = sp.Enter.Clone(), sp.Leave.Clone()
 			spans = append(spans, sp)
 		}
 	}
@@ -25,7 +26,7 @@ func TestPairNested(t *testing.T) {
 	b = record(b, s.openErr, 0, 30, -2)
 	b = record(b, s.openRet, 0, 60, 3)
 	b = record(b, s.open, 0, 70, "never ends", 1, 1)
-	p := NewPairer(s.defs)
+	p := NewPairer(s.defs, nil)
 	spans := pairAll(t, p, s, b)
 	if len(spans) != 2 {
 		t.Fatalf("%d spans", len(spans))
@@ -57,8 +58,7 @@ func TestPairThreads(t *testing.T) {
 	b = record(b, s.sw, 0, 31, "A", "B")
 	b = record(b, s.openRet, 0, 50, 0)
 
-	p := NewPairer(s.defs)
-	p.ThreadOf = SwitchBy("sched_switch", 1, nil)
+	p := NewPairer(s.defs, &Switch{Name: "sched_switch", From: -1, To: 1})
 	spans := pairAll(t, p, s, b)
 	if len(spans) != 2 {
 		t.Fatalf("%d spans", len(spans))
@@ -75,7 +75,7 @@ func TestPairThreads(t *testing.T) {
 		t.Errorf("thread %q", p.Thread())
 	}
 
-	p = NewPairer(s.defs)
+	p = NewPairer(s.defs, nil)
 	// Same name: without threads the ends go to the wrong begins, and nothing
 	// can tell; but a different name in between shows the doubt.
 	var c []byte
@@ -108,8 +108,7 @@ func TestPairLost(t *testing.T) {
 	b = record(b, xr, 0, 4)
 	b = record(b, yr, 0, 5)
 	b = record(b, lone, 0, 6)
-	p := NewPairer(defs)
-	p.ThreadOf = SwitchBy("switch", 0, func(addr uint64) string { return "t" })
+	p := NewPairer(defs, &Switch{Name: "switch", From: -1, To: 0, NameOf: func(uint64) string { return "t" }})
 	if spans := pairAll(t, p, s, b); len(spans) != 1 || spans[0].Name != "x" {
 		t.Fatalf("%+v", spans)
 	}
@@ -117,7 +116,7 @@ func TestPairLost(t *testing.T) {
 		t.Errorf("unmatched %+v", un)
 	}
 	// Without threads y may be another thread's: it stays open and both pair.
-	p = NewPairer(defs)
+	p = NewPairer(defs, nil)
 	spans := pairAll(t, p, s, b)
 	if len(spans) != 2 || !spans[0].Ambiguous || spans[1].Ambiguous {
 		t.Fatalf("%+v", spans)
@@ -130,39 +129,10 @@ func TestPairLost(t *testing.T) {
 	for i := range maxOpen + 10 {
 		b = record(b, x, 0, uint64(i))
 	}
-	p = NewPairer(defs)
+	p = NewPairer(defs, nil)
 	pairAll(t, p, s, b)
-	if un, more := p.Unmatched(); len(un)+more != maxOpen+10 || len(p.stacks[""]) != maxOpen {
+	if un, more := p.Unmatched(); len(un)+more != maxOpen+10 || len(p.threads.list[0].stack) > maxOpen {
 		t.Errorf("%d + %d unmatched", len(un), more)
-	}
-}
-
-func TestSummary(t *testing.T) {
-	s := newSample(t, 8)
-	var b []byte
-	b = record(b, s.none, 0, 1)
-	for i := range 3 {
-		b = record(b, s.open, 0, uint64(i*100), "x", 1, 1)
-		end := s.openRet
-		if i == 1 {
-			end = s.openErr
-		}
-		b = record(b, end, 0, uint64(i*100+10*(i+1)), 1)
-	}
-	sum, p := NewSummary(), NewPairer(s.defs)
-	sc := NewScanner(b, s.defs, 0)
-	for sc.Scan() {
-		r := sc.Record()
-		if sp, ok := p.Add(r); ok {
-			sum.AddSpan(&sp)
-		} else if p.Instant(r.Def) {
-			sum.AddInstant(r)
-		}
-	}
-	rows := sum.Rows()
-	want := []Row{{Name: "vfs_open", Count: 3, Errors: 1, Total: 60, Max: 30}, {Name: "none", Count: 1, Instant: true}}
-	if len(rows) != 2 || rows[0] != want[0] || rows[1] != want[1] {
-		t.Errorf("%+v", rows)
 	}
 }
 
@@ -171,10 +141,7 @@ func TestSummary(t *testing.T) {
 func TestPairCPUs(t *testing.T) {
 	s := newSample(t, 8)
 	pairer := func() *Pairer {
-		p := NewPairer(s.defs)
-		p.ThreadOf = SwitchBy("sched_switch", 1, nil)
-		p.LeaverOf = SwitchBy("sched_switch", 0, nil)
-		return p
+		return NewPairer(s.defs, &Switch{Name: "sched_switch", From: 0, To: 1})
 	}
 	var b []byte
 	b = record(b, s.sw, 0, 1, "idle", "A")

@@ -2,21 +2,26 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/tracebuf/analysis"
+	"github.com/ukdbg/ukdbg/tracebuf/filter"
+	"github.com/ukdbg/ukdbg/tracebuf/stream"
 )
 
 func newTrace(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
-		Short: "Read the guest's trace buffer",
+		Short: "Read, record and analyse the guest's traces",
+		Long: `trace reads the guest's trace buffer and tells what it means. Each verb but record
+takes a TARGET (a live guest or a dump, with -e) or a FILE: a recording, a raw trace
+buffer with -e, or a file that upstream's trace.py fetched; "-" is stdin.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("no verb \"trace %s\"", args[0])}
@@ -24,137 +29,216 @@ func newTrace(e env) *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(newTraceList(e), newTraceSummary(e), newTraceExport(e))
+	cmd.AddCommand(
+		newTraceList(e), newTraceSummary(e), newTraceSpans(e), newTraceHist(e), newTraceTree(e), newTraceDiff(e),
+		newTraceTop(e), newTraceWaits(e), newTraceLocks(e), newTraceAllocs(e), newTraceExport(e), newTraceInfo(e),
+		newTraceMerge(e),
+	)
 	return cmd
 }
 
-// readTrace reads the buffer and gives the guest back: what follows, a slow
-// receiver or reader among it, must not keep it stopped.
-func readTrace(ctx context.Context, s *ukdbg.Session) (*ukdbg.Trace, error) {
-	t, err := s.Trace(ctx)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s.Leave(ctx)
-	return t, err
+// traceFlags choose where traces come from, which records are meant and how the
+// answer looks.
+type traceFlags struct {
+	targetFlags
+	raw            bool
+	from, to       string
+	names, threads []string
+	cpus           []int
+	where          string
+	sample         uint64
+	form           string
 }
 
-func newTraceList(e env) *cobra.Command {
-	var flags targetFlags
-	var last int
-	cmd := &cobra.Command{
-		Use:   "list TARGET -e NAME.dbg",
-		Short: "List the records of the trace buffer",
-		Args:  exactArgs("a TARGET"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
-				t, err := readTrace(ctx, s)
-				if err != nil {
-					return err
-				}
-				if flags.json {
-					return traceJSON(e, t, last)
-				}
-				ukdbg.WriteTrace(e.out, t, last)
-				return nil
-			})
-		},
-	}
-	flags.add(cmd)
-	flags.addJSON(cmd)
-	cmd.Flags().IntVar(&last, "last", 0, "only the last N records, 0 for all")
-	return cmd
+// addInput adds what says where traces come from.
+func (f *traceFlags) addInput(cmd *cobra.Command) {
+	f.add(cmd)
+	cmd.Flags().BoolVar(&f.raw, "raw", false, "the FILE is the bytes of a trace buffer, whatever it begins with")
 }
 
-func newTraceSummary(e env) *cobra.Command {
-	var flags targetFlags
-	cmd := &cobra.Command{
-		Use:   "summary TARGET -e NAME.dbg",
-		Short: "Count and time the operations in the trace buffer",
-		Args:  exactArgs("a TARGET"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
-				t, err := readTrace(ctx, s)
-				if err != nil {
-					return err
-				}
-				ukdbg.WriteTraceSummary(e.out, t)
-				return nil
-			})
-		},
-	}
-	flags.add(cmd)
-	return cmd
+// addQuery adds what chooses records.
+func (f *traceFlags) addQuery(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.from, "since", "", "from this time on: 1.5s after boot, +200ms after the first record, or RFC 3339")
+	fl.StringVar(&f.to, "until", "", "up to this time")
+	fl.StringArrayVarP(&f.names, "name", "n", nil, "only names like this, with * and ?; may be repeated")
+	fl.StringArrayVar(&f.threads, "thread", nil, "only threads named like this, with * and ?")
+	fl.IntSliceVar(&f.cpus, "cpu", nil, "only these processors")
+	fl.StringVarP(&f.where, "where", "w", "", `only where this holds: 'size>4096 && path~"/tmp"' (see docs/trace.md)`)
+	fl.Uint64Var(&f.sample, "sample", 0, "only one of N of what is chosen")
 }
 
-func newTraceExport(e env) *cobra.Command {
-	var flags targetFlags
-	var form, output string
-	var push ukdbg.PushOptions
-	cmd := &cobra.Command{
-		Use:   "export TARGET -e NAME.dbg (-o FILE | --to URL)",
-		Short: "Export the trace buffer's spans: OTLP, Perfetto",
-		Long: `export pairs the records of the trace buffer to spans and writes them to a file
-(--format otlp, otlp-json, perfetto or chrome), or sends them to an OpenTelemetry
-receiver: --to grpc://HOST:4317 or http://HOST:4318.`,
-		Args: exactArgs("a TARGET"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if (output == "") == (push.URL == "") {
-				return usageError{errors.New("give either -o FILE or --to URL")}
+// addForm adds what says how the answer looks.
+func (f *traceFlags) addForm(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.form, "format", "table", "table, json (one object a line) or csv")
+	cmd.Flags().BoolVar(&f.json, "json", false, "the same as --format json")
+}
+
+// checkForm settles the two ways to ask for JSON.
+func (f *traceFlags) checkForm() error {
+	if f.json {
+		f.form = "json"
+	}
+	switch f.form {
+	case "table", "json", "csv":
+		f.json = f.form == "json"
+		return nil
+	}
+	return usageError{fmt.Errorf("--format %q: table, json or csv", f.form)}
+}
+
+// query is what the flags choose.
+func (f *traceFlags) query() (*analysis.Query, error) {
+	q := &analysis.Query{Names: f.names, Threads: f.threads, CPUs: f.cpus, Sample: f.sample}
+	var err error
+	if q.From, err = moment(f.from); err != nil {
+		return nil, usageError{fmt.Errorf("--since %w", err)}
+	}
+	if q.To, err = moment(f.to); err != nil {
+		return nil, usageError{fmt.Errorf("--until %w", err)}
+	}
+	if q.Where, err = filter.Parse(f.where); err != nil {
+		return nil, usageError{err}
+	}
+	return q, nil
+}
+
+// moment reads a time: after boot, after the first record (+), or of day.
+func moment(text string) (analysis.Moment, error) {
+	if text == "" {
+		return analysis.Moment{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return analysis.Moment{Set: true, Unix: at.UnixNano()}, nil
+	}
+	digits, relative := strings.CutPrefix(text, "+")
+	d, err := time.ParseDuration(digits)
+	if err != nil || d < 0 {
+		return analysis.Moment{}, fmt.Errorf("%q: want a time like 1.5s, +200ms or 2026-01-02T15:04:05Z", text)
+	}
+	return analysis.Moment{Set: true, Guest: uint64(d), Relative: relative}, nil
+}
+
+// traces are the inputs of a verb.
+type traces struct {
+	// snapshot is what a target gave, nil for files.
+	snapshot *ukdbg.Trace
+	opens    []func() (stream.Source, error)
+	closers  []func() error
+	// Kinds say what each input is.
+	kinds []string
+}
+
+// open reads targets and opens files. A guest is given back before this returns:
+// what follows, a slow receiver or reader among it, must not keep it stopped.
+func (f *traceFlags) open(ctx context.Context, e env, args []string) (*traces, error) {
+	t := &traces{}
+	for _, arg := range args {
+		if f.raw || ukdbg.IsTraceFile(arg) {
+			if err := t.addFile(e, f, arg); err != nil {
+				return nil, errors.Join(err, t.close())
 			}
-			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
-				t, err := readTrace(ctx, s)
-				if err != nil {
-					return err
-				}
-				if push.URL != "" {
-					st, err := s.PushSpans(ctx, t, push)
-					fmt.Fprintf(e.err, "%d spans sent in %d batches, %d accepted, %d rejected\n", st.Spans, st.Batches, st.Accepted, st.Rejected)
-					return err
-				}
-				return writeTo(e, output, func(w io.Writer) error { return s.WriteSpans(w, t, form) })
-			})
-		},
+			continue
+		}
+		var snap *ukdbg.Trace
+		err := once(ctx, e, &f.targetFlags, arg, func(ctx context.Context, s *ukdbg.Session) (err error) {
+			snap, err = s.Trace(ctx)
+			return err
+		})
+		if err != nil {
+			return nil, errors.Join(err, t.close())
+		}
+		t.snapshot = snap
+		t.kinds = append(t.kinds, "trace buffer")
+		t.opens = append(t.opens, func() (stream.Source, error) { return snap.Source(), nil })
 	}
-	flags.add(cmd)
-	cmd.Flags().StringVar(&form, "format", "otlp", "otlp, otlp-json, perfetto or chrome")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write, - for stdout")
-	cmd.Flags().StringVar(&push.URL, "to", "", "the receiver: grpc://HOST:PORT or http://HOST:PORT")
-	cmd.Flags().StringToStringVar(&push.Headers, "header", nil, "NAME=VALUE to send along")
-	cmd.Flags().StringVar(&push.Service, "service", "", "service.name, by default the image's name")
-	return cmd
+	if len(args) > 1 {
+		t.snapshot = nil
+	}
+	return t, nil
 }
 
-// writeTo writes a file completely, or leaves none behind. "-" is stdout.
-func writeTo(e env, path string, f func(io.Writer) error) error {
-	if path == "-" {
-		return f(e.out)
-	}
-	file, err := os.Create(path)
+// addFile opens a file now, so that a wrong one is told at once, and again for
+// each reading after the first.
+func (t *traces) addFile(e env, f *traceFlags, path string) error {
+	first, err := ukdbg.OpenTraceFile(path, f.image, e.in, f.raw)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f(file), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
+	t.kinds = append(t.kinds, first.Kind)
+	t.closers = append(t.closers, first.Close)
+	used := false
+	t.opens = append(t.opens, func() (stream.Source, error) {
+		if !used {
+			used = true
+			return first, nil
+		}
+		if path == "-" {
+			return nil, errors.New("this needs to read the trace twice: write it to a file first")
+		}
+		again, err := ukdbg.OpenTraceFile(path, f.image, e.in, f.raw)
+		if err != nil {
+			return nil, err
+		}
+		t.closers = append(t.closers, again.Close)
+		return again, nil
+	})
 	return nil
 }
 
-// recordJSON is one trace record: docs/json.md.
-type recordJSON struct {
-	TimeNS uint64 `json:"time_ns"`
-	Name   string `json:"name"`
-	Text   string `json:"text"`
-	Args   []any  `json:"args"`
-	Thread string `json:"thread,omitempty"`
-	Error  string `json:"error,omitempty"`
-	Offset uint64 `json:"offset"`
+// sources begins a reading.
+func (t *traces) sources() ([]stream.Source, error) {
+	var out []stream.Source
+	for _, open := range t.opens {
+		src, err := open()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, src)
+	}
+	return out, nil
 }
 
-func traceJSON(e env, t *ukdbg.Trace, last int) error {
-	enc := json.NewEncoder(e.out)
-	enc.SetEscapeHTML(false)
-	return t.Each(last, func(r ukdbg.TraceRecord) error {
-		return enc.Encode(recordJSON{TimeNS: r.Time, Name: r.Name, Text: r.Text, Args: r.Args, Thread: r.Thread, Error: r.Problem, Offset: r.Offset})
-	})
+func (t *traces) close() error {
+	var errs []error
+	for _, c := range t.closers {
+		errs = append(errs, c())
+	}
+	t.closers = nil
+	return errors.Join(errs...)
+}
+
+// analyse runs a query over the inputs of a verb and gives f what was met.
+func (f *traceFlags) analyse(ctx context.Context, e env, args []string, v analysis.Visitor, answer func(*traces, *analysis.Totals) error) (err error) {
+	if err := f.checkForm(); err != nil {
+		return err
+	}
+	q, err := f.query()
+	if err != nil {
+		return err
+	}
+	t, err := f.open(ctx, e, args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	sources, err := t.sources()
+	if err != nil {
+		return err
+	}
+	totals, err := q.Run(sources, v)
+	if err != nil {
+		return err
+	}
+	return answer(t, totals)
+}
+
+// someArgs wants at least one argument.
+func someArgs(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return nil
+		}
+		return usageError{fmt.Errorf("want %s", what)}
+	}
 }

@@ -137,7 +137,13 @@ func TestVerbsOnLiveGuest(t *testing.T) {
 		out = mustVerb(t, with("trace", "list", "--json")...)
 		seen, last := map[string]int{}, uint64(0)
 		for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
-			var r recordJSON
+			var r struct {
+				TimeNS     uint64 `json:"time_ns"`
+				Name, Text string
+				Args       []any
+				Error      string
+				Offset     uint64
+			}
 			keys := fields(t, line, &r)
 			if r.Error != "" {
 				t.Errorf("a bad record: %s", line)
@@ -147,7 +153,7 @@ func TestVerbsOnLiveGuest(t *testing.T) {
 				keys = append(keys, "thread") // the first records' thread is not known
 				sort.Strings(keys)
 			}
-			mustKeys(t, keys, "time_ns", "name", "text", "args", "offset", "thread")
+			mustKeys(t, keys, "time_ns", "unix_ns", "name", "text", "args", "offset", "thread")
 			if r.TimeNS < last {
 				t.Errorf("time goes back at offset %d", r.Offset)
 			}
@@ -167,7 +173,7 @@ func TestVerbsOnLiveGuest(t *testing.T) {
 
 	t.Run("trace summary", func(t *testing.T) {
 		out := mustVerb(t, with("trace", "summary")...)
-		if !regexp.MustCompile(`(?m)^ +request_serve +\d+ +\d+ +[\d.]+ [mµ]?s `).MatchString(out) {
+		if !regexp.MustCompile(`(?m)^ +request_serve +\d+ +\d+ +\d+ +([\d.]+ [mµn]?s *){7}$`).MatchString(out) {
 			t.Errorf("summary:\n%s", out)
 		}
 	})

@@ -226,8 +226,7 @@ func (l *live) trace(t *testing.T) tracebuf.Stats {
 		t.Errorf("slide %#x %v", slide, ok)
 	}
 	s := tracebuf.NewScanner(snap.Data, defs, 0)
-	p := tracebuf.NewPairer(defs)
-	p.ThreadOf, p.LeaverOf = tracebuf.SwitchBy("sched_switch", 1, nil), tracebuf.SwitchBy("sched_switch", 0, nil)
+	p := tracebuf.NewPairer(defs, &tracebuf.Switch{Name: "sched_switch", From: 0, To: 1})
 	spans := 0
 	for s.Scan() {
 		if r := s.Record(); r.Problem != tracebuf.Good {

@@ -1,0 +1,58 @@
+package ukdbg
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/tracebuf/stream"
+	"github.com/ukdbg/ukdbg/vmm"
+)
+
+// vmmIdentity names the VMM that runs the guest, "" where it is not on this host
+// or cannot be told. It is made of the VM's UUID and of the process: a guest that
+// is started again begins its clock anew and so is another instance.
+func (s *Session) vmmIdentity(ctx context.Context) string {
+	var found []vmm.Process
+	switch s.spec.Scheme {
+	case target.PID:
+		if pid, err := strconv.Atoi(s.spec.Addr); err == nil {
+			if p, err := vmm.ByPID(pid); err == nil {
+				found = append(found, p)
+			}
+		}
+	case target.TCP:
+		host, _, err := net.SplitHostPort(s.spec.Addr)
+		if ip := net.ParseIP(host); err != nil || host != "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return ""
+		}
+		fallthrough
+	case target.Unix, target.QMP:
+		// Who may not look learns nothing, which is no failure here.
+		found, _ = vmm.ByListener(ctx, strings.Replace(s.spec.String(), "qmp:", "unix:", 1))
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	p := found[0]
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%d", p.UUID, boot, p.PID, p.StartTime))
+	return hex.EncodeToString(sum[:16])
+}
+
+// fileInstance names the guest run of a file that does not: the same records of
+// the same image are the same run.
+func fileInstance(g *stream.Guest, records []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%x", g.Image, g.ImageHash, records[:min(64, len(records))])
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
