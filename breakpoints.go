@@ -59,7 +59,7 @@ func (s *Session) Breakpoint(id int) (*Breakpoint, error) {
 // before the guest runs.
 func (s *Session) AddBreakpoint(b Breakpoint) (*Breakpoint, error) {
 	if s.live == nil {
-		return nil, ErrNotLive
+		return nil, s.notLive()
 	}
 	if len(b.Addrs) == 0 {
 		return nil, errors.New("a breakpoint wants an address")

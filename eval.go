@@ -63,7 +63,7 @@ type writer struct{ s *Session }
 
 func (w writer) WriteMemory(ctx context.Context, p []byte, addr uint64) error {
 	if w.s.live == nil {
-		return ErrNotLive
+		return w.s.notLive()
 	}
 	w.s.changed = true
 	err := w.s.live.WriteMemory(ctx, p, addr)

@@ -76,9 +76,6 @@ func (s *Session) recognise() error {
 	default:
 		g := ground{s}
 		cfg := unikraft.Config{Image: img, Memory: g, CPUs: g, System: g, Slide: s.mapping.Slide}
-		if len(s.cpus) == 0 {
-			cfg.CPUs, cfg.System = nil, nil // an observed guest without a monitor
-		}
 		k, err := unikraft.New(cfg)
 		if err != nil {
 			s.noKernel = err.Error()
@@ -197,7 +194,7 @@ func (s *Session) TargetFacts() [][2]string {
 			out = append(out, d.Describe()...)
 		}
 		commands, reads := s.observer.Cost()
-		return append(out, [2]string{"cost so far", fmt.Sprintf("0 stops, %s, %d of them of all registers", plural(commands, "monitor command"), reads)})
+		return append(out, [2]string{"cost so far", fmt.Sprintf("%s, %s, %d of them of all registers", plural(s.past.Stops, "stop"), plural(commands, "monitor command"), reads)})
 	}
 	if s.live == nil {
 		return append(out, [2]string{"state", "a dump"})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ukdbg/ukdbg/kernel/unikraft"
+	"github.com/ukdbg/ukdbg/qmp"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
@@ -24,6 +25,10 @@ type observer interface {
 	// Cost counts commands run on a monitor, and of these the readings of all
 	// processors' registers.
 	Cost() (commands, registerReads int)
+	// MonitorSocket is the VMM's monitor in use; ok is false if there is none.
+	MonitorSocket() (m qmp.Monitor, ok bool)
+	// Stubs are the addresses of the GDB stubs the VMM has of its own.
+	Stubs() []string
 	// Hints are run-time addresses that probably lie in the image.
 	Hints() []uint64
 	Close() error
@@ -49,7 +54,11 @@ func (s *Session) observingText() string {
 	if status := s.observer.Status(); status != "" && status != "running" {
 		return "observed, not touched: the VM is " + status
 	}
-	return "observing the running guest: nothing stops it"
+	text := "observing the running guest: nothing stops it"
+	if _, ok := s.observer.MonitorSocket(); ok || len(s.observer.Stubs()) > 0 {
+		text += " but interrupt, break, step, watch and set"
+	}
+	return text
 }
 
 // Look starts a new moment of a guest that is observed: what was read before is

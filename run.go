@@ -61,7 +61,7 @@ type arrived func(ctx context.Context, cpu target.CPU, regs *target.Regs) bool
 // a stop worth reporting. Stops at own addresses count only if here says so.
 func (s *Session) runFor(ctx context.Context, own []target.Breakpoint, here arrived) (rep StopReport, err error) {
 	if s.live == nil {
-		return rep, ErrNotLive
+		return rep, s.notLive()
 	}
 	if err := s.saveWatched(ctx); err != nil {
 		return rep, err

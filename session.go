@@ -54,10 +54,12 @@ type Session struct {
 	settling bool   // in settle
 	torn     string // what settle could not read at one moment, "" if nothing
 	ran      bool   // a processor ran on while settle read
-	mem      memory
-	arch     *arch.Arch
-	cpus     []target.CPU
-	stopCPU  target.CPU
+	// past is what earlier times under control have cost an observed guest.
+	past    target.Farewell
+	mem     memory
+	arch    *arch.Arch
+	cpus    []target.CPU
+	stopCPU target.CPU
 
 	image       *symbolizer.Image // nil without an image
 	mapping     symbolizer.Mapping
@@ -252,6 +254,9 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		if bye, err = s.live.Leave(ctx); err != nil {
 			errs = append(errs, mark(fmt.Errorf("leaving the guest: %w", err), ErrUnreachable))
 		}
+		bye.Stops += s.past.Stops
+		bye.Stopped += s.past.Stopped
+		bye.Longest = max(bye.Longest, s.past.Longest)
 		if s.changed && bye.Note == "" {
 			bye.Note = "as found but for what was set"
 		}

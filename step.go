@@ -33,7 +33,7 @@ const (
 // passes silently. A thread that is not on a processor is first waited for.
 func (s *Session) Step(ctx context.Context, t Thread, kind StepKind) (StopReport, error) {
 	if s.live == nil {
-		return StopReport{}, ErrNotLive
+		return StopReport{}, s.notLive()
 	}
 	cpu, rep, err := s.bring(ctx, t)
 	if err != nil || rep.Cause != CauseStep {
@@ -87,7 +87,7 @@ func (s *Session) runToFrame(ctx context.Context, pc, sp uint64) (StopReport, er
 // return: it is stepped out of.
 func (s *Session) Finish(ctx context.Context, t Thread, f Frame) (StopReport, error) {
 	if s.live == nil {
-		return StopReport{}, ErrNotLive
+		return StopReport{}, s.notLive()
 	}
 	if f.epoch != s.epoch {
 		return StopReport{}, ErrStale
@@ -145,7 +145,7 @@ func (s *Session) leaveInlined(ctx context.Context, t Thread, f Frame) (StopRepo
 // RunTo runs until the thread reaches one of addrs, or leaves the given frame.
 func (s *Session) RunTo(ctx context.Context, t Thread, f Frame, addrs []uint64) (StopReport, error) {
 	if s.live == nil {
-		return StopReport{}, ErrNotLive
+		return StopReport{}, s.notLive()
 	}
 	if f.epoch != s.epoch {
 		return StopReport{}, ErrStale

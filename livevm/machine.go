@@ -78,6 +78,9 @@ func (m *Machine) MonitorSocket() (qmp.Monitor, bool) {
 	return *m.mon, true
 }
 
+// Stubs are the addresses of the GDB stubs on the VMM's command line.
+func (m *Machine) Stubs() []string { return m.info.GDB }
+
 // Hints are run-time addresses that probably lie in the image, if it was looked
 // for and virtual addresses are taken as physical ones.
 func (m *Machine) Hints() []uint64 {

@@ -93,6 +93,10 @@ func cmdDetach(ctx context.Context, r *REPL, _ string) error {
 	if err != nil {
 		return err
 	}
+	if text := r.s.ObservedText(); text != "" && !r.s.Live() {
+		r.printf("%s\n", text)
+		return nil
+	}
 	r.printf("%s\n", ukdbg.FarewellText(bye))
 	return nil
 }

@@ -102,7 +102,11 @@ func (r *REPL) Run(ctx context.Context) error {
 				return nil
 			}
 			interrupted = true
-			r.printf("^C again leaves; the guest is stopped, 'continue' lets it run\n")
+			if r.s.Observing() {
+				r.printf("^C again leaves; the guest runs on, 'interrupt' stops it\n")
+			} else {
+				r.printf("^C again leaves; the guest is stopped, 'continue' lets it run\n")
+			}
 			continue
 		case errors.Is(err, io.EOF):
 			return nil
@@ -151,7 +155,12 @@ func (r *REPL) Execute(ctx context.Context, line string) error {
 	if c.repeat {
 		r.last = line
 	}
-	err = c.run(ctx, r, args)
+	if c.controls && r.s.Observing() {
+		err = r.takeOver(ctx)
+	}
+	if err == nil {
+		err = c.run(ctx, r, args)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = errQuit // the session's end broke the command off: not its failure
 	}

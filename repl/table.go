@@ -22,6 +22,9 @@ type command struct {
 	complete func(r *REPL, args string) (words []string, start int)
 	// repeat: an empty line runs the command again, as stepping wants it.
 	repeat bool
+	// controls: it stops or changes the guest, which an observed one must be taken
+	// over for.
+	controls bool
 	// alone: it makes sense without a guest.
 	alone bool
 	run   func(ctx context.Context, r *REPL, args string) error

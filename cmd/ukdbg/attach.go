@@ -154,7 +154,13 @@ func leave(ctx context.Context, e env, s *ukdbg.Session) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leavePatience)
 	defer cancel()
 	bye, err := s.Leave(ctx)
-	if err != nil || !s.Live() {
+	if err != nil {
+		return err
+	}
+	if !s.Live() {
+		if text := s.ObservedText(); text != "" {
+			_, err = fmt.Fprintln(e.out, text)
+		}
 		return err
 	}
 	_, err = fmt.Fprintln(e.out, ukdbg.FarewellText(bye))

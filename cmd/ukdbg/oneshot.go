@@ -28,9 +28,14 @@ func once(ctx context.Context, e env, flags *targetFlags, name string, f func(co
 		defer cancel()
 		bye, lerr := s.Leave(leaving)
 		err = errors.Join(err, lerr)
-		if lerr == nil && s.Live() && !flags.json {
-			// On stderr: stdout is the answer.
+		if lerr != nil || flags.json {
+			return
+		}
+		// On stderr: stdout is the answer.
+		if s.Live() {
 			fmt.Fprintln(e.err, ukdbg.FarewellText(bye))
+		} else if text := s.ObservedText(); text != "" {
+			fmt.Fprintln(e.err, text)
 		}
 	}()
 	if w := s.Warning(); w != "" {

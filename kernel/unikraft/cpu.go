@@ -28,15 +28,19 @@ type cpu struct {
 
 // readCPUs asks the target for processors and registers.
 func (s *survey) readCPUs(ctx context.Context) {
+	const none = "this target has no registers: what runs is told by the kernel's word alone"
 	c := s.k.cfg.CPUs
 	if c == nil {
-		s.note("this target has no registers: what runs is told by the kernel's word alone")
+		s.note(none)
 		return
 	}
 	numbers, err := c.CPUs(ctx)
 	if err != nil {
 		s.note("the processors cannot be listed: %v", err)
 		return
+	}
+	if len(numbers) == 0 {
+		s.note(none)
 	}
 	if len(numbers) > maxCPUs {
 		s.note("of %d processors, %d are looked at", len(numbers), maxCPUs)
@@ -111,7 +115,7 @@ func (s *survey) stepCPUs() {
 		return
 	}
 	taken := map[int]bool{}
-	blind := s.k.cfg.CPUs == nil
+	blind := len(s.cpus) == 0
 	for _, c := range s.cpus {
 		if c.index < 0 {
 			blind = true

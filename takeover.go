@@ -1,0 +1,118 @@
+package ukdbg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/guard"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// ErrObserved: the request needs a guest that is under control, and it is only
+// observed.
+var ErrObserved = errors.New("the guest is observed while it runs: 'interrupt' opens a stub to stop it")
+
+// notLive is why a session without control cannot do what needs it.
+func (s *Session) notLive() error {
+	if s.Observing() {
+		return ErrObserved
+	}
+	return ErrNotLive
+}
+
+// TakeOver makes an observed guest one that can be stopped and changed: by the
+// stub its VMM has, or by a temporary one opened through the monitor, under
+// guard. The guest stands afterwards. It does nothing to a guest that is under
+// control already.
+func (s *Session) TakeOver(ctx context.Context) error {
+	if s.live != nil {
+		return nil
+	}
+	if s.observer == nil {
+		return ErrNotLive
+	}
+	timeout := s.opt.Timeout
+	if timeout == 0 {
+		timeout = connectPatience
+	}
+	dial, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	a, err := s.openStub(dial)
+	if err != nil {
+		return mark(fmt.Errorf("taking the guest over: %w", err), ErrUnreachable)
+	}
+	s.live = a
+	s.changeMachine(a, newCache(a))
+	if s.cpus, err = s.machine.CPUs(ctx); err != nil {
+		_, rerr := s.Release(context.WithoutCancel(ctx))
+		return errors.Join(mark(fmt.Errorf("asking for the processors: %w", err), ErrUnreachable), rerr)
+	}
+	return nil
+}
+
+// openStub attaches to the VMM's stub, or to one opened for the time.
+func (s *Session) openStub(ctx context.Context) (*guard.Attachment, error) {
+	link := gdbstub.Options{Arch: s.arch}
+	mon, ok := s.observer.MonitorSocket()
+	for _, own := range s.observer.Stubs() {
+		// Opening another would take the VMM's own away from whoever uses it.
+		spec, err := target.ParseSpec(own)
+		if err != nil {
+			return nil, err
+		}
+		return guard.Attach(ctx, spec, s.opt.Guard, link)
+	}
+	if !ok {
+		_, err := s.observer.ReadRegisters(ctx, 0)
+		return nil, fmt.Errorf("a stub is opened through a monitor: %w", err)
+	}
+	return guard.TemporaryStub(ctx, mon, s.opt.Guard, link)
+}
+
+// Release gives a guest that was taken over back and observes it again. The
+// farewell tells of this time under control alone. Breakpoints stay listed; they
+// are in the guest only while it is under control.
+func (s *Session) Release(ctx context.Context) (target.Farewell, error) {
+	if s.observer == nil || s.live == nil {
+		return target.Farewell{}, errors.New("the guest was not taken over from observing")
+	}
+	bye, err := s.live.Leave(ctx)
+	s.live, s.inserted = nil, nil
+	s.past.Stops += bye.Stops
+	s.past.Stopped += bye.Stopped
+	s.past.Longest = max(s.past.Longest, bye.Longest)
+	s.changeMachine(s.observer, s.view)
+	if err != nil {
+		return bye, mark(fmt.Errorf("giving the guest back: %w", err), ErrUnreachable)
+	}
+	s.cpus, err = s.machine.CPUs(ctx)
+	return bye, err
+}
+
+// changeMachine goes on with another way to the same guest.
+func (s *Session) changeMachine(m machine, mem memory) {
+	s.machine, s.mem = newProcessors(m), mem
+	s.newEpoch()
+}
+
+// TakenOver reports whether an observed guest is under control just now.
+func (s *Session) TakenOver() bool { return s.observer != nil && s.live != nil }
+
+// ObservedText tells a person what observing has cost the guest, "" if it was
+// not observed.
+func (s *Session) ObservedText() string {
+	if s.observer == nil {
+		return ""
+	}
+	commands, reads := s.observer.Cost()
+	text := "guest never stopped"
+	if s.past.Stops > 0 {
+		text = fmt.Sprintf("guest stopped %s in all", roundDuration(s.past.Stopped))
+	}
+	if commands > 0 {
+		text += fmt.Sprintf(" · %s, registers read %d times", plural(commands, "monitor command"), reads)
+	}
+	return text
+}
