@@ -55,6 +55,9 @@ func (s *Session) compare(ctx context.Context, slide uint64, pcs []uint64) error
 	s.mapping = symbolizer.Mapping{Image: s.image, Slide: slide}
 	var err error
 	if s.identity, err = symbolizer.Prove(ctx, s.machine, s.mapping, symbolizer.ProveOptions{Around: pcs}); err != nil {
+		if notThisImage(err) {
+			return mark(err, ErrMismatch)
+		}
 		return mark(fmt.Errorf("comparing the image with the guest: %w", err), ErrUnreachable)
 	}
 	return nil

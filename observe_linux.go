@@ -47,6 +47,10 @@ func openObserver(ctx context.Context, spec target.Spec, im *symbolizer.Image, o
 	return observed{m}, nil
 }
 
+// notThisImage reports whether err says that the guest's memory, which only the
+// image's bytes can find, holds none of them.
+func notThisImage(err error) bool { return errors.Is(err, guestram.ErrNotFound) }
+
 const (
 	probeCount = 12
 	probeSize  = 64

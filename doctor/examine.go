@@ -82,7 +82,9 @@ func (x *exam) find(ctx context.Context) error {
 		}
 	case target.TCP, target.Unix:
 		// A stub elsewhere, or of a process that may not be seen, is no error.
-		found, _ = h.Proc.ByListener(ctx, x.spec.String())
+		if found, err = h.Proc.ByListener(ctx, x.spec.String()); errors.Is(err, vmm.ErrNoListener) {
+			return errors.Join(ukdbg.ErrUnreachable, err)
+		}
 	}
 	for _, p := range found {
 		if p.Kind == vmm.Other {
@@ -107,13 +109,13 @@ func (x *exam) find(ctx context.Context) error {
 func (x *exam) elsewhere() {
 	const untried = "not tried: connecting to a stub stops the guest"
 	for _, name := range []string{Memory, Registers, Breakpoints} {
-		x.power(name).ready(untried)
+		x.power(name).unknown(untried, "")
 	}
 	for _, name := range []string{Threads, Trace} {
 		if why, change := x.im.lacks(name); why != "" {
 			x.power(name).no(why, change)
 		} else {
-			x.power(name).ready(untried)
+			x.power(name).unknown(untried, "")
 		}
 	}
 	where := "no VMM of this host listens there, or none that this user can see"

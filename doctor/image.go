@@ -26,7 +26,7 @@ func (x *exam) openImage() {
 	if x.Image == "" && x.Guest != nil {
 		x.Image, x.ImageNote = hosts.Image(&x.Guest.Process)
 	} else if x.Image == "" {
-		x.ImageNote = "none given"
+		x.ImageNote = "not given"
 	}
 	if x.Image == "" {
 		return

@@ -26,14 +26,14 @@ const (
 // runs on.
 func (x *exam) vm(ctx context.Context) {
 	g := x.Guest
-	x.stub(ctx)
-	x.dump(ctx)
 	if g.Confidential != "" {
-		for _, name := range []string{Memory, Registers, Trace, Threads, Dump, NoStop} {
-			x.power(name).no("encrypted guest ("+g.Confidential+"): console and in-guest export only", enablePlain)
+		for i := range x.Powers {
+			x.Powers[i].no("encrypted guest ("+g.Confidential+"): console and in-guest export only", enablePlain)
 		}
 		return
 	}
+	x.stub(ctx)
+	x.dump(ctx)
 	s, err := x.session(ctx, fmt.Sprintf("%s:%d", target.PID, g.PID))
 	if err != nil {
 		x.closed(err)

@@ -99,8 +99,8 @@ func TestLibvirt(t *testing.T) {
 	f.process(20, 64055, args("web")...)
 	f.process(21, 64055, args("db")...)
 	f.process(22, 64055, args("../web")...)
-	f.write("libvirt/web.xml", "<?xml version='1.0'?>\n<!-- WARNING -->\n<domstatus state='paused' reason='user' pid='20'>\n <monitor path='/x'/>")
-	f.write("libvirt/db.xml", "<domstatus state='running' pid='4'>") // of a run before
+	f.Write("libvirt/web.xml", "<?xml version='1.0'?>\n<!-- WARNING -->\n<domstatus state='paused' reason='user' pid='20'>\n <monitor path='/x'/>")
+	f.Write("libvirt/db.xml", "<domstatus state='running' pid='4'>") // of a run before
 	g := f.guests()
 	if g[0].Target != "libvirt:web" || g[0].State != "paused (user)" || g[1].State != "" || g[2].State != "" {
 		t.Errorf("%+v\n%+v\n%+v", g[0], g[1], g[2])
@@ -134,7 +134,7 @@ func TestNamesTwice(t *testing.T) {
 // TestFirecrackerAPI asks a made-up API for the state, and only for that.
 func TestFirecrackerAPI(t *testing.T) {
 	f := newFake(t)
-	sock := filepath.Join(f.dir, "fc.sock")
+	sock := filepath.Join(f.Dir, "fc.sock")
 	l, err := net.Listen("unix", sock)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestFirecrackerAPI(t *testing.T) {
 // TestMonitorInUse: a monitor with a client is not connected to.
 func TestMonitorInUse(t *testing.T) {
 	f := newFake(t)
-	sock := filepath.Join(f.dir, "mon")
+	sock := filepath.Join(f.Dir, "mon")
 	l, err := net.Listen("unix", sock)
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func (h *Host) state(ctx context.Context, g *Guest) {
 		g.StateFrom = "its monitor"
 	case g.Kind == vmm.Firecracker:
 		if w, ok = g.Way(API); !ok {
-			g.StateFrom = "its API cannot be asked: " + w.Note
+			g.StateFrom = "it has no API that this user may ask"
 			return
 		}
 		g.State, err = apiState(ctx, w.Path)

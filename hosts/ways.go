@@ -58,7 +58,7 @@ func (h *Host) memory(g *Guest) Way {
 	a := h.Proc.Access(&g.Process)
 	switch {
 	case g.Confidential != "":
-		w.Note = "encrypted guest (" + g.Confidential + "): console and in-guest export only"
+		w.Note = "encrypted guest"
 	case a.Read && a.Fix != "" && shared(g):
 		w.Note = a.Why + ", and reading an absent page of shared memory would fill it"
 	case a.Read:

@@ -33,10 +33,10 @@ func TestExplain(t *testing.T) {
 
 func TestRights(t *testing.T) {
 	f := newFake(t)
-	f.process(9, 77, []string{"qemu-system-x86_64"})
-	f.write("9/status", "Uid:\t77\t77\t77\t77\nGid:\t5\t6\t5\t5\nCapPrm:\t0000000000003000\n")
-	f.write("self/status", "CapEff:\t0000000000080004\nCapPrm:\t0000000000001000\n")
-	f.write("sys/kernel/yama/ptrace_scope", "2\n")
+	f.Process(9, 77, []string{"qemu-system-x86_64"})
+	f.Write("9/status", "Uid:\t77\t77\t77\t77\nGid:\t5\t6\t5\t5\nCapPrm:\t0000000000003000\n")
+	f.Write("self/status", "CapEff:\t0000000000080004\nCapPrm:\t0000000000001000\n")
+	f.Write("sys/kernel/yama/ptrace_scope", "2\n")
 	p := f.byPID(9)
 	x := f.proc().rights(&p)
 	if !x.capable || !x.readsAll || x.yama != 2 || x.uid != 77 || x.gid != -1 || x.owned || !x.capabilities {

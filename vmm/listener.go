@@ -19,6 +19,10 @@ import (
 // others that may not be looked into, that is not for certain.
 var ErrNobody = errors.New("no process found there")
 
+// ErrNoListener says that no socket of this host is open at one of its own
+// addresses.
+var ErrNoListener = errors.New("nothing listens there")
+
 // ByListener returns the processes that listen at addr: tcp:HOST:PORT,
 // unix:PATH or a path. It is asked of the socket tables of this network
 // namespace and of /proc/PID/fd; where that is forbidden, a VMM whose command
@@ -39,6 +43,9 @@ func (r Proc) ByListener(ctx context.Context, addr string) ([]Process, error) {
 	inodes, err := r.listening(addr)
 	if err != nil {
 		return nil, fmt.Errorf("who listens at %s: %w", addr, err)
+	}
+	if len(inodes) == 0 && isOwn(addr) {
+		return nil, fmt.Errorf("%s: %w", addr, ErrNoListener)
 	}
 	out, err := r.holding(ctx, inodes)
 	if err != nil || len(out) > 0 {
@@ -94,10 +101,7 @@ func (p *Process) names(addr string) bool {
 func (r Proc) listening(addr string) (map[uint32]bool, error) {
 	inodes := map[uint32]bool{}
 	if hp, ok := strings.CutPrefix(addr, "tcp:"); ok {
-		if rest, ok := strings.CutPrefix(hp, "localhost:"); ok {
-			hp = "127.0.0.1:" + rest
-		}
-		want, err := netip.ParseAddrPort(hp)
+		want, err := addrPort(hp)
 		if err != nil {
 			return nil, err
 		}
@@ -123,6 +127,22 @@ func (r Proc) listening(addr string) (map[uint32]bool, error) {
 		}
 	}
 	return inodes, nil
+}
+
+// isOwn reports whether addr is for certain one of this network namespace: a
+// loopback address.
+func isOwn(addr string) bool {
+	hp, ok := strings.CutPrefix(addr, "tcp:")
+	at, err := addrPort(hp)
+	return ok && err == nil && at.Addr().IsLoopback()
+}
+
+// addrPort reads HOST:PORT without asking a name server.
+func addrPort(hp string) (netip.AddrPort, error) {
+	if port, ok := strings.CutPrefix(hp, "localhost:"); ok {
+		hp = "127.0.0.1:" + port
+	}
+	return netip.ParseAddrPort(hp)
 }
 
 // boundTo tells the sockets bound to name. The file they made is compared where

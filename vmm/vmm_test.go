@@ -12,8 +12,7 @@ import (
 
 func TestQEMUByHand(t *testing.T) {
 	f := newFake(t)
-	f.write("net/tcp", "sl\n")
-	f.process(7, 1000, []string{
+	f.Process(7, 1000, []string{
 		"/usr/bin/qemu-system-aarch64", "-name", "guest=shop,,eu,debug-threads=on", "--uuid", "3f1c", "-append", "-s -S fault=none",
 		"-kernel", "build/shop", "-initrd", "/img/a b.cpio", "-m", "size=2G,slots=2", "-smp", "4,sockets=1", "-S", "-s",
 		"-chardev", "socket,id=q,path=/run/q,,1,server=on,wait=off", "-mon", "q,mode=control",
@@ -56,11 +55,11 @@ func TestQEMUByHand(t *testing.T) {
 func TestManagers(t *testing.T) {
 	f := newFake(t)
 	state := "/home/u/.local/share/kraftkit/runtime/5f6a"
-	f.process(1, 1000, []string{"qemu-system-x86_64", "-name", "5f6a", "-S", "-no-reboot", "-pidfile", state + "/machine.pid",
+	f.Process(1, 1000, []string{"qemu-system-x86_64", "-name", "5f6a", "-S", "-no-reboot", "-pidfile", state + "/machine.pid",
 		"-qmp", "unix:" + state + "/qemu_control.sock,server,nowait", "-qmp", "unix:" + state + "/qemu_events.sock,server,nowait",
 		"-monitor", "unix:" + state + "/qemu_mon.sock,server,nowait", "-serial", "file:" + state + "/machine.log",
 		"-kernel", "/k/nginx_qemu-x86_64", "-enable-kvm"})
-	f.process(2, 64055, []string{"/usr/bin/qemu-system-x86_64", "-name", "guest=web,debug-threads=on", "-S",
+	f.Process(2, 64055, []string{"/usr/bin/qemu-system-x86_64", "-name", "guest=web,debug-threads=on", "-S",
 		"-object", `{"qom-type":"secret","id":"masterKey0","file":"/var/lib/libvirt/qemu/domain-1-web/master-key.aes"}`,
 		"-machine", "pc,confidential-guest-support=sev0", "-object", "sev-guest,id=sev0",
 		"-chardev", "socket,id=charmonitor,fd=22,server=on,wait=off", "-mon", "chardev=charmonitor,id=monitor,mode=control"})
@@ -93,10 +92,10 @@ func TestFirecracker(t *testing.T) {
 		}
 	}
 	f := newFake(t)
-	f.process(3, 10001, []string{"firecracker-v1.7.0-x86_64", "--id=vm-3", "--start-time-us", "12", "--", "--config-file", "/conf.json",
+	f.Process(3, 10001, []string{"firecracker-v1.7.0-x86_64", "--id=vm-3", "--start-time-us", "12", "--", "--config-file", "/conf.json",
 		"--api-sock", "run/fc.sock"}, "root="+jail, "cwd="+jail)
-	f.process(4, 0, []string{"/usr/bin/firecracker", "--no-api", "--config-file", "/nowhere.json"})
-	f.process(5, 0, []string{"firecracker", "--log-path", "--id", "--id", "b"})
+	f.Process(4, 0, []string{"/usr/bin/firecracker", "--no-api", "--config-file", "/nowhere.json"})
+	f.Process(5, 0, []string{"firecracker", "--log-path", "--id", "--id", "b"})
 	p := f.byPID(3)
 	if p.Kind != Firecracker || p.Name != "vm-3" || p.APISocket != jail+"/run/fc.sock" || p.Kernel != jail+"/real" ||
 		p.Initrd != jail+"/initrd" || p.Append != "app -- x" || p.CPUs != 2 || p.MemoryMiB != 256 || len(p.Unseen) != 0 {
@@ -112,13 +111,13 @@ func TestFirecracker(t *testing.T) {
 
 func TestListAndListeners(t *testing.T) {
 	f := newFake(t)
-	f.process(30, 0, []string{"qemu-system-x86_64", "-gdb", "tcp::9000"}, "fd/3=socket:[777]", "fd/4=/dev/null")
-	f.process(4, 5, []string{"/bin/sh", "-c", "qemu-system-x86_64"}, "fd/3=socket:[888]")
-	f.process(31, 0, []string{"qemu-system-x86_64", "-qmp", "unix:/run/hidden,server"})
-	f.write("40/stat", "40 (gone")
-	f.write("net/tcp", "  sl  local_address rem_address st\n"+
+	f.Process(30, 0, []string{"qemu-system-x86_64", "-gdb", "tcp::9000"}, "fd/3=socket:[777]", "fd/4=/dev/null")
+	f.Process(4, 5, []string{"/bin/sh", "-c", "qemu-system-x86_64"}, "fd/3=socket:[888]")
+	f.Process(31, 0, []string{"qemu-system-x86_64", "-qmp", "unix:/run/hidden,server"})
+	f.Write("40/stat", "40 (gone")
+	f.Write("net/tcp", "  sl  local_address rem_address st\n"+
 		"   0: 0100007F:2328 00000000:0000 0A 0:0 0:0 0 0 0 777 1\n   1: 0100007F:2328 0100007F:1 01 0:0 0:0 0 0 0 999 1\n")
-	f.write("net/unix", "Num RefCount Protocol Flags Type St Inode Path\n"+
+	f.Write("net/unix", "Num RefCount Protocol Flags Type St Inode Path\n"+
 		"0000: 00000002 00000000 00010000 0001 01 888 /run/a b\n0001: 00000002 00000000 00010000 0001 01 777 @abs\n")
 	list, err := f.proc().List(context.Background())
 	if err != nil || len(list) != 2 || list[0].PID != 30 || list[1].PID != 31 {
@@ -133,8 +132,8 @@ func TestListAndListeners(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.addr, got, err)
 		}
 	}
-	for _, addr := range []string{"tcp:127.0.0.1:9001", "/run/b"} {
-		if got, err := f.proc().ByListener(context.Background(), addr); !errors.Is(err, ErrNobody) {
+	for addr, want := range map[string]error{"tcp:127.0.0.1:9001": ErrNoListener, "tcp:192.0.2.1:9000": ErrNobody, "/run/b": ErrNobody} {
+		if got, err := f.proc().ByListener(context.Background(), addr); !errors.Is(err, want) {
 			t.Errorf("%s: %+v, %v", addr, got, err)
 		}
 	}

@@ -60,10 +60,17 @@ func writeReport(e env, r *doctor.Report) {
 	m := imageMatch{Path: r.Image, Why: r.ImageNote, Match: r.Match}
 	fmt.Fprintf(e.out, "image: %s\n", line(m.String()))
 	tw := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	said := map[string]string{}
 	for _, p := range r.Powers {
 		text := p.How
 		if p.Why != "" {
 			text = p.Why
+			// One reason may stand in the way of many powers.
+			if first, ok := said[p.Why+p.Change]; ok {
+				text, p.Change = "as "+first, ""
+			} else {
+				said[p.Why+p.Change] = p.Name
+			}
 		}
 		fmt.Fprintf(tw, "%s %s\t%s\t%s\n", mark(p.State), p.Name, p.State, line(text))
 		if p.Change != "" {

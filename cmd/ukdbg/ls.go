@@ -45,11 +45,11 @@ func ls(ctx context.Context, e env, h *hosts.Host, asJSON, long bool) error {
 	if err != nil {
 		return fmt.Errorf("looking for guests: %w", err)
 	}
-	list := make([]listed, len(guests))
+	list, log := make([]listed, len(guests)), readAudit(e.getenv)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 4)
 	for i, g := range guests {
-		list[i].Guest, list[i].stops = g, stopsOf(&g)
+		list[i].Guest, list[i].stops = g, log.stops(h, &g)
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()

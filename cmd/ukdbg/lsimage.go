@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/hosts"
@@ -63,7 +62,7 @@ func (m imageMatch) short() string {
 func (m imageMatch) String() string {
 	switch {
 	case m.Path == "":
-		return "none: " + m.Why
+		return "none (" + m.Why + ")"
 	case m.Match == nil && m.Why == "":
 		return m.Path + ", not compared with the guest"
 	case m.Match == nil:
@@ -73,16 +72,3 @@ func (m imageMatch) String() string {
 	}
 	return m.Path + " is not what this guest runs"
 }
-
-// stopCount is how often ukdbg has stopped a guest, nil where that is not known.
-type stopCount struct{ n *int }
-
-func (s stopCount) String() string {
-	if s.n == nil {
-		return "-"
-	}
-	return strconv.Itoa(*s.n)
-}
-
-// stopsOf counts the stops in the audit log.
-func stopsOf(*hosts.Guest) stopCount { return stopCount{} }

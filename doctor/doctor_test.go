@@ -1,0 +1,124 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/doctor"
+	"github.com/ukdbg/ukdbg/internal/guesttest"
+)
+
+// examine returns the report's powers by name.
+func examine(t *testing.T, target, image string) (*doctor.Report, map[string]doctor.Power) {
+	t.Helper()
+	r, err := doctor.Examine(context.Background(), doctor.Options{Target: target, Image: image})
+	if err != nil {
+		t.Fatal(err)
+	}
+	powers := map[string]doctor.Power{}
+	for _, p := range r.Powers {
+		powers[p.Name] = p
+	}
+	return r, powers
+}
+
+// mustBe checks the state of each power, in the order of a report.
+func mustBe(t *testing.T, powers map[string]doctor.Power, want ...doctor.State) {
+	t.Helper()
+	for i, name := range []string{doctor.Memory, doctor.Registers, doctor.Trace, doctor.Threads, doctor.Breakpoints, doctor.Dump, doctor.NoStop} {
+		if p := powers[name]; p.State != want[i] {
+			t.Errorf("%s: %+v, want %s", name, p, want[i])
+		}
+	}
+}
+
+const (
+	works   = doctor.Works
+	ready   = doctor.Ready
+	no      = doctor.No
+	unknown = doctor.Unknown
+)
+
+func TestLiveGuest(t *testing.T) {
+	for _, image := range []string{"ukguest-x86_64", "ukguest-arm64"} {
+		t.Run(image, func(t *testing.T) {
+			vm := guesttest.Start(t, guesttest.Options{Image: image, GDB: "tcp", QMP: true})
+			vm.WaitConsole(t, "requests served", 30*time.Second)
+			pid := fmt.Sprintf("pid:%d", vm.Pid())
+			for _, target := range []string{vm.GDBAddr(), "qmp:" + vm.QMPPath, pid} {
+				// The image is found beside the kernel.
+				r, powers := examine(t, target, "")
+				mustBe(t, powers, works, works, works, works, ready, ready, works)
+				if r.Guest == nil || r.Guest.PID != vm.Pid() || r.Guest.State != "running" || r.Image != vm.Debug || r.Match == nil || !*r.Match {
+					t.Errorf("%s: %+v", target, r)
+				}
+				if !strings.Contains(powers[doctor.Threads].How, "7 threads") || !strings.Contains(powers[doctor.Breakpoints].How, vm.GDBAddr()) {
+					t.Errorf("%+v", powers)
+				}
+			}
+			// Another image is told, and memory is there all the same.
+			stranger := filepath.Join(filepath.Dir(vm.Debug), "other.dbg")
+			if err := os.WriteFile(stranger, patched(t, vm.Debug), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r, powers := examine(t, pid, stranger)
+			mustBe(t, powers, works, works, no, no, ready, ready, works)
+			if r.Match == nil || *r.Match || powers[doctor.Threads].Why == "" {
+				t.Errorf("%+v", r)
+			}
+			for _, e := range vm.Events() {
+				t.Errorf("%s at %v", e.Name, e.Time())
+			}
+		})
+	}
+}
+
+// patched is an image whose code differs.
+func patched(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The code begins a page or more into the file.
+	for i := 4096; i < 64<<10; i++ {
+		data[i] ^= 0x5a
+	}
+	return data
+}
+
+// TestMonitorInUse: the only monitor is the test's, which holds it.
+func TestMonitorInUse(t *testing.T) {
+	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64"})
+	vm.WaitConsole(t, "requests served", 30*time.Second)
+	_, powers := examine(t, fmt.Sprintf("pid:%d", vm.Pid()), "")
+	mustBe(t, powers, works, no, works, works, no, no, works)
+	for _, name := range []string{doctor.Registers, doctor.Breakpoints, doctor.Dump} {
+		p := powers[name]
+		if !strings.Contains(p.Why, fmt.Sprintf("in use by %d", os.Getpid())) || !strings.Contains(p.Change, "end what uses the monitor") {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+func TestNoGuest(t *testing.T) {
+	for target, want := range map[string]error{
+		"kraft:no-such-guest":                      ukdbg.ErrUnreachable,
+		fmt.Sprintf("pid:%d", os.Getpid()):         ukdbg.ErrUnreachable,
+		"pid:9000000":                              ukdbg.ErrUnreachable,
+		"qmp:" + filepath.Join(t.TempDir(), "mon"): ukdbg.ErrUnreachable,
+		"tcp:127.0.0.1:1":                          ukdbg.ErrUnreachable,
+		"gopher:x":                                 ukdbg.ErrUsage,
+	} {
+		if r, err := doctor.Examine(context.Background(), doctor.Options{Target: target}); !errors.Is(err, want) {
+			t.Errorf("%s: %+v, %v", target, r, err)
+		}
+	}
+}

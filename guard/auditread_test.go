@@ -1,0 +1,38 @@
+//go:build linux
+
+package guard
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestReadAudit(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "new")
+	count := func() (n, stops int) {
+		t.Helper()
+		if err := ReadAudit(state, func(e Entry) { n++; stops += e.Stops }); err != nil {
+			t.Fatal(err)
+		}
+		return n, stops
+	}
+	if n, _ := count(); n != 0 {
+		t.Errorf("%d entries of no log", n)
+	}
+	audit(state, Entry{Event: "leave", VMM: 7, Stops: 3})
+	if err := os.WriteFile(filepath.Join(state, auditName+".1"), []byte("cut sho\n{\"event\":\"leave\",\"stops\":4}\nnull\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	audit(state, Entry{Event: "attach"})
+	if n, stops := count(); n != 4 || stops != 7 {
+		t.Errorf("%d entries, %d stops", n, stops)
+	}
+	if err := os.WriteFile(filepath.Join(state, auditName), []byte(strings.Repeat("x", auditLine+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := ReadAudit(state, func(Entry) {}); err == nil {
+		t.Error("a line without end is no error")
+	}
+}
