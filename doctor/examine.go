@@ -23,6 +23,14 @@ type Options struct {
 	Host *hosts.Host
 }
 
+// marked is an error with what it means for a caller.
+type marked struct {
+	error
+	as error
+}
+
+func (m marked) Unwrap() []error { return []error{m.error, m.as} }
+
 // exam is one examination.
 type exam struct {
 	Report
@@ -36,7 +44,7 @@ type exam struct {
 func Examine(ctx context.Context, opt Options) (*Report, error) {
 	spec, err := target.ParseSpec(opt.Target)
 	if err != nil {
-		return nil, errors.Join(ukdbg.ErrUsage, err)
+		return nil, marked{err, ukdbg.ErrUsage}
 	}
 	if opt.Host == nil {
 		opt.Host = hosts.New()
@@ -71,19 +79,19 @@ func (x *exam) find(ctx context.Context) error {
 	case target.Kraft, target.Libvirt, target.Firecracker, target.PID:
 		g, err := h.Find(ctx, x.spec)
 		if err != nil {
-			return errors.Join(ukdbg.ErrUnreachable, err)
+			return marked{err, ukdbg.ErrUnreachable}
 		}
 		h.Look(ctx, &g)
 		x.Guest = &g
 		return nil
 	case target.QMP:
 		if found, err = h.Proc.ByListener(ctx, "unix:"+x.spec.Addr); err != nil {
-			return errors.Join(ukdbg.ErrUnreachable, err)
+			return marked{err, ukdbg.ErrUnreachable}
 		}
 	case target.TCP, target.Unix:
 		// A stub elsewhere, or of a process that may not be seen, is no error.
 		if found, err = h.Proc.ByListener(ctx, x.spec.String()); errors.Is(err, vmm.ErrNoListener) {
-			return errors.Join(ukdbg.ErrUnreachable, err)
+			return marked{err, ukdbg.ErrUnreachable}
 		}
 	}
 	for _, p := range found {
@@ -92,14 +100,14 @@ func (x *exam) find(ctx context.Context) error {
 		}
 		g, err := h.Find(ctx, target.Spec{Scheme: target.PID, Addr: fmt.Sprint(p.PID)})
 		if err != nil {
-			return errors.Join(ukdbg.ErrUnreachable, err)
+			return marked{err, ukdbg.ErrUnreachable}
 		}
 		h.Look(ctx, &g)
 		x.Guest = &g
 		return nil
 	}
 	if x.spec.Scheme == target.QMP {
-		return fmt.Errorf("%w: %s: what listens there is no VMM of this host", ukdbg.ErrUnreachable, x.spec)
+		return marked{fmt.Errorf("%s: what listens there is no VMM of this host", x.spec), ukdbg.ErrUnreachable}
 	}
 	return nil
 }
