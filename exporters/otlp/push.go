@@ -9,8 +9,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/ukdbg/ukdbg/exporters"
 )
 
@@ -112,11 +110,7 @@ func Push(ctx context.Context, ep Endpoint, spans iter.Seq2[exporters.Span, erro
 	}
 
 	var stats Stats
-	err = batches(spans, opt, func(td ptrace.Traces, n int) error {
-		request, err := encode(td, Protobuf)
-		if err != nil {
-			return err
-		}
+	err = batches(spans, opt, func(request []byte, n int) error {
 		stats.Spans += n
 		stats.Batches++
 		stats.Bytes += int64(len(request))

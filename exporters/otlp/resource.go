@@ -1,7 +1,8 @@
 package otlp
 
 import (
-	"go.opentelemetry.io/collector/pdata/pcommon"
+	"strings"
+
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
@@ -31,7 +32,8 @@ type Resource struct {
 	Attrs []exporters.Attr
 }
 
-func (r Resource) put(m pcommon.Map) {
+// append appends the fields of a Resource message.
+func (r Resource) append(b []byte) []byte {
 	name := r.ServiceName
 	if name == "" {
 		name = "unknown_service:unikernel"
@@ -53,8 +55,12 @@ func (r Resource) put(m pcommon.Map) {
 		{semconv.ProcessExecutableBuildIDHtlhashKey, r.ImageHash},
 	} {
 		if kv.value != "" {
-			m.PutStr(string(kv.key), valid(kv.value))
+			b = appendString(b, resourceAttributes, string(kv.key), kv.value)
 		}
 	}
-	putAttrs(m, r.Attrs)
+	return appendAttrs(b, resourceAttributes, r.Attrs)
 }
+
+// valid replaces what is no UTF-8: guest bytes may be anything, protobuf
+// strings may not.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/ukdbg/ukdbg/exporters"
 )
 
@@ -36,12 +34,8 @@ type sender struct {
 func pushSpooled(ctx context.Context, t transport, ep Endpoint, spans iter.Seq2[exporters.Span, error], opt Options) (Stats, error) {
 	var stats Stats
 	s := &sender{spool: ep.Spool, t: t, ep: ep, stats: &stats, backoff: firstBackoff}
-	err := batches(spans, opt, func(td ptrace.Traces, n int) error {
-		request, err := encode(td, Protobuf)
-		if err != nil {
-			return err
-		}
-		err = s.spool.add(request, n)
+	err := batches(spans, opt, func(request []byte, n int) error {
+		err := s.spool.add(request, n)
 		for errors.Is(err, ErrSpoolFull) {
 			if waiting, _ := s.spool.Waiting(); waiting == 0 {
 				break // it does not fit into the empty spool either

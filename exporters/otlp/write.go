@@ -57,10 +57,12 @@ func (s *Stats) note(text string) {
 // Write writes the spans to w.
 func Write(w io.Writer, form Form, spans iter.Seq2[exporters.Span, error], opt Options) (Stats, error) {
 	var stats Stats
-	err := batches(spans, opt, func(td ptrace.Traces, n int) error {
-		data, err := encode(td, form)
-		if err != nil {
-			return err
+	err := batches(spans, opt, func(request []byte, n int) error {
+		data, err := request, error(nil)
+		if form == JSONLines {
+			if data, err = jsonLine(request); err != nil {
+				return err
+			}
 		}
 		stats.Spans += n
 		stats.Batches++
@@ -76,12 +78,17 @@ func Write(w io.Writer, form Form, spans iter.Seq2[exporters.Span, error], opt O
 	return stats, err
 }
 
-func encode(td ptrace.Traces, form Form) ([]byte, error) {
-	if form == Protobuf {
-		var m ptrace.ProtoMarshaler
-		return m.MarshalTraces(td)
+// jsonLine turns a request into a line of OTLP's JSON.
+func jsonLine(request []byte) ([]byte, error) {
+	var u ptrace.ProtoUnmarshaler
+	td, err := u.UnmarshalTraces(request)
+	if err != nil {
+		return nil, fmt.Errorf("writing OTLP as JSON: %w", err)
 	}
 	var m ptrace.JSONMarshaler
 	data, err := m.MarshalTraces(td)
-	return append(data, '\n'), err
+	if err != nil {
+		return nil, fmt.Errorf("writing OTLP as JSON: %w", err)
+	}
+	return append(data, '\n'), nil
 }
