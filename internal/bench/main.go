@@ -50,7 +50,7 @@ func run(ukdbg, out string, n int) error {
 	}
 	defer os.RemoveAll(dir)
 	var page strings.Builder
-	fmt.Fprintf(&page, "# Performance\n\nWhole processes in turn on one guest, A B A B; medians (min–max) in ms. Made by `make bench` on %s:\n%s, Go %s. Shared, noisy machine: trust ratios.\n\n",
+	fmt.Fprintf(&page, "# Performance\n\nWhole processes in turn on one guest, A B A B; medians (min–max), in ms where nothing else is said. Made by `make bench` on %s:\n%s, Go %s. Shared, noisy machine: trust ratios.\n\n",
 		time.Now().Format("2006-01-02"), machine(), runtime.Version())
 	fmt.Fprintf(&page, "| work | ukdbg | peer | peer / ukdbg | goal |\n|---|---|---|---|---|\n")
 	for _, arch := range []string{"x86_64", "arm64"} {
@@ -65,6 +65,14 @@ func run(ukdbg, out string, n int) error {
 	}
 	if err := start(&page, ukdbg, dir, 4*n); err != nil {
 		return err
+	}
+	if err := spans(&page, dir, n); err != nil {
+		return err
+	}
+	for _, arch := range []string{"x86_64", "arm64"} {
+		if err := traceRecord(&page, dir, arch); err != nil {
+			return err
+		}
 	}
 	if out == "" {
 		_, err := os.Stdout.WriteString(page.String())
