@@ -283,7 +283,8 @@ func (c *Client) leftBehind(ctx context.Context, st *journal.State) (running boo
 	c.mu.Unlock()
 	switch {
 	case now == RunRunning:
-		return true, nil // it ran until we came
+		// We let it run, or somebody else did after our stop.
+		return st.LeaveRunning || !st.Running, nil
 	case !st.Running || !st.Sure || st.Stepping || st.Interrupted:
 		return st.LeaveRunning, nil // that stop was ours
 	}

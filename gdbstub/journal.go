@@ -28,6 +28,15 @@ func (c *Client) heedsLocked() bool {
 	return c.opt.Journal != nil && !c.adopted && (c.run.greeting || c.run.running)
 }
 
+// resumeTaken notes that QEMU has the order to run: it acknowledges every packet,
+// and what was only written may be lost with the link.
+func (c *Client) resumeTaken() {
+	if c.run.running && c.prof.qemu && !c.run.taken && !steps(c.run.actions) {
+		c.run.taken = true
+		c.journal(journal.Resumed{})
+	}
+}
+
 // heard journals what came. Console text on the same line is of no interest.
 func (c *Client) heard(p []byte) {
 	if bytes.IndexByte(p, '$') < 0 && !c.partly {

@@ -89,6 +89,8 @@ func (c *Client) feed(in []byte) {
 			c.finishHead(func(cl *call) {
 				cl.err = fmt.Errorf("%w: longer than %d bytes", errCorrupt, packet.DefaultMax)
 			})
+		case packet.Ack:
+			c.resumeTaken()
 		case packet.Nack:
 			if c.ack {
 				c.retransmit()

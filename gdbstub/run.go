@@ -25,6 +25,7 @@ type runControl struct {
 	found        RunState
 	leaveRunning bool // what Leave makes of the guest
 	running      bool
+	taken        bool // the order to run was acknowledged
 	exited       bool
 	epoch        uint64 // counts stops
 	threads      []threadID
@@ -192,6 +193,7 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 	c.mu.Lock()
 	c.run.running = true
 	c.run.interrupted = time.Time{}
+	c.run.taken = false
 	c.run.actions = append(c.run.actions[:0], actions...)
 	c.account()
 	c.stats.Resumes++
@@ -208,7 +210,7 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 		defer c.mu.Unlock()
 		return c.err
 	}
-	if !steps(actions) {
+	if !c.prof.qemu && !steps(actions) {
 		c.journal(journal.Resumed{})
 	}
 	return nil

@@ -37,7 +37,7 @@ func newFolder(state string) (folder, error) {
 		}
 	}
 	if err != nil {
-		return folder{}, fmt.Errorf("the guard's folder: %w", err)
+		return folder{}, fmt.Errorf("the guard's journal needs a folder: %w; set XDG_STATE_HOME to one that can be written", err)
 	}
 	f := folder{path: name}
 	if f.lock, err = os.Open(name); err == nil {

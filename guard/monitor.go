@@ -19,56 +19,102 @@ import (
 // keeps breakpoints when its stub's connection goes, under KVM in the guest's
 // memory; a new client's "?" removes them, there too.
 func (u *undoing) byMonitor(ctx context.Context, m journal.Monitor, rep *Report) error {
-	s, err := newStub(m)
+	s, err := newStub()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(s.dir)
-	said, err := hmp(ctx, m, s.openLine())
+	state, err := openStub(ctx, m, s)
 	if err != nil {
 		return err
 	}
-	opened := gdbstub.Options{}
-	err = u.dial(ctx, s.spec(), opened, rep)
+	opt := gdbstub.Options{Found: gdbstub.RunPaused}
+	if state == journal.Running {
+		opt.Found = gdbstub.RunRunning
+	}
+	err = u.dial(ctx, s.spec(), opt, rep)
 	// The VMM's own stub comes back, whatever happened.
-	back := "gdbserver none"
-	for _, addr := range u.st.VMM.GDB {
-		if addr != "" && u.st.Temp == nil {
-			back = "gdbserver " + listenAt(addr)
-			break
+	if e := closeStub(ctx, m); e != nil {
+		err = errors.Join(err, fmt.Errorf("closing the temporary stub: %w", e))
+	} else if g := u.st.VMM.GDB; len(g) > 0 && u.st.Temp == nil {
+		var said string
+		e := commands(ctx, m, func(hmp human) (err error) {
+			said, err = hmp("gdbserver " + listenAt(g[0]))
+			return err
+		})
+		if e != nil || !strings.HasPrefix(said, "Waiting for gdb") {
+			rep.Note = join(rep.Note, fmt.Sprintf("the VMM's own stub at %s could not be put back: %.80s %v", g[0], strings.TrimSpace(said), e))
 		}
 	}
-	if _, e := hmp(ctx, m, back); e != nil {
-		err = errors.Join(err, fmt.Errorf("putting the VMM's own stub back: %w", e))
-	}
 	if err != nil {
-		return fmt.Errorf("through the monitor %s (%s): %w", m.Path, strings.TrimSpace(said), err)
+		return fmt.Errorf("through the monitor %s: %w", m.Path, err)
 	}
 	return nil
 }
 
-// listenAt is QEMU's specification of a stub that listens at addr.
-func listenAt(addr string) string {
-	if strings.HasPrefix(addr, "unix:") {
-		return addr + ",server=on,wait=off"
-	}
-	return addr
+// human runs one line of the human monitor and returns what it printed.
+type human func(line string) (string, error)
+
+// commands runs f with the monitor, which is not held longer.
+func commands(ctx context.Context, m journal.Monitor, f func(human) error) error {
+	return qmp.Monitor{Path: m.Path, Proto: qmp.Proto(m.Proto)}.Do(ctx, func(c *qmp.Conn) error {
+		return f(func(line string) (string, error) { return c.HMP(ctx, line) })
+	})
 }
 
-// hmp runs one line of the human monitor and returns what it printed.
-func hmp(ctx context.Context, m journal.Monitor, line string) (text string, err error) {
-	err = qmp.Monitor{Path: m.Path, Proto: qmp.Proto(m.Proto)}.Do(ctx, func(c *qmp.Conn) error {
-		var err error
-		text, err = c.HMP(ctx, line)
+// openStub opens a stub and returns how the VM was before. QEMU refuses a second
+// stub, so the one there is goes first; that stops the VM if somebody is
+// connected to it.
+func openStub(ctx context.Context, m journal.Monitor, s stubSocket) (state journal.RunState, err error) {
+	var said string
+	err = commands(ctx, m, func(hmp human) (err error) {
+		if state, _, err = runState(hmp); err != nil {
+			return err
+		}
+		if _, err = hmp("gdbserver none"); err == nil {
+			said, err = hmp("gdbserver " + listenAt("unix:"+s.socket()))
+		}
 		return err
 	})
-	return text, err
+	if err != nil {
+		return state, fmt.Errorf("opening a temporary stub: %w", err)
+	}
+	if _, err := os.Stat(s.socket()); err != nil {
+		return state, fmt.Errorf("opening a temporary stub: monitor %s said %.80q, and no socket came to be", m.Path, strings.TrimSpace(said))
+	}
+	return state, nil
 }
 
-// runState asks the monitor how the VM is. status is what it says after
-// "VM status:".
-func runState(ctx context.Context, m journal.Monitor) (state journal.RunState, status string, err error) {
-	text, err := hmp(ctx, m, "info status")
+// closeStub closes the stub its client has left. QEMU may not have noticed that
+// yet, and then stops the VM.
+func closeStub(ctx context.Context, m journal.Monitor) error {
+	return commands(ctx, m, func(hmp human) error {
+		before, _, err := runState(hmp)
+		if err != nil {
+			return err
+		}
+		if _, err := hmp("gdbserver none"); err != nil || before != journal.Running {
+			return err
+		}
+		return resume(hmp)
+	})
+}
+
+// resume lets a VM run that was stopped as a stub stops it, and no other.
+func resume(hmp human) error {
+	_, status, err := runState(hmp)
+	if err != nil || status != "paused" {
+		return err
+	}
+	if _, err := hmp("cont"); err != nil {
+		return fmt.Errorf("letting the guest run again: %w", err)
+	}
+	return nil
+}
+
+// runState asks how the VM is. status is what is said after "VM status:".
+func runState(hmp human) (state journal.RunState, status string, err error) {
+	text, err := hmp("info status")
 	if err != nil {
 		return journal.Unknown, "", err
 	}
@@ -81,14 +127,22 @@ func runState(ctx context.Context, m journal.Monitor) (state journal.RunState, s
 	case ok && strings.HasPrefix(status, "paused"):
 		return journal.Paused, status, nil
 	}
-	return journal.Unknown, status, fmt.Errorf("monitor %s: it says %.60q of the VM's state", m.Path, text)
+	return journal.Unknown, status, fmt.Errorf("the monitor says %.60q of the VM's state", text)
+}
+
+// listenAt is QEMU's specification of a stub that listens at addr.
+func listenAt(addr string) string {
+	if strings.HasPrefix(addr, "unix:") {
+		return addr + ",server=on,wait=off"
+	}
+	return addr
 }
 
 // stubSocket is a stub of our own in a folder of our own.
 type stubSocket struct{ dir string }
 
 // newStub makes the folder for a stub's socket, which only this user may enter.
-func newStub(journal.Monitor) (stubSocket, error) {
+func newStub() (stubSocket, error) {
 	dir, err := os.MkdirTemp("", "ukdbg-stub-")
 	if err != nil {
 		return stubSocket{}, fmt.Errorf("a folder for a temporary stub: %w", err)
@@ -99,5 +153,3 @@ func newStub(journal.Monitor) (stubSocket, error) {
 func (s stubSocket) socket() string { return filepath.Join(s.dir, "gdb") }
 
 func (s stubSocket) spec() target.Spec { return target.Spec{Scheme: target.Unix, Addr: s.socket()} }
-
-func (s stubSocket) openLine() string { return "gdbserver " + listenAt("unix:"+s.socket()) }

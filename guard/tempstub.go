@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard/journal"
@@ -27,7 +26,7 @@ type tempStub struct {
 func TemporaryStub(ctx context.Context, m qmp.Monitor, opt Options, link gdbstub.Options) (*Attachment, error) {
 	t := &tempStub{monitor: journal.Monitor{Path: m.Path, Proto: string(m.Proto)}}
 	var err error
-	if t.stubSocket, err = newStub(t.monitor); err != nil {
+	if t.stubSocket, err = newStub(); err != nil {
 		return nil, err
 	}
 	if opt.Monitor == "" {
@@ -43,7 +42,12 @@ func TemporaryStub(ctx context.Context, m qmp.Monitor, opt Options, link gdbstub
 
 // open opens the stub, journaled before.
 func (t *tempStub) open(ctx context.Context, w *journal.Writer) error {
-	state, status, err := runState(ctx, t.monitor)
+	var state journal.RunState
+	var status string
+	err := commands(ctx, t.monitor, func(hmp human) (err error) {
+		state, status, err = runState(hmp)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -54,15 +58,9 @@ func (t *tempStub) open(ctx context.Context, w *journal.Writer) error {
 	if err := w.Append(journal.TempOpened{TempStub: t.journaled(state, status)}); err != nil {
 		return err
 	}
-	said, err := hmp(ctx, t.monitor, t.openLine())
-	if err != nil {
-		return fmt.Errorf("opening a temporary stub: %w", err)
-	}
 	t.opened = true
-	if _, err := os.Stat(t.socket()); err != nil {
-		return fmt.Errorf("opening a temporary stub: monitor %s said %.80q, and no socket came to be", t.monitor.Path, strings.TrimSpace(said))
-	}
-	return nil
+	_, err = openStub(ctx, t.monitor, t.stubSocket)
+	return err
 }
 
 func (t *tempStub) journaled(found journal.RunState, status string) journal.TempStub {
@@ -90,22 +88,15 @@ func (t *tempStub) close(ctx context.Context, w *journal.Writer) error {
 // is known is that somebody may have connected to it, which stops a VM; then a
 // plain stop of one that ran is ended.
 func closeTemp(ctx context.Context, t *journal.TempStub, connected bool) error {
-	if _, err := hmp(ctx, t.Monitor, "gdbserver none"); err != nil {
-		if errors.Is(err, qmp.ErrGone) || nobodyThere(err) || strings.Contains(err.Error(), "no such socket") || strings.Contains(err.Error(), "has ended") {
-			return os.RemoveAll(t.Dir) // the VMM is gone, and the stub with it
-		}
-		return fmt.Errorf("closing the temporary stub: %w", err)
+	err := closeStub(ctx, t.Monitor)
+	if err == nil && connected && t.Found == journal.Running {
+		err = commands(ctx, t.Monitor, resume)
 	}
-	if connected && t.Found == journal.Running {
-		state, status, err := runState(ctx, t.Monitor)
-		if err != nil {
-			return err
-		}
-		if state == journal.Paused && status == "paused" {
-			if _, err := hmp(ctx, t.Monitor, "cont"); err != nil {
-				return fmt.Errorf("letting the guest run again: %w", err)
-			}
-		}
+	switch {
+	case errors.Is(err, qmp.ErrGone), nobodyThere(err):
+		return os.RemoveAll(t.Dir) // the VMM is gone, and the stub with it
+	case err != nil:
+		return fmt.Errorf("closing the temporary stub: %w", err)
 	}
 	return os.RemoveAll(t.Dir)
 }

@@ -106,9 +106,9 @@ func (m Monitor) dial(ctx context.Context) (*Conn, error) {
 func dialError(path string, err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("monitor %s: there is no such socket", path)
+		return fmt.Errorf("monitor %s: there is no such socket: %w", path, os.ErrNotExist)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("monitor %s: nobody listens there: its VMM has ended", path)
+		return fmt.Errorf("monitor %s: nobody listens there: its VMM has ended: %w", path, syscall.ECONNREFUSED)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("monitor %s: no permission: run as the VMM's user", path)
 	case errors.Is(err, syscall.EAGAIN):
