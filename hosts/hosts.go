@@ -75,10 +75,12 @@ func (h *Host) find(ctx context.Context) ([]Guest, error) {
 }
 
 // Look fills in the ways to g and its run state. A monitor or an API of nobody
-// else's is asked for the state.
+// else's is asked for the state, Firecracker's also for the kernel where its
+// command line does not tell.
 func (h *Host) Look(ctx context.Context, g *Guest) {
 	h.ways(ctx, g)
 	h.state(ctx, g)
+	h.config(ctx, g)
 }
 
 // address gives each guest the most readable address that names it alone.

@@ -131,7 +131,8 @@ func TestNamesTwice(t *testing.T) {
 	}
 }
 
-// TestFirecrackerAPI asks a made-up API for the state, and only for that.
+// TestFirecrackerAPI asks a made-up API for the state and the kernel, and for
+// nothing else.
 func TestFirecrackerAPI(t *testing.T) {
 	f := newFake(t)
 	sock := filepath.Join(f.Dir, "fc.sock")
@@ -142,13 +143,19 @@ func TestFirecrackerAPI(t *testing.T) {
 	var asked []string
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.Method+" "+r.URL.Path)
-		w.Write([]byte(`{"id":"vm-1","state":"Paused","vmm_version":"1.7.0","app_name":"Firecracker"}`))
+		switch r.URL.Path {
+		case "/":
+			w.Write([]byte(`{"id":"vm-1","state":"Paused","vmm_version":"1.7.0","app_name":"Firecracker"}`))
+		case "/vm/config":
+			w.Write([]byte(`{"boot-source":{"kernel_image_path":"shop"},"machine-config":{"vcpu_count":2,"mem_size_mib":128}}`))
+		}
 	})}
 	go srv.Serve(l)
 	defer srv.Close()
 	f.process(40, 1000, "firecracker", "--id", "vm-1", "--api-sock", sock)
 	g := f.guests()
-	if g[0].Target != "fc:vm-1" || g[0].State != "paused" || len(asked) != 1 || asked[0] != "GET /" {
+	if g[0].Target != "fc:vm-1" || g[0].State != "paused" || g[0].Kernel != "/work/shop" || g[0].CPUs != 2 ||
+		strings.Join(asked, ", ") != "GET /, GET /vm/config" {
 		t.Errorf("%+v, asked %q", g[0], asked)
 	}
 	spec, _, err := f.Resolve(context.Background(), parse(t, "fc:vm-1"))

@@ -19,7 +19,7 @@ func Image(p *vmm.Process) (path, why string) {
 	k := p.Kernel
 	if k == "" {
 		if p.Kind == vmm.Firecracker {
-			return "", "its kernel is named by its API only"
+			return "", "its kernel is named by its API only, which this user may not ask"
 		}
 		return "", "no -kernel on its command line"
 	}

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,6 +76,26 @@ func humanState(text string) (string, error) {
 		line, _, _ = strings.Cut(line, " ")
 	}
 	return line, nil
+}
+
+// config takes the boot files of a Firecracker from GET /vm/config.
+func (h *Host) config(ctx context.Context, g *Guest) {
+	w, ok := g.Way(API)
+	if !ok || g.Kernel != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	body, err := apiGet(ctx, w.Path, "/vm/config")
+	var c vmm.FirecrackerConfig
+	if err == nil {
+		c, err = vmm.ReadFirecrackerConfig(bytes.NewReader(body))
+	}
+	if err != nil {
+		g.Notes = append(g.Notes, "its configuration: "+err.Error())
+		return
+	}
+	h.Proc.Apply(&g.Process, c)
 }
 
 // maxAPI bounds an answer of Firecracker's API, in bytes.

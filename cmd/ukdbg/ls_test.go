@@ -104,7 +104,7 @@ libvirt:web · QEMU 9000102 · uid 64055 · x86_64 · paused (migration)
   encrypted guest (-machine confidential-guest-support=sev0): console and in-guest export only
 
 fc:vm\x1b[31m\x202e1 · Firecracker 9000103 · uid 0 · x86_64
-  image: none (its kernel is named by its API only)
+  image: none (its kernel is named by its API only, which this user may not ask)
   memory  pid:9000103  ✘ open /proc/9000103/mem: no such file or directory
   state not known: it has no API that this user may ask
 
