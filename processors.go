@@ -42,10 +42,11 @@ func (p *processors) readAll(ctx context.Context) error {
 	return err
 }
 
-// moved reports whether a processor's registers are others than before.
+// moved reports whether a processor is at another place than before, of its code
+// or its stack.
 func (p *processors) moved(before map[target.CPU]target.Regs) bool {
 	for cpu, r := range p.regs {
-		if old, ok := before[cpu]; !ok || old != r {
+		if old, ok := before[cpu]; !ok || old.PC() != r.PC() || old.SP() != r.SP() {
 			return true
 		}
 	}

@@ -271,6 +271,8 @@ func (r *RAM) ReadMany(ctx context.Context, ranges []target.Range) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// The files behind the memory outlive the process, and its number is given to
+	// another: a guest that has ended is told.
 	if err := r.proc.Alive(); err != nil {
 		return lostError{err}
 	}
@@ -285,14 +287,7 @@ func (r *RAM) ReadMany(ctx context.Context, ranges []target.Range) error {
 			return err
 		}
 	}
-	if err := b.run(ctx, r.proc); err != nil {
-		return err
-	}
-	// What the files say outlives the process; a guest that ended is told.
-	if err := r.proc.Alive(); err != nil {
-		return lostError{err}
-	}
-	return nil
+	return b.run(ctx, r.proc)
 }
 
 // stride is how much is read between two looks at the context.

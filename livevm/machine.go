@@ -229,6 +229,10 @@ func (m *Machine) ReadSystemRegisters(ctx context.Context, cpu target.CPU) (map[
 	return out, nil
 }
 
+// Regions are the stretches of guest-physical memory and where they lie in the
+// VMM's process.
+func (m *Machine) Regions() []guestram.Region { return m.ram.Regions() }
+
 // Physical is the guest's memory by physical address.
 func (m *Machine) Physical() target.Memory { return m.ram }
 

@@ -20,7 +20,7 @@ type guest struct {
 	cmd            *exec.Cmd
 }
 
-func boot(dir, arch string) (*guest, error) {
+func boot(dir, arch string, extra ...string) (*guest, error) {
 	img, err := images.Find("ukguest-" + arch)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,10 @@ func boot(dir, arch string) (*guest, error) {
 	if arch == "arm64" {
 		program, args = "qemu-system-aarch64", append([]string{"-machine", "virt"}, args...)
 	}
-	g.cmd = exec.Command(program, args...)
+	g.cmd = exec.Command(program, append(args, extra...)...)
+	if err := os.Remove(console); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	if err := g.cmd.Start(); err != nil {
 		return nil, err
 	}

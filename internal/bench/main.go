@@ -63,6 +63,9 @@ func run(ukdbg, out string, n int) error {
 			return err
 		}
 	}
+	if err := observe(&page, ukdbg, dir, n); err != nil {
+		return err
+	}
 	if err := start(&page, ukdbg, dir, 4*n); err != nil {
 		return err
 	}

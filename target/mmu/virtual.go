@@ -17,8 +17,48 @@ type Space struct {
 	phys target.Memory
 	root Root
 
-	mu  sync.Mutex
-	tlb [tlbSize]Page // Size 0 is an empty slot
+	mu     sync.Mutex
+	tlb    [tlbSize]Page // Size 0 is an empty slot
+	tables map[uint64][]byte
+}
+
+// tablePage is the unit in which tables are read, and maxTables how many units
+// are kept: a walk costs a read of its tables once, not one for each entry.
+const (
+	tablePage = 4096
+	maxTables = 256
+)
+
+// walked is the physical memory as a walk reads it: tables are kept.
+type walked struct{ *Space }
+
+func (w walked) ReadMemory(ctx context.Context, p []byte, addr uint64) (int, error) {
+	base, off := addr&^(tablePage-1), int(addr%tablePage)
+	w.mu.Lock()
+	page := w.tables[base]
+	w.mu.Unlock()
+	if page == nil {
+		page = make([]byte, tablePage)
+		if n, err := w.phys.ReadMemory(ctx, page, base); n < tablePage {
+			if err != nil && !isHole(err) {
+				return 0, err
+			}
+			// Part of a page, or none: what is there is read exactly.
+			return w.phys.ReadMemory(ctx, p, addr)
+		}
+		w.mu.Lock()
+		if w.tables == nil || len(w.tables) >= maxTables {
+			w.tables = map[uint64][]byte{}
+		}
+		w.tables[base] = page
+		w.mu.Unlock()
+	}
+	n := copy(p, page[off:])
+	if n < len(p) {
+		more, err := w.phys.ReadMemory(ctx, p[n:], addr+uint64(n))
+		return n + more, err
+	}
+	return n, nil
 }
 
 // Virtual returns the memory that root maps on phys. Translations are kept, so
@@ -28,10 +68,11 @@ func Virtual(phys target.Memory, root Root) *Space { return &Space{phys: phys, r
 // Root returns the tables' root.
 func (s *Space) Root() Root { return s.root }
 
-// Flush forgets all translations.
+// Flush forgets all translations and tables.
 func (s *Space) Flush() {
 	s.mu.Lock()
 	s.tlb = [tlbSize]Page{}
+	s.tables = nil
 	s.mu.Unlock()
 }
 
@@ -45,7 +86,7 @@ func (s *Space) Translate(ctx context.Context, va uint64) (Page, error) {
 	if p.Size != 0 && p.Contains(va) {
 		return p, nil
 	}
-	p, err := s.root.Translate(ctx, s.phys, va)
+	p, err := s.root.Translate(ctx, walked{s}, va)
 	if err == nil {
 		s.mu.Lock()
 		*slot = p

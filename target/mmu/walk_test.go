@@ -206,6 +206,48 @@ type everywhere struct{}
 
 func (everywhere) ReadMemory(_ context.Context, p []byte, _ uint64) (int, error) { return len(p), nil }
 
+// TestManyAtOnce: many ranges in one go are what they are one by one, also after
+// the tables changed and were forgotten.
+func TestManyAtOnce(t *testing.T) {
+	tb := newTables(false, 4096, []uint{39, 30, 21, 12}, []uint{9, 9, 9, 9})
+	for i := range uint64(8) {
+		if i != 5 {
+			tb.put(0x40_0000+i<<12, 0x80_0000+(7-i)<<12, 3, 1, 2)
+		}
+		for off := uint64(0); off < 4096; off += 8 {
+			tb.ram.word(0x80_0000+i<<12+off, 0x1111*i+off)
+		}
+	}
+	s := mmu.Virtual(tb.ram, mmu.X86(topTable, false))
+	check := func() {
+		t.Helper()
+		var ranges []target.Range
+		for i := range uint64(40) {
+			ranges = append(ranges, target.Range{Addr: 0x3f_f000 + i*1000, Data: make([]byte, 1+i*97)})
+		}
+		if err := s.ReadMany(t.Context(), ranges); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range ranges {
+			one := make([]byte, len(r.Data))
+			n, err := s.ReadMemory(t.Context(), one, r.Addr)
+			if n != r.N || string(one[:n]) != string(r.Data[:r.N]) || (err == nil) != (r.Err == nil) || err != nil && err.Error() != r.Err.Error() {
+				t.Errorf("%#x, %d bytes: %d, %v in one go; %d, %v alone", r.Addr, len(r.Data), r.N, r.Err, n, err)
+			}
+		}
+	}
+	check()
+	tb.put(0x40_5000, 0x80_2000, 3, 1, 2)
+	if _, err := s.ReadMemory(t.Context(), make([]byte, 1), 0x40_5000); err == nil {
+		t.Error("tables are not kept")
+	}
+	s.Flush()
+	check()
+	if _, err := s.ReadMemory(t.Context(), make([]byte, 1), 0x40_5000); err != nil {
+		t.Errorf("after Flush: %v", err)
+	}
+}
+
 func TestLostLinkIsNoHole(t *testing.T) {
 	v := mmu.Virtual(gone{}, mmu.X86(0x1000, false))
 	_, err := v.ReadMemory(t.Context(), make([]byte, 8), 0x1000)
