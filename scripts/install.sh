@@ -10,7 +10,7 @@ declare -A packages=(
 	[cross]="gcc libc6-dev gcc-aarch64-linux-gnu binutils binutils-aarch64-linux-gnu"
 	[clang]="clang-16 lld-16 llvm-16"
 	[readers]="babeltrace2 chromium nodejs npm"
-	[debuginfo]="g++ clang-14 llvm-14 dwz elfutils"
+	[debuginfo]="g++ g++-12 clang-14 llvm-14 dwz elfutils rustc"
 )
 declare -A programs=(
 	[qemu]="qemu-system-x86_64 qemu-system-aarch64"
@@ -18,7 +18,7 @@ declare -A programs=(
 	[cross]="gcc aarch64-linux-gnu-gcc addr2line"
 	[clang]="clang-16 ld.lld-16 llvm-symbolizer-16"
 	[readers]="babeltrace2 chromium node npm"
-	[debuginfo]="g++ clang-14 llvm-dwp-14 dwz eu-addr2line"
+	[debuginfo]="g++ g++-12 clang-14 llvm-dwp-14 dwz eu-addr2line rustc"
 )
 
 missing=()
