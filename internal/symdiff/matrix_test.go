@@ -144,7 +144,7 @@ func TestMatrix(t *testing.T) {
 			t.Logf("%d addresses, %d with a line, %d inlined, %d equal, explained %v, not %d", report.Addresses, report.Lines, report.Inlined, report.Equal, report.Ruled, len(report.Differences))
 			// The sense of the comparison: enough of it is about lines and inlined
 			// calls, and little needs a rule.
-			if report.Addresses < 300 || report.Lines < 200 || report.Inlined < 30 {
+			if report.Addresses < 300 || report.Lines < 200 || report.Inlined < 30 && b.name != "go no inlining" {
 				t.Errorf("%d addresses, %d with a line, %d inlined", report.Addresses, report.Lines, report.Inlined)
 			}
 			if report.Equal < report.Addresses/2 {
