@@ -88,6 +88,7 @@ type Session struct {
 	inserted  []target.Breakpoint
 	farewell  *target.Farewell
 	changed   bool // the person set memory or a register
+	drained   bool // the trace buffer was emptied
 }
 
 // connectPatience bounds the way to a stub where Options say nothing.
@@ -257,6 +258,9 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		bye.Stops += s.past.Stops
 		bye.Stopped += s.past.Stopped
 		bye.Longest = max(bye.Longest, s.past.Longest)
+		if s.drained && bye.Note == "" {
+			bye.Note = "as found but for the trace buffer, which was emptied"
+		}
 		if s.changed && bye.Note == "" {
 			bye.Note = "as found but for what was set"
 		}

@@ -92,6 +92,29 @@ func Read(ctx context.Context, mem target.Memory, loc Location) (*Snapshot, erro
 	return s, nil
 }
 
+// ReadAfter takes a snapshot of a buffer whose beginning is known: it reads what
+// was written behind known since. The guest must be stopped, and nobody may have
+// reset the buffer.
+func ReadAfter(ctx context.Context, mem target.Memory, loc Location, known []byte) (*Snapshot, error) {
+	at, err := readPointers(ctx, mem, loc)
+	if err != nil {
+		return nil, err
+	}
+	n := uint64(len(known))
+	if used := at.writep - loc.Buffer; n == 0 || at.writep < loc.Buffer || used > loc.Size || used < n {
+		return Read(ctx, mem, loc)
+	}
+	rest := Location{Buffer: loc.Buffer + n, Size: loc.Size - n, Writep: loc.Writep, Free: loc.Free}
+	s, _, err := readData(ctx, mem, rest, at)
+	if err != nil {
+		return nil, err
+	}
+	s.Data = append(known, s.Data...)
+	s.Info.Used, s.Info.Size = uint64(len(s.Data)), loc.Size
+	s.Info.Full = s.Info.Overrun || at.free < recordHeader || at.free > loc.Size
+	return s, nil
+}
+
 type pointers struct{ writep, free uint64 }
 
 func (p *pointers) ranges(loc Location, buf *[16]byte) []target.Range {

@@ -1,0 +1,191 @@
+package ukdbg
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ukdbg/ukdbg/profiler"
+	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/tracebuf"
+)
+
+// bufferDrainer reads the plain buffer and resets it with the guest stopped.
+type bufferDrainer struct {
+	r      *recorder
+	loc    tracebuf.Location
+	run    profiler.Guest
+	points *tracepoints
+	stub   target.Memory // what the shadow stands in for
+	shadow observer      // reads the guest's memory while it runs, nil if that cannot be
+	// peeked is what was read of the buffer while the guest ran.
+	peeked  []byte
+	stopped time.Time // when the guest was stopped
+	resumed time.Time // when it was let run, zero before the first time
+	// foreign: somebody else stopped the guest, which then is not ours to run.
+	ended, foreign bool
+}
+
+func newBufferDrainer(ctx context.Context, r *recorder) (*bufferDrainer, error) {
+	s := r.s
+	if s.live == nil {
+		return nil, fmt.Errorf("recording resets the buffer, for which the guest must stand still for a moment: %w (give its GDB stub as the target)", ErrNotLive)
+	}
+	if l, ok := s.live.(interface{ Interruptible() error }); ok {
+		if err := l.Interruptible(); err != nil {
+			return nil, fmt.Errorf("recording stops the guest again and again, which is %w", err)
+		}
+	}
+	if f, ok := s.live.(interface{ FoundRunning() (bool, bool) }); ok {
+		if running, known := f.FoundRunning(); known && !running {
+			return nil, errors.New("the guest was found paused: somebody must let it run before its traces are recorded (list shows what is in the buffer)")
+		}
+	}
+	loc, err := s.kernel.TraceBuffer()
+	if err != nil {
+		return nil, err
+	}
+	b := &bufferDrainer{r: r, loc: loc, run: profiler.Control(s.live), points: newTracepoints(s, r.guest.Definitions), stopped: time.Now()}
+	if b.shadow, err = s.openShadow(ctx); err != nil {
+		r.stats.Unseen = err.Error()
+		return b, nil
+	}
+	// In the VMM's process the stopped guest's stacks are read much faster than
+	// through the stub.
+	if c, ok := s.mem.(*cache); ok {
+		b.stub, c.mem = c.mem, b.shadow
+	}
+	return b, nil
+}
+
+func (b *bufferDrainer) close() {
+	if b.shadow == nil {
+		return
+	}
+	if c, ok := b.r.s.mem.(*cache); ok && b.stub != nil {
+		c.mem = b.stub
+	}
+	b.r.s.newEpoch()
+	_ = b.shadow.Close() // nothing is lost with it
+}
+
+// drain reads and resets the buffer of the stopped guest.
+func (b *bufferDrainer) drain(ctx context.Context) error {
+	s := b.r.s
+	s.newEpoch()
+	if b.shadow != nil {
+		b.shadow.Forget()
+	}
+	before := b.stopped.UnixNano()
+	if b.ended {
+		return nil
+	}
+	if !b.foreign {
+		if err := b.points.leave(ctx, b.run); err != nil {
+			return err
+		}
+	}
+	snap, err := b.read(ctx)
+	if err != nil {
+		return err
+	}
+	if !b.foreign && (len(snap.Data) > 0 || snap.Info.Full) {
+		if err := b.reset(ctx); err != nil {
+			return err
+		}
+	}
+	d := reading{data: snap.Data, before: before, full: snap.Info.Full, size: b.loc.Size}
+	if !b.resumed.IsZero() {
+		d.after, d.ran = b.resumed.UnixNano(), b.stopped.Sub(b.resumed)
+	}
+	if !b.foreign {
+		if err := b.resume(ctx); err != nil {
+			return err
+		}
+	}
+	return b.r.write(ctx, d)
+}
+
+// read takes what is in the buffer; what was read before the guest was stopped
+// is not read again.
+func (b *bufferDrainer) read(ctx context.Context) (*tracebuf.Snapshot, error) {
+	snap, err := tracebuf.ReadAfter(ctx, b.r.s.mem, b.loc, b.peeked)
+	b.peeked = nil
+	return snap, err
+}
+
+// reset empties the buffer: the write pointer first, then what is free. Between
+// the two the guest believes there is less room than there is, and never more,
+// so that whoever dies in between leaves it writing inside the buffer. Each write
+// is journaled before it is sent.
+func (b *bufferDrainer) reset(ctx context.Context) error {
+	return resetBuffer(ctx, b.r.s.live, b.loc)
+}
+
+func resetBuffer(ctx context.Context, w target.MemoryWriter, loc tracebuf.Location) error {
+	var p [8]byte
+	binary.LittleEndian.PutUint64(p[:], loc.Buffer)
+	if err := w.WriteMemory(ctx, p[:], loc.Writep); err != nil {
+		return fmt.Errorf("resetting the trace buffer's write pointer: %w", err)
+	}
+	binary.LittleEndian.PutUint64(p[:], loc.Size)
+	if err := w.WriteMemory(ctx, p[:], loc.Free); err != nil {
+		return fmt.Errorf("resetting the trace buffer's free bytes: %w", err)
+	}
+	return nil
+}
+
+func (b *bufferDrainer) resume(ctx context.Context) error {
+	b.resumed = time.Now()
+	if err := b.run.Resume(ctx); err != nil {
+		return mark(err, ErrUnreachable)
+	}
+	b.r.s.drained = true
+	b.r.s.newEpoch()
+	stopped := time.Since(b.stopped)
+	b.r.stats.Stops++
+	b.r.stats.Stopped += int64(stopped)
+	b.r.stats.Longest = max(b.r.stats.Longest, int64(stopped))
+	return nil
+}
+
+// wait lets the guest run for a while and stops it.
+func (b *bufferDrainer) wait(ctx context.Context, d time.Duration) (ended bool, err error) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptPatience)
+	defer cancel()
+	if b.shadow != nil {
+		b.peek(work)
+	}
+	stop, at, err := b.run.Stop(work)
+	switch {
+	case errors.Is(err, profiler.ErrEnded):
+		b.ended, b.r.stats.Gone = true, err.Error()
+		return true, nil
+	case err != nil:
+		return true, mark(err, ErrUnreachable)
+	}
+	b.stopped = at
+	b.r.s.newEpoch()
+	if stop.Reason != target.StopInterrupt {
+		b.foreign = true
+		b.r.stats.Gone = "the guest was stopped by another than this recording, and is left so"
+		return true, nil
+	}
+	return ctx.Err() != nil, nil
+}
+
+// peek reads what is in the buffer while the guest runs: all that was written
+// before the write pointer is whole, and nobody but us takes it away.
+func (b *bufferDrainer) peek(ctx context.Context) {
+	b.shadow.Forget()
+	snap, err := tracebuf.Read(ctx, b.shadow, b.loc)
+	if err == nil && !snap.Info.Overrun {
+		b.peeked = snap.Data
+	}
+}

@@ -1,0 +1,43 @@
+package ukdbg
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/vmm"
+)
+
+// openShadow opens the memory of the session's guest in its VMM's process, which
+// can be read while the guest runs. The error says why it cannot be.
+func (s *Session) openShadow(ctx context.Context) (observer, error) {
+	if s.spec.Scheme != target.TCP && s.spec.Scheme != target.Unix {
+		return nil, errors.New("the way to the guest does not tell its VMM")
+	}
+	found, err := vmm.ByListener(ctx, s.spec.String())
+	if err != nil {
+		return nil, err
+	}
+	if len(found) != 1 || found[0].Kind != vmm.QEMU {
+		return nil, errors.New("no QEMU of this host listens there")
+	}
+	o, err := openObserver(ctx, target.Spec{Scheme: target.PID, Addr: strconv.Itoa(found[0].PID)}, s.image, s.opt)
+	if err != nil {
+		return nil, err
+	}
+	// The same guest: the same bytes at the same place.
+	loc, err := s.kernel.TraceBuffer()
+	if err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	var here, there [8]byte
+	err = errors.Join(target.ReadFull(ctx, s.mem, here[:], loc.Writep), target.ReadFull(ctx, o, there[:], loc.Writep))
+	if err == nil && here != there {
+		err = errors.New("the VMM's memory is not this guest's")
+	}
+	if err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	return o, nil
+}
