@@ -17,7 +17,6 @@ import (
 const (
 	enableMonitor  = "start QEMU with -qmp unix:PATH,server=on,wait=off"
 	enableStub     = "start QEMU with -gdb unix:PATH,server=on,wait=off, or with a monitor: -qmp unix:PATH,server=on,wait=off"
-	enableShared   = "give the VM its RAM in a file: -object memory-backend-memfd,id=ram,size=…,share=on -machine memory-backend=ram"
 	enablePlain    = "start the guest without memory encryption"
 	libvirtMonitor = "add a monitor of your own to the domain: <qemu:commandline> <qemu:arg value='-qmp'/> <qemu:arg value='unix:PATH,server=on,wait=off'/>"
 )
@@ -79,8 +78,6 @@ func (x *exam) closed(err error) {
 	g := x.Guest
 	why, change := oneLine(err), ""
 	switch a := x.opt.Host.Proc.Access(&g.Process); {
-	case a.Never:
-		why, change = a.Why, enableShared
 	case a.Fix != "":
 		// Whatever else was in the way, this comes first.
 		change = a.Fix

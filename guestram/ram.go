@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/vmm"
 )
 
 // Region is a stretch of guest-physical memory and where it lies in the VMM.
@@ -228,7 +229,7 @@ func (r *RAM) Facts() [][2]string {
 	add(shared, "shared, read in the process where a page is present")
 	switch {
 	case r.blind:
-		add(private, "read in the process; which pages are absent cannot be told: "+mustExplain(r.proc))
+		add(private, "read in the process; which pages are absent cannot be told: "+changeFor(r.proc))
 	default:
 		add(private, "read in the process where a page is present (process_vm_readv)")
 	}
@@ -236,8 +237,8 @@ func (r *RAM) Facts() [][2]string {
 	return out
 }
 
-func mustExplain(p *Process) string {
-	_, change := explain(p.facts())
+func changeFor(p *Process) string {
+	_, change := vmm.Host.Explain(p.pid)
 	return change
 }
 

@@ -30,8 +30,6 @@ type Access struct {
 	// Why says what forbids it, or what must be done without; Fix is the one
 	// change that would allow it.
 	Why, Fix string
-	// Never: no user and no capability may, while this host runs.
-	Never bool
 }
 
 // Access tries whether p's memory may be read. The kernel checks that when
@@ -54,13 +52,16 @@ func (r Proc) Access(p *Process) Access {
 		a.Why = err.Error()
 		return a
 	}
-	x := r.rights(p)
+	x := r.rights(p.PID)
 	a.Why, a.Fix = x.explain()
 	// The capability reads memory, though not the other's files in /proc.
 	a.Read = x.capable && r == Host && r.readable(p.PID)
-	a.Never = x.yama >= 3
 	return a
 }
+
+// Explain says why reading a process's memory, or its files in /proc, is refused
+// to this user, and the one change that would allow it.
+func (r Proc) Explain(pid int) (why, change string) { return r.rights(pid).explain() }
 
 // readable tries to read a byte of the first thing a process has mapped, which
 // is its program.
@@ -81,24 +82,28 @@ type rights struct {
 	uid, gid     int  // the other's, -1 if its three ids differ
 	owned        bool // its /proc folder is its own: it is dumpable
 	capabilities bool // it has some that we do not
+	otherNS      bool // it is in another user namespace
 }
 
-func (r Proc) rights(p *Process) rights {
+func (r Proc) rights(pid int) rights {
 	x := rights{euid: os.Geteuid(), egid: os.Getegid(), uid: -1, gid: -1, owned: true}
 	self, _ := os.ReadFile(filepath.Join(string(r), "self/status"))
-	other, _ := r.read(p.PID, "status", maxStatus)
+	other, _ := r.read(pid, "status", maxStatus)
 	ours, theirs := capability(self, "CapEff:"), capability(other, "CapPrm:")
 	x.capable = ours&(1<<capSysPtrace) != 0
 	x.readsAll = ours&(1<<capDACReadSearch|1<<capDACOverride) != 0
 	x.capabilities = theirs&^capability(self, "CapPrm:") != 0
 	x.uid, x.gid = oneID(other, "Uid:"), oneID(other, "Gid:")
 	var st syscall.Stat_t
-	if syscall.Stat(r.path(p.PID, "."), &st) == nil && x.uid > 0 {
+	if syscall.Stat(r.path(pid, "."), &st) == nil && x.uid > 0 {
 		x.owned = int(st.Uid) == x.uid
 	}
 	if b, err := os.ReadFile(filepath.Join(string(r), "sys/kernel/yama/ptrace_scope")); err == nil {
 		x.yama = max(number(strings.TrimSpace(string(b))), 0)
 	}
+	user, err := os.Readlink(filepath.Join(string(r), "self/ns/user"))
+	its, oerr := os.Readlink(r.path(pid, "ns/user"))
+	x.otherNS = err == nil && oerr == nil && user != its
 	return x
 }
 
@@ -108,7 +113,8 @@ func (x rights) explain() (why, fix string) {
 	const capable = "give ukdbg the capability: sudo setcap cap_sys_ptrace,cap_dac_read_search+ep UKDBG"
 	switch {
 	case x.yama >= 3:
-		return "kernel.yama.ptrace_scope is 3, which refuses everyone", "boot with kernel.yama.ptrace_scope below 3: it cannot be lowered while the host runs"
+		return "kernel.yama.ptrace_scope is 3, which refuses everyone",
+			"give the VM its RAM in a file, which is read beside it: -object memory-backend-memfd,id=ram,size=…,share=on -machine memory-backend=ram"
 	case x.capable && !x.readsAll && (x.uid != x.euid || !x.owned):
 		return "CAP_SYS_PTRACE alone does not open another user's files in /proc, so absent pages cannot be told from zeros",
 			"add the capability CAP_DAC_READ_SEARCH: sudo setcap cap_sys_ptrace,cap_dac_read_search+ep UKDBG"
@@ -125,6 +131,8 @@ func (x rights) explain() (why, fix string) {
 		return "it may not be dumped (it changed its user or has a protected program file)", capable
 	case x.capabilities:
 		return "it has capabilities that ukdbg has not", capable
+	case x.otherNS:
+		return "it runs in another user namespace", "run as root of the host"
 	case x.yama > 0:
 		return fmt.Sprintf("kernel.yama.ptrace_scope is %d, which demands CAP_SYS_PTRACE", x.yama), capable
 	case x.gid != x.egid:

@@ -13,7 +13,7 @@ func TestExplain(t *testing.T) {
 		x        rights
 		why, fix string
 	}{
-		{"yama refuses all", change(func(x *rights) { x.yama, x.capable = 3, true }), "refuses everyone", "boot with"},
+		{"yama refuses all", change(func(x *rights) { x.yama, x.capable = 3, true }), "refuses everyone", "memory-backend-memfd"},
 		{"yama wants the capability", change(func(x *rights) { x.yama = 1 }), "ptrace_scope is 1", "setcap"},
 		{"another user", change(func(x *rights) { x.uid = 64055 }), "uid 64055, this is uid 1000", "sudo -u '#64055'"},
 		{"another user and yama", change(func(x *rights) { x.uid, x.yama = 64055, 1 }), "another user", "setcap"},
@@ -23,6 +23,7 @@ func TestExplain(t *testing.T) {
 		{"root without it", change(func(x *rights) { x.euid = 0 }), "root here lacks", "SYS_PTRACE"},
 		{"not dumpable", change(func(x *rights) { x.owned = false }), "may not be dumped", "setcap"},
 		{"more capable than we", change(func(x *rights) { x.capabilities = true }), "capabilities", "setcap"},
+		{"another user namespace", change(func(x *rights) { x.otherNS = true }), "user namespace", "root of the host"},
 		{"another group", change(func(x *rights) { x.gid = 7 }), "group", "setcap"},
 	} {
 		if why, fix := c.x.explain(); !strings.Contains(why, c.why) || !strings.Contains(fix, c.fix) {
@@ -38,7 +39,7 @@ func TestRights(t *testing.T) {
 	f.Write("self/status", "CapEff:\t0000000000080004\nCapPrm:\t0000000000001000\n")
 	f.Write("sys/kernel/yama/ptrace_scope", "2\n")
 	p := f.byPID(9)
-	x := f.proc().rights(&p)
+	x := f.proc().rights(p.PID)
 	if !x.capable || !x.readsAll || x.yama != 2 || x.uid != 77 || x.gid != -1 || x.owned || !x.capabilities {
 		t.Errorf("%+v", x)
 	}
