@@ -49,8 +49,7 @@ func (im *Image) funcAt(addr uint64) (*dies.Unit, *dies.FuncTable, int) {
 		return nil, nil, -1
 	}
 	for u := range d.UnitsFor(addr) {
-		t := u.Functions()
-		if i := t.Find(addr); i >= 0 {
+		if t, i := im.functionIn(u, addr); i >= 0 {
 			return u, t, i
 		}
 	}

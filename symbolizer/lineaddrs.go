@@ -110,7 +110,7 @@ func (l *unitLines) filesMatching(file string) map[uint32]bool {
 	var m map[uint32]bool
 	base := path.Base(file)
 	for i := range h.Files {
-		if !strings.HasSuffix(h.Files[i].Name, base) || !FileMatches(l.path(uint32(i)), file) {
+		if !strings.HasSuffix(string(h.Files[i].Name), base) || !FileMatches(l.path(uint32(i)), file) {
 			continue
 		}
 		if m == nil {

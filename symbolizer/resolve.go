@@ -1,6 +1,7 @@
 package symbolizer
 
 import (
+	"debug/elf"
 	"errors"
 	"strings"
 
@@ -81,36 +82,62 @@ func (im *Image) resolveDWARF(addr uint64) []Location {
 		return nil
 	}
 	for u := range d.UnitsFor(addr) {
-		funcs := u.Functions()
-		lines := im.linesOf(u)
-		f := funcs.Find(addr)
-		row, hasRow := lines.rows().Find(addr)
-		switch {
-		case f >= 0:
-			return im.chain(addr, u, funcs, f, lines, row, hasRow)
-		case hasRow: // assembly has lines and no functions
-			loc := Location{}
-			if i, _ := im.symbolIndex(addr); i >= 0 {
-				loc = im.symbolLocation(i)
-			}
-			var split *dies.MissingSplitError
-			if errors.As(funcs.Err, &split) {
-				loc.Missing = split.Error()
-			}
-			loc.setLine(lines, row)
-			return []Location{loc}
+		t, f := im.functionIn(u, addr)
+		if out := im.resolveIn(nil, addr, u, t, f, im.linesOf(u)); out != nil {
+			return out
 		}
 	}
 	return nil
 }
 
-// chain lists the function f of u and those it is inlined into.
-func (im *Image) chain(addr uint64, u *dies.Unit, t *dies.FuncTable, f int, lines *unitLines, row int, hasRow bool) []Location {
-	n := 1
-	for p := t.Funcs[f].Parent; p >= 0; p = t.Funcs[p].Parent {
-		n++
+// resolveIn adds to out the functions at addr in the unit u, where f is the
+// innermost in t, -1 if there is none; nothing if the unit does not know addr.
+func (im *Image) resolveIn(out []Location, addr uint64, u *dies.Unit, t *dies.FuncTable, f int, lines *unitLines) []Location {
+	row, hasRow := lines.rows().Find(addr)
+	switch {
+	case f >= 0:
+		return im.chain(out, addr, u, t, f, lines, row, hasRow)
+	case hasRow: // assembly has lines and no functions
+		loc := Location{}
+		if i, _ := im.symbolIndex(addr); i >= 0 {
+			loc = im.symbolLocation(i)
+		}
+		var missing *dies.MissingSplitError
+		if _, err := u.Full(); errors.As(err, &missing) {
+			loc.Missing = missing.Error()
+		}
+		loc.setLine(lines, row)
+		return append(out, loc)
 	}
-	out := make([]Location, 0, n)
+	return out
+}
+
+// functionIn finds the innermost function of a unit at addr, -1 if none.
+func (im *Image) functionIn(u *dies.Unit, addr uint64) (*dies.FuncTable, int) {
+	if t, i := u.FuncAt(addr); i >= 0 || !im.inFunctionSymbol(addr) {
+		return t, i
+	}
+	// A function the outline has not: it is inside another one.
+	t := u.Functions()
+	return t, t.Find(addr)
+}
+
+// inFunctionSymbol reports whether a symbol says that a function covers addr,
+// rather than space between functions.
+func (im *Image) inFunctionSymbol(addr uint64) bool {
+	i, _ := im.symbolIndex(addr)
+	return i >= 0 && im.symbols().syms[i].typ() == elf.STT_FUNC && im.symbols().syms[i].size > 0
+}
+
+// chain adds the function f of u and those it is inlined into.
+func (im *Image) chain(out []Location, addr uint64, u *dies.Unit, t *dies.FuncTable, f int, lines *unitLines, row int, hasRow bool) []Location {
+	if out == nil {
+		n := 1
+		for p := t.Funcs[f].Parent; p >= 0; p = t.Funcs[p].Parent {
+			n++
+		}
+		out = make([]Location, 0, n)
+	}
 	var inner *dies.Func
 	for i := int32(f); i >= 0; i = t.Funcs[i].Parent {
 		fn := &t.Funcs[i]

@@ -23,7 +23,7 @@ type Header struct {
 	// table counts from 1, and entry 0 stands for the unit's own file.
 	Files []File
 
-	dirs       []string
+	dirs       [][]byte
 	compDir    string
 	offset     uint64
 	addrSize   int
@@ -39,9 +39,10 @@ type Header struct {
 	tableFiles int // length of Files before DW_LNE_define_file adds to it
 }
 
-// File is one entry of a file table, as it stands there.
+// File is one entry of a file table, as it stands there. Name points into the
+// section and must not be changed: most names of a table are never asked for.
 type File struct {
-	Name string
+	Name []byte
 	Dir  int // index into the directories
 }
 
@@ -109,21 +110,21 @@ func (h *Header) damaged(what string) error {
 
 // tables2 reads the directory and file tables of versions 2 to 4.
 func (h *Header) tables2(r *dwbuf.Reader, unitName string) {
-	h.dirs = append(h.dirs, h.compDir)
+	h.dirs = append(h.dirs, []byte(h.compDir))
 	for {
 		d := r.CString()
 		if len(d) == 0 {
 			break
 		}
-		h.dirs = append(h.dirs, string(d))
+		h.dirs = append(h.dirs, d)
 	}
-	h.Files = append(h.Files, File{Name: unitName})
+	h.Files = append(h.Files, File{Name: []byte(unitName)})
 	for !r.Failed() {
 		name := r.CString()
 		if len(name) == 0 {
 			break
 		}
-		h.Files = append(h.Files, File{string(name), index(r.Uleb())})
+		h.Files = append(h.Files, File{name, index(r.Uleb())})
 		r.Uleb() // time
 		r.Uleb() // length
 	}
@@ -161,23 +162,25 @@ const (
 type entryFormat struct{ content, form uint64 }
 
 func (h *Header) tables5(r *dwbuf.Reader, sec Sections, offSize int) {
-	h.eachEntry(r, sec, offSize, func(name string, _ int) { h.dirs = append(h.dirs, name) })
-	h.eachEntry(r, sec, offSize, func(name string, dir int) { h.Files = append(h.Files, File{name, dir}) })
+	h.eachEntry(r, sec, offSize, func(name []byte, _ int) { h.dirs = append(h.dirs, name) })
+	h.eachEntry(r, sec, offSize, func(name []byte, dir int) { h.Files = append(h.Files, File{name, dir}) })
 }
 
 // eachEntry reads one version 5 table: a format, then entries by it. Every
 // entry takes at least a byte, so the table is bounded by the section.
-func (h *Header) eachEntry(r *dwbuf.Reader, sec Sections, offSize int, add func(name string, dir int)) {
-	formats := make([]entryFormat, r.U8())
-	for i := range formats {
-		formats[i] = entryFormat{r.Uleb(), r.Uleb()}
+func (h *Header) eachEntry(r *dwbuf.Reader, sec Sections, offSize int, add func(name []byte, dir int)) {
+	var few [8]entryFormat
+	formats := few[:0:len(few)]
+	for n := r.U8(); n > 0; n-- {
+		formats = append(formats, entryFormat{r.Uleb(), r.Uleb()})
 	}
 	count := r.Uleb()
 	if len(formats) == 0 && count > 0 {
 		r.Fail()
 	}
 	for ; count > 0 && !r.Failed(); count-- {
-		name, dir := "", 0
+		var name []byte
+		dir := 0
 		for _, f := range formats {
 			s, n := readForm(r, sec, offSize, f.form)
 			switch f.content {
@@ -193,24 +196,24 @@ func (h *Header) eachEntry(r *dwbuf.Reader, sec Sections, offSize int, add func(
 	}
 }
 
-func readForm(r *dwbuf.Reader, sec Sections, offSize int, form uint64) (s string, n uint64) {
+func readForm(r *dwbuf.Reader, sec Sections, offSize int, form uint64) (s []byte, n uint64) {
 	switch form {
 	case formString:
-		return string(r.CString()), 0
+		return r.CString(), 0
 	case formLineStr:
 		return stringAt(sec.LineStr, r.Uint(offSize)), 0
 	case formStrp:
 		return stringAt(sec.Str, r.Uint(offSize)), 0
 	case formUdata:
-		return "", r.Uleb()
+		return nil, r.Uleb()
 	case formData1:
-		return "", uint64(r.U8())
+		return nil, uint64(r.U8())
 	case formData2:
-		return "", uint64(r.U16())
+		return nil, uint64(r.U16())
 	case formData4:
-		return "", uint64(r.U32())
+		return nil, uint64(r.U32())
 	case formData8:
-		return "", r.U64()
+		return nil, r.U64()
 	case formData16:
 		r.Skip(16)
 	case formBlock:
@@ -224,12 +227,12 @@ func readForm(r *dwbuf.Reader, sec Sections, offSize int, form uint64) (s string
 	default:
 		r.Fail()
 	}
-	return "", 0
+	return nil, 0
 }
 
-func stringAt(b []byte, off uint64) string {
+func stringAt(b []byte, off uint64) []byte {
 	r := dwbuf.New(b, off)
-	return string(r.CString())
+	return r.CString()
 }
 
 // Path returns the full name of file i: the name in the table, completed with
@@ -241,14 +244,14 @@ func (h *Header) Path(i uint32) string {
 		return ""
 	}
 	f := h.Files[i]
-	if f.Name == "" {
+	if len(f.Name) == 0 {
 		return ""
 	}
 	dir := ""
 	if f.Dir >= 0 && f.Dir < len(h.dirs) {
-		dir = h.dirs[f.Dir]
+		dir = string(h.dirs[f.Dir])
 	}
-	return Join(Join(h.compDir, dir), f.Name)
+	return Join(Join(h.compDir, dir), string(f.Name))
 }
 
 // Join completes a relative name with a directory.

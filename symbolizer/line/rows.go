@@ -90,8 +90,15 @@ type machine struct {
 
 // Rows runs the program. With an error it still gives what came before.
 func (h *Header) Rows() (*Table, error) {
+	t := &Table{Rows: make([]Row, 0, len(h.program)/3)}
+	return t, h.RowsInto(t)
+}
+
+// RowsInto is Rows with the storage of a table used before.
+func (h *Header) RowsInto(t *Table) error {
 	h.Files = h.Files[:h.tableFiles] // without what an earlier run defined
-	m := machine{h: h, t: &Table{Rows: make([]Row, 0, len(h.program)/3)}}
+	t.Rows, t.Sequences = t.Rows[:0], t.Sequences[:0]
+	m := machine{h: h, t: t}
 	m.reset()
 	r := dwbuf.NewOrder(h.program, 0, h.bigEndian)
 	for r.Len() > 0 {
@@ -110,12 +117,12 @@ func (h *Header) Rows() (*Table, error) {
 		if r.Failed() {
 			m.t.Rows = m.t.Rows[:m.first]
 			m.finish()
-			return m.t, h.damaged("program is cut off")
+			return h.damaged("program is cut off")
 		}
 	}
 	m.t.Rows = m.t.Rows[:m.first] // a sequence without an end
 	m.finish()
-	return m.t, nil
+	return nil
 }
 
 func (m *machine) reset() {
@@ -211,7 +218,7 @@ func (m *machine) extended(r *dwbuf.Reader) {
 		m.row.Addr = r.Uint(int(n - 1))
 		m.opIndex = 0
 	case lneDefineFile:
-		name := string(r.CString())
+		name := r.CString()
 		m.h.Files = append(m.h.Files, File{name, index(r.Uleb())})
 	case lneSetDiscriminator:
 		if r.Uleb() != 0 {

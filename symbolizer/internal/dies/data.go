@@ -46,9 +46,6 @@ type Data struct {
 	abbrevs        map[abbrevKey]*abbrevTable
 	units          map[uint64]*Unit
 
-	namesMu sync.Mutex
-	names   map[uint64]Name
-
 	listOnce sync.Once
 	list     []*Unit
 	listErr  error
@@ -80,7 +77,7 @@ const sourceShift = 48
 
 // New prepares the reading of debug information; it looks at nothing yet.
 func New(sec Sections) *Data {
-	d := &Data{abbrevs: map[abbrevKey]*abbrevTable{}, units: map[uint64]*Unit{}, names: map[uint64]Name{}, splitTypes: map[uint64]*Unit{}}
+	d := &Data{abbrevs: map[abbrevKey]*abbrevTable{}, units: map[uint64]*Unit{}, splitTypes: map[uint64]*Unit{}}
 	d.add(&sec, sec.Info, false)
 	if len(sec.Types) > 0 {
 		d.add(&sec, sec.Types, true)

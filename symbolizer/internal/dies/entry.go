@@ -66,10 +66,8 @@ func (u *Unit) read(e *Entry, off uint64, want *Want) error {
 			switch {
 			case want == nil || want.has(f.attr):
 				e.Attrs = append(e.Attrs, u.value(&r, f))
-			case f.arg >= 0 && form(f.form) != formImplicitConst:
-				r.Skip(uint64(f.arg))
-			case form(f.form) != formImplicitConst:
-				form(f.form).skip(&r, u.format)
+			default:
+				u.skipField(&r, f)
 			}
 		}
 	}

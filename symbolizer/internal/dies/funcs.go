@@ -5,6 +5,7 @@ import (
 	"debug/dwarf"
 	"errors"
 	"slices"
+	"sort"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 )
@@ -42,20 +43,27 @@ type FuncTable struct {
 	Spans []Span
 	// Err is the damage that ended the reading early, nil if none.
 	Err error
+
+	// Storage of the reading.
+	open   []int32
+	pieces []piece
+}
+
+// reset empties the table and keeps its storage.
+func (t *FuncTable) reset() {
+	*t = FuncTable{Funcs: t.Funcs[:0], Ranges: t.Ranges[:0], Spans: t.Spans[:0], open: t.open, pieces: t.pieces[:0]}
 }
 
 // Find returns the index of the innermost function at addr, -1 if none.
-func (t *FuncTable) Find(addr uint64) int {
-	i, _ := slices.BinarySearchFunc(t.Spans, addr, func(s Span, a uint64) int {
-		if s.Start <= a {
-			return -1
-		}
-		return 1
-	})
-	if i == 0 || addr >= t.Spans[i-1].End {
+func (t *FuncTable) Find(addr uint64) int { return findSpan(t.Spans, addr) }
+
+// findSpan returns the function of the span that holds addr, -1 if none does.
+func findSpan(spans []Span, addr uint64) int {
+	i := sort.Search(len(spans), func(i int) bool { return spans[i].Start > addr })
+	if i == 0 || addr >= spans[i-1].End {
 		return -1
 	}
-	return int(t.Spans[i-1].Func)
+	return int(spans[i-1].Func)
 }
 
 // RangesOf returns the code of a function, the part with its entry first.
@@ -71,19 +79,20 @@ func (u *Unit) Functions() *FuncTable {
 		t := &u.funcs
 		full, err := u.Full()
 		if t.Err = err; err == nil {
-			t.Err = full.scan(t)
+			t.Err = full.scan(full.First, t)
 		}
 		t.flatten()
+		t.open, t.pieces = nil, nil
 	})
 	return &u.funcs
 }
 
 var errEntries = errors.New("entries are damaged")
 
-// scan reads all entries of the unit once, in order.
-func (u *Unit) scan(t *FuncTable) error {
-	r := u.reader(u.First)
-	var open []int32 // for each open entry, the function it belongs to
+// scan reads the entry at start and all inside it once, in order.
+func (u *Unit) scan(start uint64, t *FuncTable) error {
+	r := u.reader(start)
+	open := t.open[:0] // for each open entry, the function it belongs to
 	owner := int32(-1)
 	limit := 1<<16 + int(u.End-u.Offset)
 	for r.Len() > 0 {
@@ -94,7 +103,9 @@ func (u *Unit) scan(t *FuncTable) error {
 				break // padding
 			}
 			owner = open[len(open)-1]
-			open = open[:len(open)-1]
+			if open = open[:len(open)-1]; len(open) == 0 {
+				break
+			}
 			continue
 		}
 		a := u.abbrevs.find(code)
@@ -118,8 +129,11 @@ func (u *Unit) scan(t *FuncTable) error {
 		if a.children {
 			open = append(open, owner)
 			owner = inside
+		} else if len(open) == 0 {
+			break
 		}
 	}
+	t.open = open
 	return nil
 }
 
@@ -167,27 +181,31 @@ func (u *Unit) function(r *dwbuf.Reader, a *abbrev, die uint64, t *FuncTable, pa
 // stay far below.
 const maxNest = 256
 
-// flatten makes Spans: at each address the function that was opened last, which
-// is the innermost, for entries come before those inside them.
+// piece is a run of code of function fn.
+type piece struct {
+	Range
+	fn int32
+}
+
+// flatten makes Spans of Funcs.
 func (t *FuncTable) flatten() {
-	type piece struct {
-		Range
-		fn int32
-	}
-	pieces := make([]piece, 0, len(t.Ranges))
 	for i := range t.Funcs {
 		for _, r := range t.RangesOf(i) {
-			pieces = append(pieces, piece{r, int32(i)})
+			t.pieces = append(t.pieces, piece{r, int32(i)})
 		}
 	}
+	t.Spans = flatten(t.pieces, t.Spans)
+}
+
+// flatten adds spans that do not overlap to out: at each address the function
+// that was opened last, which is the innermost, for entries come before those
+// inside them. It sorts pieces.
+func flatten(pieces []piece, out []Span) []Span {
 	slices.SortFunc(pieces, func(a, b piece) int {
-		if c := cmp.Compare(a.Start, b.Start); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.fn, b.fn)
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.fn, b.fn))
 	})
-	t.Spans = make([]Span, 0, len(pieces))
-	var active []piece // ordered by fn
+	var few [8]piece
+	active := few[:0] // ordered by fn
 	at := uint64(0)
 	// emit gives the code from at to end to the innermost open function,
 	// closing those that end before.
@@ -198,7 +216,7 @@ func (t *FuncTable) flatten() {
 				stop = min(stop, p.End)
 			}
 			if stop > at {
-				t.add(Span{at, stop, active[len(active)-1].fn})
+				out = addSpan(out, Span{at, stop, active[len(active)-1].fn})
 				at = stop
 			}
 			active = slices.DeleteFunc(active, func(p piece) bool { return p.End <= at })
@@ -210,16 +228,20 @@ func (t *FuncTable) flatten() {
 		if len(active) == maxNest {
 			continue
 		}
-		i, _ := slices.BinarySearchFunc(active, p.fn, func(a piece, fn int32) int { return cmp.Compare(a.fn, fn) })
+		i := len(active)
+		for i > 0 && active[i-1].fn > p.fn {
+			i--
+		}
 		active = slices.Insert(active, i, p)
 	}
 	emit(^uint64(0))
+	return out
 }
 
-func (t *FuncTable) add(s Span) {
-	if n := len(t.Spans); n > 0 && t.Spans[n-1].End == s.Start && t.Spans[n-1].Func == s.Func {
-		t.Spans[n-1].End = s.End
-		return
+func addSpan(spans []Span, s Span) []Span {
+	if n := len(spans); n > 0 && spans[n-1].End == s.Start && spans[n-1].Func == s.Func {
+		spans[n-1].End = s.End
+		return spans
 	}
-	t.Spans = append(t.Spans, s)
+	return append(spans, s)
 }

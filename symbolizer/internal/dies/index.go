@@ -63,6 +63,21 @@ func (d *Data) unitsFor(addr uint64, yield func(*Unit) bool) {
 	})
 }
 
+// UnitFor gives the offset of the first unit that UnitsFor gives. It takes no lock
+// once it was called, and reads nothing of the unit.
+func (d *Data) UnitFor(addr uint64) (offset uint64, ok bool) {
+	first := func(off uint64) bool {
+		offset, ok = off, true
+		return false
+	}
+	d.indexOnce.Do(func() { d.index = d.readAranges() })
+	if d.index.find(addr, first) {
+		d.restOnce.Do(func() { d.rest = d.rootRanges() })
+		d.rest.find(addr, first)
+	}
+	return offset, ok
+}
+
 // readAranges reads .debug_aranges (DWARF 5, section 6.1.2) as far as it is
 // sound.
 func (d *Data) readAranges() addrIndex {

@@ -22,9 +22,9 @@ const maxOrigins = 16
 // NameOf returns the name of the entry at offset die of unit u, following its
 // abstract origin and specification, which may be in another unit.
 func (d *Data) NameOf(u *Unit, die uint64) Name {
-	d.namesMu.Lock()
-	n, ok := d.names[die]
-	d.namesMu.Unlock()
+	u.namesMu.Lock()
+	n, ok := u.names[die]
+	u.namesMu.Unlock()
 	if ok {
 		return n
 	}
@@ -34,9 +34,12 @@ func (d *Data) NameOf(u *Unit, die uint64) Name {
 			break
 		}
 	}
-	d.namesMu.Lock()
-	d.names[die] = n
-	d.namesMu.Unlock()
+	u.namesMu.Lock()
+	if u.names == nil {
+		u.names = map[uint64]Name{}
+	}
+	u.names[die] = n
+	u.namesMu.Unlock()
 	return n
 }
 

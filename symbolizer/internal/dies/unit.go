@@ -37,6 +37,10 @@ type Unit struct {
 	ranges     []Range
 	funcsOnce  sync.Once
 	funcs      FuncTable
+	found      found
+
+	namesMu sync.Mutex
+	names   map[uint64]Name // of entries of functions
 }
 
 // UnitType is the kind of a unit (DWARF 5, section 7.5.1). Units of older
