@@ -74,10 +74,14 @@ func (im *Image) linesOf(u *dies.Unit) *unitLines {
 	if v, ok := im.info.lines.Load(u.Offset); ok {
 		return v.(*unitLines)
 	}
+	v, _ := im.info.lines.LoadOrStore(u.Offset, im.newLines(u))
+	return v.(*unitLines)
+}
+
+func (im *Image) newLines(u *dies.Unit) *unitLines {
 	sec := line.Sections{BigEndian: im.bigEndian}
 	sec.Line, sec.LineStr, sec.Str = u.LineSections()
-	v, _ := im.info.lines.LoadOrStore(u.Offset, &unitLines{sec: sec, unit: u})
-	return v.(*unitLines)
+	return &unitLines{sec: sec, unit: u}
 }
 
 // head returns the program's header, nil if there is none or it is damaged.

@@ -9,6 +9,9 @@ import (
 // maxMangled bounds the names given to the demangler, in bytes.
 const maxMangled = 8 << 10
 
+// Demangle is the function of this name, with what it found kept.
+func (im *Image) Demangle(linkage string) string { return im.demangle(linkage) }
+
 // demangle returns the name a person wrote for a linkage name of C++ or Rust,
 // with parameters, or the name itself.
 func (im *Image) demangle(linkage string) string {

@@ -30,11 +30,11 @@ func (im *Image) Function(addr uint64) (Function, bool) {
 	if u, t, i := im.outermostAt(addr); u != nil {
 		return im.function(u, t, i), true
 	}
-	i, _ := im.symbolIndex(addr)
+	t, i, _ := im.symbolAt(addr)
 	if sec := im.sectionAt(addr); i < 0 || !sec.Code() {
 		return Function{}, false
 	}
-	s := im.symbols().symbol(i)
+	s := t.symbol(i)
 	f := Function{Name: im.demangle(s.Name), Entry: s.Addr, Ranges: []Range{{Start: s.Addr, End: s.Addr + s.Size}}}
 	if f.Name != s.Name {
 		f.Linkage = s.Name

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 	"github.com/ukdbg/ukdbg/target/arch"
@@ -34,17 +35,20 @@ type Image struct {
 	contents   sync.Map // section name → []byte, decompressed
 	symbolOnce sync.Once
 	symtab     symbolTable
-	hashOnce   sync.Once
-	hash       string
-	debug      debugData
-	info       debugInfo
-	demangled  sync.Map // linkage name → string
-	cfi        cfiData
-	tails      tailCalls
-	apart      separate
-	cache      imageCache
-	headers    []byte // the ELF header and the section headers
-	splits     splitFiles
+	// symbolsRead: symtab is complete. lookups counts those that did without.
+	symbolsRead atomic.Bool
+	lookups     atomic.Int32
+	hashOnce    sync.Once
+	hash        string
+	debug       debugData
+	info        debugInfo
+	demangled   sync.Map // linkage name → string
+	cfi         cfiData
+	tails       tailCalls
+	apart       separate
+	cache       imageCache
+	headers     []byte // the ELF header and the section headers
+	splits      splitFiles
 }
 
 // OpenOptions say how an image is opened.

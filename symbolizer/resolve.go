@@ -1,6 +1,7 @@
 package symbolizer
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"strings"
@@ -39,7 +40,9 @@ type Location struct {
 // *NoSymbol. For a return address pass the address minus one. Where the line
 // table has several rows at one address the line is that of gdb, which
 // llvm-symbolizer and addr2line need not say (line.Table.Find).
-func (im *Image) Resolve(addr uint64) ([]Location, error) {
+func (im *Image) Resolve(addr uint64) ([]Location, error) { return im.resolve(addr, ResolveOptions{}) }
+
+func (im *Image) resolve(addr uint64, opt ResolveOptions) ([]Location, error) {
 	sec := im.sectionAt(addr)
 	if sec == nil {
 		return nil, &NoSymbol{Addr: addr, Reason: NotInImage}
@@ -47,18 +50,18 @@ func (im *Image) Resolve(addr uint64) ([]Location, error) {
 	if !sec.Code() {
 		return nil, &NoSymbol{Addr: addr, Reason: NotCode, Section: sec.Name}
 	}
-	if locs := im.resolveDWARF(addr); locs != nil {
+	if locs := im.resolveDWARF(addr, opt); locs != nil {
 		return locs, nil
 	}
-	i, near := im.symbolIndex(addr)
+	t, i, near := im.symbolAt(addr)
 	if i < 0 {
 		e := &NoSymbol{Addr: addr, Reason: BeforeFirst, Section: sec.Name}
 		if near >= 0 {
-			e.Reason, e.Near = PastEnd, im.symbols().name(near)
+			e.Reason, e.Near = PastEnd, t.name(near)
 		}
 		return nil, e
 	}
-	loc := im.symbolLocation(i)
+	loc := im.symbolLocation(t.symbol(i))
 	loc.NoLine = "no unit of the debug information covers it"
 	if im.dwarf() == nil {
 		loc.NoLine = "the image has no debug information"
@@ -66,8 +69,7 @@ func (im *Image) Resolve(addr uint64) ([]Location, error) {
 	return []Location{loc}, nil
 }
 
-func (im *Image) symbolLocation(i int) Location {
-	s := im.symbols().symbol(i)
+func (im *Image) symbolLocation(s Symbol) Location {
 	l := Location{Function: im.demangle(s.Name), Entry: s.Addr, FromSymbol: true}
 	if l.Function != s.Name {
 		l.Linkage = s.Name
@@ -76,14 +78,14 @@ func (im *Image) symbolLocation(i int) Location {
 }
 
 // resolveDWARF resolves by debug information, nil if it knows nothing of addr.
-func (im *Image) resolveDWARF(addr uint64) []Location {
+func (im *Image) resolveDWARF(addr uint64, opt ResolveOptions) []Location {
 	d := im.dwarf()
 	if d == nil {
 		return nil
 	}
 	for u := range d.UnitsFor(addr) {
 		t, f := im.functionIn(u, addr)
-		if out := im.resolveIn(nil, addr, u, t, f, im.linesOf(u)); out != nil {
+		if out := im.resolveIn(nil, addr, u, t, f, im.linesOf(u), opt); out != nil {
 			return out
 		}
 	}
@@ -92,15 +94,19 @@ func (im *Image) resolveDWARF(addr uint64) []Location {
 
 // resolveIn adds to out the functions at addr in the unit u, where f is the
 // innermost in t, -1 if there is none; nothing if the unit does not know addr.
-func (im *Image) resolveIn(out []Location, addr uint64, u *dies.Unit, t *dies.FuncTable, f int, lines *unitLines) []Location {
-	row, hasRow := lines.rows().Find(addr)
+func (im *Image) resolveIn(out []Location, addr uint64, u *dies.Unit, t *dies.FuncTable, f int, lines *unitLines, opt ResolveOptions) []Location {
+	find := lines.rows().Find
+	if opt.LastRow {
+		find = lines.rows().FindLast
+	}
+	row, hasRow := find(addr)
 	switch {
 	case f >= 0:
 		return im.chain(out, addr, u, t, f, lines, row, hasRow)
 	case hasRow: // assembly has lines and no functions
 		loc := Location{}
-		if i, _ := im.symbolIndex(addr); i >= 0 {
-			loc = im.symbolLocation(i)
+		if t, i, _ := im.symbolAt(addr); i >= 0 {
+			loc = im.symbolLocation(t.symbol(i))
 		}
 		var missing *dies.MissingSplitError
 		if _, err := u.Full(); errors.As(err, &missing) {
@@ -125,8 +131,8 @@ func (im *Image) functionIn(u *dies.Unit, addr uint64) (*dies.FuncTable, int) {
 // inFunctionSymbol reports whether a symbol says that a function covers addr,
 // rather than space between functions.
 func (im *Image) inFunctionSymbol(addr uint64) bool {
-	i, _ := im.symbolIndex(addr)
-	return i >= 0 && im.symbols().syms[i].typ() == elf.STT_FUNC && im.symbols().syms[i].size > 0
+	t, i, _ := im.symbolAt(addr)
+	return i >= 0 && t.syms[i].typ() == elf.STT_FUNC && t.syms[i].size > 0
 }
 
 // chain adds the function f of u and those it is inlined into.
@@ -179,24 +185,19 @@ func (im *Image) named(u *dies.Unit, fn *dies.Func) Location {
 // (f.cold), or the qualified one where DWARF has the last part alone (a function
 // in an anonymous namespace) or none (a name in an alternate file).
 func (im *Image) objectName(loc *Location, addr uint64) {
-	i, _ := im.symbolIndex(addr)
-	if i < 0 || loc.Linkage != "" && !im.clone(i, loc.Linkage) {
+	t, i, _ := im.symbolAt(addr)
+	if i < 0 || loc.Linkage != "" && !bytes.HasPrefix(t.nameBytes(i), []byte(loc.Linkage+".")) { // a clone's
 		return
 	}
-	name := im.symbols().name(i)
-	if name == loc.Function {
+	if string(t.nameBytes(i)) == loc.Function {
 		return
 	}
+	name := t.name(i)
 	if loc.Function == "" || loc.Linkage == "" && mangled(name) {
 		loc.FromSymbol = loc.Function == ""
 		loc.Function = im.demangle(name)
 	}
 	loc.Linkage = name
-}
-
-// clone reports whether symbol i is a variant of the function called linkage.
-func (im *Image) clone(i int, linkage string) bool {
-	return strings.HasPrefix(im.symbols().name(i), linkage+".")
 }
 
 func (l *Location) setLine(lines *unitLines, row int) {

@@ -18,16 +18,23 @@ const few = 256
 // Workers is how many goroutines ResolveEach uses at most.
 func Workers() int { return runtime.GOMAXPROCS(0) }
 
+// ResolveOptions change what is said of an address.
+type ResolveOptions struct {
+	// LastRow takes the last of several rows of the line table at one address, as
+	// llvm-symbolizer and addr2line do, and not the one gdb takes.
+	LastRow bool
+}
+
 // ResolveEach resolves many addresses as Resolve does, on all processors. It
 // calls f for each, with its index, in no order and from several goroutines at
 // once; worker tells those apart, from 0 up to Workers. locs may be used during
 // the call only, the strings in it for ever. Units are read one after the other and
 // not kept, so the memory needed does not grow with the image.
-func (im *Image) ResolveEach(addrs []uint64, f func(worker, i int, locs []Location, err error)) {
+func (im *Image) ResolveEach(addrs []uint64, opt ResolveOptions, f func(worker, i int, locs []Location, err error)) {
 	d := im.dwarf()
 	if d == nil || len(addrs) < few {
 		for i, a := range addrs {
-			locs, err := im.Resolve(a)
+			locs, err := im.resolve(a, opt)
 			f(0, i, locs, err)
 		}
 		return
@@ -37,7 +44,7 @@ func (im *Image) ResolveEach(addrs []uint64, f func(worker, i int, locs []Locati
 	var wg sync.WaitGroup
 	for w := range Workers() {
 		wg.Go(func() {
-			b := batch{im: im, addrs: addrs, worker: w, f: f}
+			b := batch{im: im, addrs: addrs, opt: opt, worker: w, f: f}
 			for {
 				k := int(next.Add(1)) - 1
 				if k >= len(jobs) {
@@ -95,6 +102,7 @@ func (im *Image) group(d *dies.Data, addrs []uint64) []job {
 type batch struct {
 	im     *Image
 	addrs  []uint64
+	opt    ResolveOptions
 	worker int
 	f      func(worker, i int, locs []Location, err error)
 
@@ -136,7 +144,7 @@ func (b *batch) run(d *dies.Data, j job) {
 			b.alone(i)
 			continue
 		}
-		if b.locs = b.im.resolveIn(b.locs[:0], addr, u, &b.table, fn, lines); len(b.locs) == 0 {
+		if b.locs = b.im.resolveIn(b.locs[:0], addr, u, &b.table, fn, lines, b.opt); len(b.locs) == 0 {
 			b.alone(i)
 			continue
 		}
@@ -146,13 +154,13 @@ func (b *batch) run(d *dies.Data, j job) {
 
 // alone resolves one address the long way: in all units that may have it.
 func (b *batch) alone(i int32) {
-	locs, err := b.im.Resolve(b.addrs[i])
+	locs, err := b.im.resolve(b.addrs[i], b.opt)
 	b.f(b.worker, int(i), locs, err)
 }
 
 // linesInto returns the lines of a unit in the storage of t.
 func (im *Image) linesInto(u *dies.Unit, t *line.Table) *unitLines {
-	l := &unitLines{sec: im.info.line, unit: u}
+	l := im.newLines(u)
 	l.rowsOnce.Do(func() {
 		l.table = t
 		t.Rows, t.Sequences = t.Rows[:0], t.Sequences[:0]

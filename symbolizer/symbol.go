@@ -71,25 +71,63 @@ func (im *Image) hasSymbols() bool {
 
 // symbols reads the symbol table, once.
 func (im *Image) symbols() *symbolTable {
-	im.symbolOnce.Do(func() { im.symbolSide().readSymbols(&im.symtab) })
+	im.symbolOnce.Do(func() {
+		im.symbolSide().readSymbols(&im.symtab, 0, ^uint64(0))
+		im.symbolsRead.Store(true)
+	})
 	return &im.symtab
 }
 
-func (im *Image) readSymbols(t *symbolTable) {
+// Ordering the whole table takes longer than many a process has to do: the first
+// lookups by address go through the table as it is.
+const (
+	fewLookups  = 4
+	manySymbols = 1 << 11 // fewer are ordered at once
+	lookBytes   = 64 << 10
+)
+
+// symbolsBelow returns a table that answers for addr as the whole one would: it
+// has the lookBack symbols before it, or all down to start.
+func (im *Image) symbolsBelow(start, addr uint64) *symbolTable {
+	if im.symbolsRead.Load() {
+		return &im.symtab
+	}
+	side := im.symbolSide()
+	sec := side.symbolSection()
+	if sec == nil || sec.raw.length() < manySymbols*symSize || im.lookups.Add(1) > fewLookups {
+		return im.symbols()
+	}
+	for window := uint64(lookBytes); ; window *= 16 {
+		from := start
+		if addr-start > window {
+			from = addr - window
+		}
+		t := &symbolTable{}
+		side.readSymbols(t, from, addr)
+		if from == start || len(t.syms) >= lookBack {
+			return t
+		}
+	}
+}
+
+// readSymbols reads the symbols from address low to high.
+func (im *Image) readSymbols(t *symbolTable, low, high uint64) {
 	sec := im.symbolSection()
 	if sec == nil || uint64(sec.link) >= uint64(len(im.sections)) {
 		return
 	}
 	t.strs = im.sections[sec.link].raw.bytes()
 	raw := sec.raw.bytes()
-	t.syms = make([]symEntry, 0, len(raw)/symSize)
+	if low == 0 {
+		t.syms = make([]symEntry, 0, len(raw)/symSize)
+	}
 	for off := symSize; off+symSize <= len(raw); off += symSize {
 		r := im.numbers(raw, uint64(off))
 		e := symEntry{name: r.U32(), info: r.U8()}
 		r.Skip(1)
 		shndx := elf.SectionIndex(r.U16())
 		e.addr, e.size = r.U64(), r.U64()
-		if shndx == elf.SHN_UNDEF || !im.wanted(&e, t.strs) {
+		if shndx == elf.SHN_UNDEF || e.addr < low || e.addr > high || !im.wanted(&e, t.strs) {
 			continue
 		}
 		if int(shndx) < len(im.sections) {
@@ -165,9 +203,9 @@ func rank(e symEntry) int {
 	return r
 }
 
-func (t *symbolTable) name(i int) string {
-	return string(cstring(t.strs, uint64(t.syms[i].name)))
-}
+func (t *symbolTable) name(i int) string { return string(t.nameBytes(i)) }
+
+func (t *symbolTable) nameBytes(i int) []byte { return cstring(t.strs, uint64(t.syms[i].name)) }
 
 func (t *symbolTable) symbol(i int) Symbol {
 	e := &t.syms[i]
@@ -178,21 +216,21 @@ func (t *symbolTable) symbol(i int) Symbol {
 // size covers it or that tells no size, in the same section. ok is false if
 // there is none.
 func (im *Image) Symbol(addr uint64) (sym Symbol, ok bool) {
-	i, _ := im.symbolIndex(addr)
+	t, i, _ := im.symbolAt(addr)
 	if i < 0 {
 		return Symbol{}, false
 	}
-	return im.symbols().symbol(i), true
+	return t.symbol(i), true
 }
 
 // StartsFunction reports whether a function of the symbol table starts at the
 // link-time address addr. It allocates nothing.
 func (im *Image) StartsFunction(addr uint64) bool {
-	i, _ := im.symbolIndex(addr)
+	t, i, _ := im.symbolAt(addr)
 	if i < 0 {
 		return false
 	}
-	e := &im.symbols().syms[i]
+	e := &t.syms[i]
 	return e.addr == addr && e.typ() == elf.STT_FUNC
 }
 
@@ -200,14 +238,14 @@ func (im *Image) StartsFunction(addr uint64) bool {
 // seldom and not deep (a label inside a function).
 const lookBack = 64
 
-// symbolIndex returns the index of the symbol addr belongs to, or -1 and the
-// index of the nearest one below that ends too early, or -1.
-func (im *Image) symbolIndex(addr uint64) (index, near int) {
+// symbolAt returns a table of symbols and in it the index of the one addr belongs
+// to, or -1 and the index of the nearest one below that ends too early, or -1.
+func (im *Image) symbolAt(addr uint64) (t *symbolTable, index, near int) {
 	sec := im.sectionAt(addr)
 	if sec == nil {
-		return -1, -1
+		return nil, -1, -1
 	}
-	t := im.symbols()
+	t = im.symbolsBelow(sec.Addr, addr)
 	end := sort.Search(len(t.syms), func(i int) bool { return t.syms[i].addr > addr })
 	near, label := -1, -1
 	for i := end - 1; i >= 0 && i >= end-lookBack; i-- {
@@ -229,13 +267,13 @@ func (im *Image) symbolIndex(addr uint64) (index, near int) {
 				label = i
 			}
 		case addr-e.addr < e.size:
-			return i, i
+			return t, i, i
 		}
 	}
 	if label >= 0 {
-		return label, near
+		return t, label, near
 	}
-	return -1, near
+	return t, -1, near
 }
 
 // SymbolByName returns the symbol called name. Of several, a global one is

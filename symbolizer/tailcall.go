@@ -57,11 +57,11 @@ func (im *Image) startOf(addr uint64) (uint64, bool) {
 	if _, t, i := im.outermostAt(addr); t != nil {
 		return t.Funcs[i].Entry, true
 	}
-	i, _ := im.symbolIndex(addr)
+	t, i, _ := im.symbolAt(addr)
 	if i < 0 {
 		return 0, false
 	}
-	return im.symbols().symbol(i).Addr, true
+	return t.symbol(i).Addr, true
 }
 
 // directCall decodes the call before ret: call rel32 (Intel SDM, volume 2, CALL)

@@ -1,71 +1,84 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg"
-	"github.com/ukdbg/ukdbg/repl"
 	"github.com/ukdbg/ukdbg/symbolizer"
 )
 
+// symbolizeFlags are what the verb was told.
+type symbolizeFlags struct {
+	image, slide, style                  string
+	json, call                           bool
+	functions, inlines, basenames, addrs bool
+	debug                                debugFlags
+}
+
 func newSymbolize(e env) *cobra.Command {
-	var image, slide string
-	var asJSON, call bool
-	var debug debugFlags
+	var f symbolizeFlags
 	cmd := &cobra.Command{
 		Use:   "symbolize -e NAME.dbg [ADDRESS...]",
 		Short: "Name code addresses: function, inlined calls, file and line",
 		Long: `symbolize names the addresses given as arguments, or each one read from stdin, a
-line each (hexadecimal, with or without 0x). With --json it prints one object a
-line.`,
+line each (hexadecimal, with or without 0x). Answers come in the order of the
+addresses, each as soon as it can; many addresses use all processors.
+
+--output-style llvm and gnu print what llvm-symbolizer and addr2line print: the
+first with functions and inlined calls, the second with them only if asked for.
+With --output-style json, or --json, it is one object a line.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return symbolize(cmd.Context(), e, image, &debug, slide, args, asJSON, call)
+			if f.json {
+				f.style = "json"
+			}
+			// addr2line gives neither unless told.
+			for name, v := range map[string]*bool{"functions": &f.functions, "inlines": &f.inlines} {
+				if !cmd.Flags().Changed(name) {
+					*v = f.style != "gnu"
+				}
+			}
+			return f.run(cmd.Context(), e, args)
 		},
 	}
-	cmd.Flags().StringVarP(&image, "elf", "e", "", "the image with debug information (NAME.dbg)")
-	debug.add(cmd.Flags())
-	cmd.Flags().StringVar(&slide, "slide", "0", "run-time minus link-time address")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
-	cmd.Flags().BoolVar(&call, "return-addresses", false, "the addresses are return addresses: name the calls before them")
+	flags := cmd.Flags()
+	flags.StringVarP(&f.image, "elf", "e", "", "the image with debug information (NAME.dbg)")
+	f.debug.add(flags)
+	flags.StringVar(&f.slide, "slide", "0", "run-time minus link-time address")
+	flags.StringVar(&f.style, "output-style", "text", "text, llvm, gnu or json")
+	flags.BoolVar(&f.json, "json", false, "print JSON lines")
+	flags.BoolVar(&f.call, "return-addresses", false, "the addresses are return addresses: name the calls before them")
+	flags.BoolVarP(&f.functions, "functions", "f", true, "print names of functions; in gnu style only if given")
+	flags.BoolVarP(&f.inlines, "inlines", "i", true, "print inlined calls; in gnu style only if given")
+	flags.BoolVarP(&f.addrs, "addresses", "a", false, "print each address first (llvm, gnu)")
+	flags.BoolVarP(&f.basenames, "basenames", "s", false, "print no directories of files")
 	return cmd
 }
 
-// symbolJSON is the answer for one address: docs/json.md.
-type symbolJSON struct {
-	Address string      `json:"address"`
-	Frames  []frameLine `json:"frames"`
-	Reason  string      `json:"reason,omitempty"`
-}
-
-type frameLine struct {
-	Function string `json:"function,omitempty"`
-	File     string `json:"file,omitempty"`
-	Line     int    `json:"line,omitempty"`
-	Column   int    `json:"column,omitempty"`
-	Inline   bool   `json:"inline,omitempty"`
-}
-
-func symbolize(ctx context.Context, e env, path string, debug *debugFlags, slideText string, args []string, asJSON, call bool) error {
-	if path == "" {
+func (f *symbolizeFlags) run(ctx context.Context, e env, args []string) error {
+	if f.image == "" {
 		return usageError{ukdbg.ErrNoImage}
 	}
-	slide, err := parseAddress(slideText)
+	slide, err := parseAddress(f.slide)
 	if err != nil {
 		return usageError{fmt.Errorf("--slide: %w", err)}
 	}
-	find, err := debug.finder(e)
+	style, err := newAnswerStyle(f)
+	if err != nil {
+		return usageError{err}
+	}
+	find, err := f.debug.finder(e)
 	if err != nil {
 		return err
 	}
-	im, err := symbolizer.OpenWith(ctx, path, symbolizer.OpenOptions{Debug: find})
+	im, err := symbolizer.OpenWith(ctx, f.image, symbolizer.OpenOptions{Debug: find})
 	if err != nil {
 		return usageError{err}
 	}
@@ -73,55 +86,43 @@ func symbolize(ctx context.Context, e env, path string, debug *debugFlags, slide
 	if err := im.MissingDebug(); err != nil {
 		fmt.Fprintf(e.err, "ukdbg: %v\n", err)
 	}
-	out := bufio.NewWriter(e.out)
-	enc := json.NewEncoder(out)
-	bad := 0
-	one := func(text string) error {
-		addr, err := parseAddress(text)
-		if err != nil {
-			bad++
-			fmt.Fprintf(e.err, "ukdbg: %v\n", err)
-			return nil
-		}
-		at := addr - slide
-		if call {
-			at--
-		}
-		locs, err := im.Resolve(at)
-		if asJSON {
-			return enc.Encode(symbolAnswer(addr, locs, err))
-		}
-		return writeSymbol(out, addr, locs, err)
+	if f.call {
+		slide++
 	}
-	for _, a := range args {
-		if err := one(a); err != nil {
-			return err
+	// Unlike other verbs this one may run for long and through big images, where
+	// collecting costs nothing that can be measured and saves a tenth of the memory.
+	debug.SetGCPercent(100)
+	s := &answering{im: im, style: style, sub: slide, out: e.out, err: e.err}
+	if len(args) > 0 {
+		queries := make([]query, len(args))
+		for i, a := range args {
+			queries[i] = parseQuery([]byte(a))
 		}
+		err = s.answer(queries)
+	} else {
+		err = s.stream(e.in)
 	}
-	if len(args) == 0 {
-		in := bufio.NewScanner(e.in)
-		for in.Scan() {
-			if text := strings.TrimSpace(in.Text()); text != "" {
-				if err := one(text); err != nil {
-					return err
-				}
-			}
-			// Somebody may wait for each answer at the other end of the pipe.
-			if err := out.Flush(); err != nil {
-				return err
-			}
-		}
-		if err := in.Err(); err != nil {
-			return fmt.Errorf("reading addresses: %w", err)
-		}
-	}
-	if err := out.Flush(); err != nil {
+	if err != nil {
 		return err
 	}
-	if bad > 0 {
+	if s.bad > 0 {
 		return silentError{exitFailed}
 	}
 	return nil
+}
+
+// query is one address asked for, or the text that is none.
+type query struct {
+	addr uint64
+	bad  string
+}
+
+func parseQuery(text []byte) query {
+	addr, err := parseAddress(string(text))
+	if err != nil {
+		return query{bad: string(text)}
+	}
+	return query{addr: addr}
 }
 
 func parseAddress(text string) (uint64, error) {
@@ -133,38 +134,71 @@ func parseAddress(text string) (uint64, error) {
 	return v, nil
 }
 
-func symbolAnswer(addr uint64, locs []symbolizer.Location, err error) symbolJSON {
-	j := symbolJSON{Address: fmt.Sprintf("%#x", addr), Frames: []frameLine{}}
-	for _, l := range locs {
-		j.Frames = append(j.Frames, frameLine{l.Function, l.File, l.Line, l.Column, l.Inline})
-	}
-	if err != nil {
-		j.Reason = err.Error()
-		var none *symbolizer.NoSymbol
-		if errors.As(err, &none) {
-			j.Reason = none.Reason.String()
-		}
-	}
-	return j
+// answering turns queries into text.
+type answering struct {
+	im    *symbolizer.Image
+	style answerStyle
+	// sub is taken off an address to have that of the image.
+	sub      uint64
+	out, err io.Writer
+	bad      int // queries that were no address
+
+	// texts holds what each worker wrote, and pieces where each answer is.
+	texts  [][]byte
+	pieces []piece
 }
 
-func writeSymbol(w *bufio.Writer, addr uint64, locs []symbolizer.Location, err error) error {
-	if err != nil {
-		_, werr := fmt.Fprintf(w, "%#x: ?? (%v)\n", addr, err)
-		return werr
+// piece is where one answer is: texts[worker][from:to].
+type piece struct{ worker, from, to int }
+
+// answer writes the answers to queries, in order.
+func (s *answering) answer(queries []query) error {
+	addrs := make([]uint64, 0, len(queries))
+	for i := range queries {
+		if queries[i].bad == "" {
+			addrs = append(addrs, queries[i].addr-s.sub)
+		}
 	}
-	for i, l := range locs {
-		lead := fmt.Sprintf("%#x:", addr)
-		if i > 0 {
-			lead = "  inlined by"
+	s.texts = append(s.texts, make([][]byte, max(0, symbolizer.Workers()-len(s.texts)))...)
+	for w := range s.texts {
+		s.texts[w] = s.texts[w][:0]
+	}
+	if len(s.pieces) < len(addrs) {
+		s.pieces = make([]piece, len(addrs))
+	}
+	opt := symbolizer.ResolveOptions{LastRow: s.style.lastRow()}
+	s.im.ResolveEach(addrs, opt, func(w, i int, locs []symbolizer.Location, err error) {
+		from := len(s.texts[w])
+		s.texts[w] = s.style.append(s.texts[w], s.im, addrs[i]+s.sub, locs, err)
+		s.pieces[i] = piece{w, from, len(s.texts[w])}
+	})
+	var all []byte
+	next := 0
+	for i := range queries {
+		if bad := queries[i].bad; bad != "" {
+			s.bad++
+			all = s.style.appendBad(all, bad)
+			fmt.Fprintf(s.err, "ukdbg: %q is no hexadecimal address\n", bad)
+		} else {
+			p := s.pieces[next]
+			all = append(all, s.texts[p.worker][p.from:p.to]...)
+			next++
 		}
-		place := "no line: " + l.NoLine
-		if l.File != "" {
-			place = fmt.Sprintf("%s:%d", l.File, l.Line)
-		}
-		if _, err := fmt.Fprintf(w, "%s %s at %s\n", lead, repl.Printable(l.Function), repl.Printable(place)); err != nil {
-			return err
+		if len(all) >= 256<<10 || i == len(queries)-1 {
+			if _, err := s.out.Write(all); err != nil {
+				return err
+			}
+			all = all[:0]
 		}
 	}
 	return nil
+}
+
+// reason says why an address has no name.
+func reason(err error) string {
+	var none *symbolizer.NoSymbol
+	if errors.As(err, &none) {
+		return none.Reason.String()
+	}
+	return err.Error()
 }

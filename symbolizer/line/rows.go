@@ -262,6 +262,20 @@ const overlap = 16
 // instruction of the statement comes from. And a row that Continues counts only
 // if it does not change the line.
 func (t *Table) Find(addr uint64) (row int, ok bool) {
+	last, ok := t.FindLast(addr)
+	if !ok {
+		return 0, false
+	}
+	k := t.counts(last)
+	if r, of := &t.Rows[last], &t.Rows[k]; r.Addr != of.Addr && r.Line == of.Line && r.File == of.File {
+		k = last // its column is the better one
+	}
+	return k, true
+}
+
+// FindLast returns the index of the last row at or below addr, as the
+// specification has it (DWARF 5, section 6.2.2) and llvm-symbolizer takes it.
+func (t *Table) FindLast(addr uint64) (row int, ok bool) {
 	n, _ := slices.BinarySearchFunc(t.Sequences, addr, func(s Sequence, a uint64) int {
 		if s.Start <= a {
 			return -1
@@ -279,12 +293,7 @@ func (t *Table) Find(addr uint64) (row int, ok bool) {
 			}
 			return 1
 		})
-		last := s.First + i - 1
-		k := t.counts(last)
-		if r, of := &t.Rows[last], &t.Rows[k]; r.Addr != of.Addr && r.Line == of.Line && r.File == of.File {
-			k = last // its column is the better one
-		}
-		return k, true
+		return s.First + i - 1, true
 	}
 	return 0, false
 }
