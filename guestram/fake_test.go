@@ -267,3 +267,13 @@ func TestUserfault(t *testing.T) {
 		t.Error("a page that is not there was read")
 	}
 }
+
+// field returns what follows a name at the start of a line.
+func field(text, name string) string {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			return rest
+		}
+	}
+	return ""
+}
