@@ -99,7 +99,7 @@ func TestAccess(t *testing.T) {
 		t.Errorf("the same user, unprivileged: %+v", o)
 	}
 	o := readAs(t, pid, l, other)
-	if !strings.Contains(o.Anon, "it runs as user 65534, this is user 65533") || !strings.Contains(o.Change, "run as user 65534") {
+	if !strings.Contains(o.Anon, "it runs as uid 65534, this is uid 65533") || !strings.Contains(o.Change, "#65534") {
 		t.Errorf("another user: %+v", o)
 	}
 	// CAP_SYS_PTRACE alone reads private memory, without telling what is absent.
