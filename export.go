@@ -2,10 +2,13 @@ package ukdbg
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/ukdbg/ukdbg/exporters/otlp"
 	"github.com/ukdbg/ukdbg/exporters/perfetto"
@@ -20,6 +23,14 @@ type PushOptions struct {
 	Headers map[string]string
 	// Service is service.name, "" for the image's name.
 	Service string
+	// TLS configures grpcs and https, nil for the system's roots.
+	TLS *tls.Config
+	// Patience is how long a receiver that is away is waited for, 1 min if 0.
+	Patience time.Duration
+	// Spool, if not "", is a folder that keeps what could not be sent, up to
+	// SpoolBytes, 1 GiB if 0; what is in it is sent first.
+	Spool      string
+	SpoolBytes int64
 }
 
 // Export is a trace on its way to an exporter. Open makes the sources anew for
@@ -31,34 +42,25 @@ type Export struct {
 	Service string
 }
 
-// ExportForms are the names of the forms Write knows.
-const ExportForms = "otlp, otlp-json, perfetto or chrome"
-
-// Write writes the trace's spans: form is one of ExportForms.
-func (x *Export) Write(w io.Writer, form string) error {
+// Write writes the trace in a form that is one file.
+func (x *Export) Write(w io.Writer, form ExportForm) error {
+	if form.write == nil {
+		return mark(fmt.Errorf("%s is a folder of files: give its name with -o", form.Name), ErrUsage)
+	}
 	m, err := x.model()
 	if err != nil {
 		return err
 	}
-	switch form {
-	case "otlp", "otlp-json":
-		var opt otlp.Options
-		if opt, err = m.otlpOptions(x.Service); err != nil {
-			return err
-		}
-		encoding := otlp.Protobuf
-		if form == "otlp-json" {
-			encoding = otlp.JSONLines
-		}
-		_, err = otlp.Write(w, encoding, m.spans(), opt)
-	case "perfetto":
-		_, err = perfetto.Write(w, m.spans(), m.perfettoOptions(x.Service))
-	case "chrome":
-		_, err = perfetto.WriteChrome(w, m.spans(), m.perfettoOptions(x.Service))
-	default:
-		return mark(fmt.Errorf("unknown format %q: %s", form, ExportForms), ErrUsage)
+	return form.write(m, w)
+}
+
+// WriteFolder writes the trace in a form that is a folder.
+func (x *Export) WriteFolder(dir string, form ExportForm) error {
+	m, err := x.model()
+	if err != nil {
+		return err
 	}
-	return err
+	return form.folder(m, dir)
 }
 
 // Push sends the trace's spans to an OpenTelemetry receiver.
@@ -71,7 +73,15 @@ func (x *Export) Push(ctx context.Context, p PushOptions) (otlp.Stats, error) {
 	if err != nil {
 		return otlp.Stats{}, err
 	}
-	return otlp.Push(ctx, otlp.Endpoint{URL: p.URL, Headers: p.Headers}, m.spans(), opt)
+	ep := otlp.Endpoint{URL: p.URL, Headers: p.Headers, TLS: p.TLS, Patience: p.Patience}
+	if p.Spool == "" {
+		return otlp.Push(ctx, ep, m.spans(), opt)
+	}
+	if ep.Spool, err = otlp.OpenSpool(p.Spool, p.SpoolBytes); err != nil {
+		return otlp.Stats{}, err
+	}
+	stats, err := otlp.Push(ctx, ep, m.spans(), opt)
+	return stats, errors.Join(err, ep.Spool.Close())
 }
 
 // otlpOptions says which guest the spans are of. A resource is one guest.
@@ -101,11 +111,8 @@ func (m *model) otlpOptions(service string) (otlp.Options, error) {
 	return otlp.Options{Resource: r, Clock: m.clock}, nil
 }
 
-func (m *model) perfettoOptions(service string) perfetto.Options {
-	if service == "" && m.first != nil {
-		service = m.first.Label()
-	}
-	return perfetto.Options{Process: service, Clock: m.clock, Instants: m.instants()}
+func (m *model) perfettoOptions() perfetto.Options {
+	return perfetto.Options{Process: m.name(), Clock: m.clock, Instants: m.instants()}
 }
 
 // Export prepares a snapshot for exporting.
@@ -118,7 +125,11 @@ func (s *Session) PushSpans(ctx context.Context, t *Trace, p PushOptions) (otlp.
 	return t.Export().Push(ctx, p)
 }
 
-// WriteSpans writes the spans of a trace: form is one of ExportForms.
+// WriteSpans writes the spans of a trace: form is the name of one of ExportForms.
 func (s *Session) WriteSpans(w io.Writer, t *Trace, form string) error {
-	return t.Export().Write(w, form)
+	f, err := FindExportForm(form, "")
+	if err != nil {
+		return err
+	}
+	return t.Export().Write(w, f)
 }

@@ -113,7 +113,7 @@ func (m *model) instants() iter.Seq2[exporters.Event, error] {
 	return func(yield func(exporters.Event, error) bool) {
 		err := m.run(analysis.Visitor{Instant: func(s *analysis.Seen) error {
 			ev := exporters.Event{
-				Name: s.Rec.Def.Name, Time: int64(s.Rec.Time), Thread: m.thread(s.Guest, s.Thread()),
+				Name: s.Rec.Def.Name, Time: int64(s.Rec.Time), Thread: m.thread(s.Guest, s.Thread()), CPU: cpuOf(s),
 				Attrs: []exporters.Attr{exporters.String("text", s.Rec.Text())},
 			}
 			if m.dated {
@@ -142,7 +142,7 @@ func (m *model) run(v analysis.Visitor) error {
 func (m *model) span(s *analysis.Seen, sp *tracebuf.Span) exporters.Span {
 	out := exporters.Span{
 		ID: sp.ID, Parent: sp.Parent, Root: sp.Root, Name: sp.Name,
-		Start: int64(sp.Start), End: int64(max(sp.Start, sp.End)), Err: sp.Failed, Thread: m.thread(s.Guest, sp.Thread),
+		Start: int64(sp.Start), End: int64(max(sp.Start, sp.End)), Err: sp.Failed, Thread: m.thread(s.Guest, sp.Thread), CPU: cpuOf(s),
 	}
 	if m.dated {
 		if start, end, ok := s.SpanUnix(&sp.Interval); ok {

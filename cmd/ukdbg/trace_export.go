@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -17,15 +16,27 @@ func newTraceExport(e env) *cobra.Command {
 	var flags traceFlags
 	var form, output string
 	var push ukdbg.PushOptions
+	var secure tlsFlags
 	cmd := &cobra.Command{
 		Use:   "export TARGET|FILE... (-o FILE | --to URL)",
-		Short: "Export the spans: OTLP, Perfetto",
-		Long: `export pairs the records to spans and writes them to a file (--format ` + ukdbg.ExportForms + `),
-or sends them to an OpenTelemetry receiver: --to grpc://HOST:4317 or http://HOST:4318.`,
+		Short: "Export the trace: OTLP, Perfetto, CTF, CSV, Parquet, HTML, pprof, folded stacks",
+		Long: `export pairs the records to spans and writes them to a file, or sends them to an
+OpenTelemetry receiver: --to grpc://HOST:4317 or http://HOST:4318, grpcs:// or
+https:// with TLS. With --spool what a receiver that is away does not take is kept
+in a folder and sent first the next time.
+
+` + exportFormsHelp(),
 		Args: someArgs("a TARGET or a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if (output == "") == (push.URL == "") {
 				return usageError{errors.New("give either -o FILE or --to URL")}
+			}
+			f, err := ukdbg.FindExportForm(form, output)
+			if err != nil {
+				return err
+			}
+			if push.TLS, err = secure.config(); err != nil {
+				return err
 			}
 			q, err := flags.query()
 			if err != nil {
@@ -42,22 +53,27 @@ or sends them to an OpenTelemetry receiver: --to grpc://HOST:4317 or http://HOST
 			x := &ukdbg.Export{Open: t.sources, Query: *q, Service: push.Service}
 			if push.URL != "" {
 				st, err := x.Push(ctx, push)
-				fmt.Fprintf(e.err, "%d spans sent in %d batches, %d accepted, %d rejected\n", st.Spans, st.Batches, st.Accepted, st.Rejected)
+				writePushed(e.err, st)
 				if ctx.Err() != nil {
 					return errors.Join(errors.New("interrupted"), err)
 				}
 				return err
 			}
-			return writeTo(e, output, func(w io.Writer) error { return x.Write(w, form) })
+			if f.Folder && output != "-" {
+				return x.WriteFolder(output, f)
+			}
+			return writeTo(e, output, func(w io.Writer) error { return x.Write(w, f) })
 		},
 	}
 	flags.addInput(cmd)
 	flags.addQuery(cmd)
-	cmd.Flags().StringVar(&form, "format", "otlp", ukdbg.ExportForms)
+	cmd.Flags().StringVar(&form, "format", "", "one of the formats above; by default what the file's name ends in")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write, - for stdout")
 	cmd.Flags().StringVar(&push.URL, "to", "", "the receiver: grpc://HOST:PORT or http://HOST:PORT")
 	cmd.Flags().StringToStringVar(&push.Headers, "header", nil, "NAME=VALUE to send along")
 	cmd.Flags().StringVar(&push.Service, "service", "", "service.name, by default the image's name")
+	addPush(cmd, &push)
+	secure.add(cmd)
 	return cmd
 }
 
