@@ -1,6 +1,7 @@
 package ukdbg
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,54 +22,88 @@ type bufferDrainer struct {
 	stub   target.Memory // what the shadow stands in for
 	shadow observer      // reads the guest's memory while it runs, nil if that cannot be
 	// peeked is what was read of the buffer while the guest ran.
-	peeked  []byte
-	stopped time.Time // when the guest was stopped
-	resumed time.Time // when it was let run, zero before the first time
+	peeked []byte
+	// previous is what the buffer held when it was last reset.
+	previous []byte
+	stopped  time.Time // when the guest was stopped
+	resumed  time.Time // when it was let run, zero before the first time
+	// taken: an observed guest was taken over for this.
+	taken bool
 	// foreign: somebody else stopped the guest, which then is not ours to run.
 	ended, foreign bool
 }
 
 func newBufferDrainer(ctx context.Context, r *recorder) (*bufferDrainer, error) {
 	s := r.s
-	if s.live == nil {
-		return nil, fmt.Errorf("recording resets the buffer, for which the guest must stand still for a moment: %w (give its GDB stub as the target)", ErrNotLive)
+	b := &bufferDrainer{r: r, points: newTracepoints(s, r.guest.Definitions)}
+	if s.Observing() {
+		// The buffer is reset while the guest stands still.
+		if err := s.TakeOver(ctx); err != nil {
+			return nil, fmt.Errorf("recording empties the buffer, for which the guest must stand still for a moment: %w", err)
+		}
+		b.taken = true
 	}
+	if err := b.open(ctx); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+// open looks at the ways to the guest.
+func (b *bufferDrainer) open(ctx context.Context) error {
+	s := b.r.s
+	if s.live == nil {
+		return ErrNotLive
+	}
+	b.stopped = time.Now()
 	if l, ok := s.live.(interface{ Interruptible() error }); ok {
 		if err := l.Interruptible(); err != nil {
-			return nil, fmt.Errorf("recording stops the guest again and again, which is %w", err)
+			return fmt.Errorf("recording stops the guest again and again, which is %w", err)
 		}
 	}
 	if f, ok := s.live.(interface{ FoundRunning() (bool, bool) }); ok {
 		if running, known := f.FoundRunning(); known && !running {
-			return nil, errors.New("the guest was found paused: somebody must let it run before its traces are recorded (list shows what is in the buffer)")
+			return errors.New("the guest was found paused: somebody must let it run before its traces are recorded (list shows what is in the buffer)")
 		}
 	}
-	loc, err := s.kernel.TraceBuffer()
-	if err != nil {
-		return nil, err
+	var err error
+	if b.loc, err = s.kernel.TraceBuffer(); err != nil {
+		return err
 	}
-	b := &bufferDrainer{r: r, loc: loc, run: profiler.Control(s.live), points: newTracepoints(s, r.guest.Definitions), stopped: time.Now()}
-	if b.shadow, err = s.openShadow(ctx); err != nil {
-		r.stats.Unseen = err.Error()
-		return b, nil
+	b.run = profiler.Control(s.live)
+	switch {
+	case b.taken:
+		b.shadow = s.observer
+	default:
+		if b.shadow, err = s.openShadow(ctx); err != nil {
+			b.r.stats.Unseen = err.Error()
+			return nil
+		}
 	}
 	// In the VMM's process the stopped guest's stacks are read much faster than
 	// through the stub.
 	if c, ok := s.mem.(*cache); ok {
 		b.stub, c.mem = c.mem, b.shadow
 	}
-	return b, nil
+	return nil
 }
 
-func (b *bufferDrainer) close() {
-	if b.shadow == nil {
-		return
-	}
-	if c, ok := b.r.s.mem.(*cache); ok && b.stub != nil {
+func (b *bufferDrainer) close() error {
+	s := b.r.s
+	if c, ok := s.mem.(*cache); ok && b.stub != nil {
 		c.mem = b.stub
 	}
-	b.r.s.newEpoch()
-	_ = b.shadow.Close() // nothing is lost with it
+	s.newEpoch()
+	if b.taken {
+		ctx, cancel := context.WithTimeout(context.Background(), interruptPatience)
+		defer cancel()
+		_, err := s.Release(ctx)
+		return err
+	}
+	if b.shadow == nil {
+		return nil
+	}
+	return b.shadow.Close()
 }
 
 // drain reads and resets the buffer of the stopped guest.
@@ -78,13 +113,17 @@ func (b *bufferDrainer) drain(ctx context.Context) error {
 	if b.shadow != nil {
 		b.shadow.Forget()
 	}
-	before := b.stopped.UnixNano()
 	if b.ended {
 		return nil
 	}
 	if !b.foreign {
-		if err := b.points.leave(ctx, b.run); err != nil {
+		at, err := b.points.leave(ctx, b.run)
+		if err != nil {
 			return err
+		}
+		if !at.IsZero() {
+			// It ran on for a moment: what was seen of the buffer is still there.
+			b.stopped = at
 		}
 	}
 	snap, err := b.read(ctx)
@@ -96,7 +135,8 @@ func (b *bufferDrainer) drain(ctx context.Context) error {
 			return err
 		}
 	}
-	d := reading{data: snap.Data, before: before, full: snap.Info.Full, size: b.loc.Size}
+	fresh := b.fresh(snap.Data)
+	d := reading{data: fresh, before: b.stopped.UnixNano(), full: snap.Info.Full, size: b.loc.Size}
 	if !b.resumed.IsZero() {
 		d.after, d.ran = b.resumed.UnixNano(), b.stopped.Sub(b.resumed)
 	}
@@ -106,6 +146,19 @@ func (b *bufferDrainer) drain(ctx context.Context) error {
 		}
 	}
 	return b.r.write(ctx, d)
+}
+
+// fresh is the part of a buffer's contents that was not read before. It begins
+// with what was read before only if somebody was inside a tracepoint after all
+// when the buffer was reset, and put the pointers of before back.
+func (b *bufferDrainer) fresh(data []byte) []byte {
+	known := b.previous
+	b.previous = append(b.previous[:0:0], data...)
+	if len(known) > 0 && bytes.HasPrefix(data, known) {
+		b.r.stats.Undone++
+		return data[len(known):]
+	}
+	return data
 }
 
 // read takes what is in the buffer; what was read before the guest was stopped

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ukdbg/ukdbg/profiler"
+	"github.com/ukdbg/ukdbg/symbolizer/unwind"
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/tracebuf"
 )
@@ -56,79 +58,89 @@ func (o *occupied) free() bool { return len(o.cpus) == 0 && o.saved == "" }
 // interrupted included. The guest must be stopped.
 func (t *tracepoints) inside(ctx context.Context) (occupied, error) {
 	var o occupied
-	threads, err := t.s.Threads(ctx)
-	if err != nil {
-		return o, fmt.Errorf("whether the guest is inside a tracepoint: %w", err)
-	}
-	for _, th := range threads {
-		frames, err := t.s.unwind(ctx, th)
-		if err != nil && len(frames) == 0 {
-			if th.New {
-				continue // it never ran
-			}
-			return o, fmt.Errorf("whether thread %s is inside a tracepoint: %w", th.Name, err)
-		}
-		for i := range frames {
-			if !t.holds(frames[i].LookupPC) {
-				continue
-			}
-			if th.Live && th.CPU >= 0 {
-				o.cpus = append(o.cpus, th.CPU)
-			} else {
-				o.saved = th.Name
-			}
-			break
-		}
-	}
-	// A processor may run what is no thread.
+	// What a processor does is told by its registers, not by the thread that the
+	// scheduler believes it runs: it may be switching.
 	for _, cpu := range t.s.cpus {
 		regs, err := t.s.machine.ReadRegisters(ctx, cpu)
 		if err != nil {
 			return o, err
 		}
-		if t.holds(regs.PC()) {
+		frames, err := t.s.unwindRegs(ctx, regs)
+		if err != nil && len(frames) == 0 {
+			return o, fmt.Errorf("whether processor %d is inside a tracepoint: %w", cpu, err)
+		}
+		if t.any(frames) {
 			o.cpus = append(o.cpus, cpu)
+		}
+	}
+	threads, err := t.s.Threads(ctx)
+	if err != nil {
+		return o, fmt.Errorf("whether a thread is inside a tracepoint: %w", err)
+	}
+	for _, th := range threads {
+		if th.Live || th.New {
+			continue // it is on a processor, or never was
+		}
+		frames, err := t.s.unwind(ctx, th)
+		if err != nil && len(frames) == 0 {
+			return o, fmt.Errorf("whether thread %s is inside a tracepoint: %w", th.Name, err)
+		}
+		if t.any(frames) {
+			o.saved = th.Name
 		}
 	}
 	return o, nil
 }
 
+func (t *tracepoints) any(frames []unwind.Frame) bool {
+	for i := range frames {
+		if t.holds(frames[i].LookupPC) {
+			return true
+		}
+	}
+	return false
+}
+
 // Limits of getting out of a tracepoint: writing a record is a few dozen
 // instructions.
 const (
-	maxStepsOut = 200
-	maxLookings = 50
+	maxStepsOut = 100
+	maxLookings = 200
 )
 
 // errNeverOutside says that no moment was found to reset the buffer.
 var errNeverOutside = errors.New("the guest was inside a tracepoint each time it was looked at")
 
 // leave sees to it that nobody is inside a tracepoint: processors are stepped
-// out, others let run for a moment. The guest is stopped before and after.
-func (t *tracepoints) leave(ctx context.Context, run profiler.Guest) error {
+// out, and where that does not do the guest is let run for a moment. The guest is
+// stopped before and after; at is when, zero if it was not let run.
+func (t *tracepoints) leave(ctx context.Context, run profiler.Guest) (at time.Time, err error) {
+	stepped := false
 	for range maxLookings {
 		o, err := t.inside(ctx)
 		if err != nil || o.free() {
-			return err
+			return at, err
 		}
-		if o.saved == "" {
+		if o.saved == "" && !stepped {
+			stepped = true
 			for _, cpu := range o.cpus {
 				if err := t.stepOut(ctx, cpu); err != nil {
-					return err
+					return at, err
 				}
 			}
 			continue
 		}
+		stepped = false
 		if err := run.Resume(ctx); err != nil {
-			return err
+			return at, err
 		}
 		t.s.newEpoch()
-		if _, _, err := run.Stop(ctx); err != nil {
-			return err
+		if _, at, err = run.Stop(ctx); err != nil {
+			return at, err
 		}
 		t.s.newEpoch()
 	}
-	return errNeverOutside
+	return at, errNeverOutside
 }
 
 // stepOut steps one processor until its own code is in no tracepoint. That a

@@ -38,6 +38,9 @@ type RecordStats struct {
 	// could not be read without a stop, "" if it could.
 	Stops  int
 	Unseen string
+	// Undone counts resets that a tracepoint under way took back; what was read
+	// then is not recorded twice.
+	Undone uint64
 	// Gone: the guest ended, or somebody else stopped it and it stayed so.
 	Gone string
 }
@@ -78,8 +81,7 @@ func (s *Session) RecordTrace(ctx context.Context, opt RecordOptions) (RecordSta
 	if err != nil {
 		return RecordStats{}, err
 	}
-	defer r.drainer.close()
-	err = r.run(ctx)
+	err = errors.Join(r.run(ctx), r.drainer.close())
 	r.stats.Bytes = r.w.Bytes()
 	return r.stats, err
 }
@@ -91,7 +93,7 @@ type drainer interface {
 	// wait lets the guest record for a while; ended says that it should be the
 	// last time.
 	wait(ctx context.Context, d time.Duration) (ended bool, err error)
-	close()
+	close() error
 }
 
 type recorder struct {

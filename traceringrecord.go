@@ -45,10 +45,11 @@ func newRingDrainer(r *recorder, rings *ring.Rings) (*ringDrainer, error) {
 	return d, nil
 }
 
-func (d *ringDrainer) close() {
-	if d.shadow != nil {
-		_ = d.shadow.Close() // nothing is lost with it
+func (d *ringDrainer) close() error {
+	if d.shadow == nil {
+		return nil
 	}
+	return d.shadow.Close()
 }
 
 func (d *ringDrainer) drain(ctx context.Context) error {
