@@ -94,15 +94,24 @@ func (s *Session) settle(ctx context.Context, f func() error) error {
 		return nil // it was answered from what is known
 	}
 	for try := 1; ; try++ {
-		if errors.Is(err, target.ErrLost) || ctx.Err() != nil {
+		switch {
+		case s.machine.lost != nil:
+			return mark(s.machine.lost, ErrUnreachable)
+		case errors.Is(err, target.ErrLost):
+			return mark(err, ErrUnreachable)
+		case ctx.Err() != nil:
 			return err
 		}
 		before := s.machine.known()
 		s.machine.forget()
-		if err := s.machine.readAll(ctx); err != nil && errors.Is(err, target.ErrLost) {
-			return mark(err, ErrUnreachable)
+		if len(before) > 0 { // f wants registers
+			if err := s.machine.readAll(ctx); errors.Is(err, target.ErrLost) {
+				return mark(err, ErrUnreachable)
+			}
 		}
-		if err := s.view.refresh(ctx); err != nil {
+		if err := s.view.refresh(ctx); errors.Is(err, target.ErrLost) {
+			return mark(err, ErrUnreachable)
+		} else if err != nil {
 			return err
 		}
 		moved := s.machine.moved(before)

@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"context"
+	"errors"
 	"maps"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -14,6 +15,7 @@ type processors struct {
 	machine
 	cpus []target.CPU
 	regs map[target.CPU]target.Regs
+	lost error // reading registers found the target lost, in this epoch
 }
 
 func newProcessors(m machine) *processors {
@@ -23,6 +25,7 @@ func newProcessors(m machine) *processors {
 // forget drops the registers, because the guest ran or was written.
 func (p *processors) forget() {
 	clear(p.regs)
+	p.lost = nil
 	if m, ok := p.machine.(interface{ Forget() }); ok {
 		m.Forget()
 	}
@@ -69,8 +72,11 @@ func (p *processors) ReadRegisters(ctx context.Context, cpu target.CPU) (target.
 		return r, nil
 	}
 	r, err := p.machine.ReadRegisters(ctx, cpu)
-	if err == nil {
+	switch {
+	case err == nil:
 		p.regs[cpu] = r
+	case errors.Is(err, target.ErrLost):
+		p.lost = err
 	}
 	return r, err
 }

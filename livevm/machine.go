@@ -31,6 +31,7 @@ type Machine struct {
 	status    string       // "running", "paused (…)", "" if not known
 
 	cpus  []processor // of this moment, nil if not read yet
+	deaf  error       // why they could not be read in this moment
 	count int         // processors, 0 if not known
 	space *mmu.Space
 	// fixed: the page tables are the image's and do not come from registers.
@@ -104,7 +105,7 @@ func (m *Machine) Close() error {
 
 // Forget starts a new moment: registers and translations are read again.
 func (m *Machine) Forget() {
-	m.cpus = nil
+	m.cpus, m.deaf = nil, nil
 	if m.space != nil {
 		m.space.Flush()
 	}
@@ -117,8 +118,10 @@ func (m *Machine) do(ctx context.Context, f func(*qmp.Conn) error) error {
 	}
 	err := m.mon.Do(ctx, f)
 	if errors.Is(err, qmp.ErrHung) || errors.Is(err, qmp.ErrGone) {
-		if gone := m.proc.Alive(); gone != nil {
-			err = gone
+		if m.proc != nil {
+			if gone := m.proc.Alive(); gone != nil {
+				err = gone
+			}
 		}
 		return lost{err}
 	}
@@ -127,16 +130,17 @@ func (m *Machine) do(ctx context.Context, f func(*qmp.Conn) error) error {
 
 // readRegisters reads all processors' registers, once a moment.
 func (m *Machine) readRegisters(ctx context.Context) error {
-	if m.cpus != nil {
-		return nil
+	if m.cpus != nil || m.deaf != nil {
+		return m.deaf // a monitor that is held costs a second each time
 	}
-	return m.do(ctx, func(c *qmp.Conn) error {
+	m.deaf = m.do(ctx, func(c *qmp.Conn) error {
 		text, err := m.askRegisters(ctx, c)
 		if err != nil {
 			return err
 		}
 		return m.takeRegisters(text)
 	})
+	return m.deaf
 }
 
 func (m *Machine) askRegisters(ctx context.Context, c *qmp.Conn) (string, error) {

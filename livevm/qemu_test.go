@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -350,6 +351,18 @@ func TestProcess(t *testing.T) {
 	}
 	if n := stops(vm); n != 0 {
 		t.Errorf("the guest was stopped %d times", n)
+	}
+	// A VMM that stands still itself: its monitor is deaf, its memory readable.
+	if err := syscall.Kill(vm.Pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	m.Forget()
+	began := time.Now()
+	if _, err := m.ReadRegisters(t.Context(), 0); !errors.Is(err, qmp.ErrHung) || !errors.Is(err, target.ErrLost) || time.Since(began) > 3*time.Second {
+		t.Errorf("registers by a deaf monitor: %v after %v", err, time.Since(began))
+	}
+	if err := syscall.Kill(vm.Pid(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
 	}
 	vm.Kill()
 	m.Forget()

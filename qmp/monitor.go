@@ -83,10 +83,9 @@ func (m Monitor) Do(ctx context.Context, f func(*Conn) error) error {
 }
 
 func (m Monitor) dial(ctx context.Context) (*Conn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "unix", m.Path)
+	nc, err := connect(ctx, m.Path)
 	if err != nil {
-		return nil, dialError(m.Path, err)
+		return nil, err
 	}
 	c := &Conn{path: m.Path, link: nc, in: bufio.NewReaderSize(nc, 16<<10), timeout: m.Timeout}
 	if c.timeout <= 0 {
@@ -102,6 +101,32 @@ func (m Monitor) dial(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
+// connect connects to a monitor's socket. Its queue of clients is short: QEMU has
+// one place, which a client that gave up keeps until the holder leaves. A full
+// queue is tried again as long as a greeting would be waited for.
+func connect(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	for deadline := time.Now().Add(greetingPatience); ; {
+		nc, err := d.DialContext(ctx, "unix", path)
+		switch {
+		case err == nil:
+			return nc, nil
+		case !errors.Is(err, syscall.EAGAIN):
+			return nil, dialError(path, err)
+		case time.Now().After(deadline):
+			if busy := holder(path, 0); busy != nil {
+				return nil, busy
+			}
+			return nil, fmt.Errorf("monitor %s: %w: its queue of clients is full", path, ErrHung)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
 // dialError says what to do about a socket that takes no connection.
 func dialError(path string, err error) error {
 	switch {
@@ -111,8 +136,6 @@ func dialError(path string, err error) error {
 		return fmt.Errorf("monitor %s: nobody listens there: its VMM has ended: %w", path, syscall.ECONNREFUSED)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("monitor %s: no permission: run as the VMM's user", path)
-	case errors.Is(err, syscall.EAGAIN):
-		return &InUseError{Path: path} // its queue of waiting clients is full
 	}
 	return fmt.Errorf("monitor %s: %w", path, err)
 }

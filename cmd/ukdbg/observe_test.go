@@ -141,4 +141,25 @@ func TestObserveTrouble(t *testing.T) {
 	if n := g.stopped(); n != 0 {
 		t.Errorf("the guest was stopped %d times", n)
 	}
+	// A VMM that does not answer, and one that goes away under a session.
+	at := "qmp:" + g.QMPPath
+	s := spawn(t, "attach", at, "-e", g.Debug)
+	s.wait(t, "help for commands")
+	if err := syscall.Kill(g.Pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := verb(t, "", "threads", at, "-e", g.Debug)
+	if status != exitUnreachable || !strings.Contains(stderr, "does not answer") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("deaf: status %d\n%s", status, stderr)
+	}
+	if err := syscall.Kill(g.Pid(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	g.Kill()
+	fmt.Fprintln(s.in, "threads")
+	s.wait(t, "has ended")
+	status, _, stderr = verb(t, "", "threads", at, "-e", g.Debug)
+	if status != exitUnreachable || !strings.Contains(stderr, "its VMM has ended") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("gone: status %d\n%s", status, stderr)
+	}
 }

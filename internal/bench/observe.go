@@ -138,7 +138,7 @@ func listThreads(page *strings.Builder, ukdbg string, g *guest, monitor qmp.Moni
 }
 
 // looks is how often the guest is read for the row on RAM.
-const looks = 360
+const looks = 200
 
 // ramCost measures what memory observing takes, of the guest's process and of
 // ours. The peer reads the same pages in the process without asking which are
@@ -170,8 +170,8 @@ func ramCost(page *strings.Builder, dir, name, object string) error {
 		}
 		return nil
 	}
-	// Our own heap takes its size in the first few.
-	if err := look(looks / 10); err != nil {
+	// Our own heap takes its size meanwhile.
+	if err := look(looks); err != nil {
 		return err
 	}
 	guest, own := rss(m.PID()), ownRSS()
