@@ -58,6 +58,9 @@ func (s *Session) Breakpoint(id int) (*Breakpoint, error) {
 // AddBreakpoint registers b, gives it an id and returns it. Nothing is patched
 // before the guest runs.
 func (s *Session) AddBreakpoint(b Breakpoint) (*Breakpoint, error) {
+	if err := s.mayChange(); err != nil {
+		return nil, err
+	}
 	if s.live == nil {
 		return nil, s.notLive()
 	}

@@ -65,6 +65,9 @@ func (w writer) WriteMemory(ctx context.Context, p []byte, addr uint64) error {
 	if w.s.live == nil {
 		return w.s.notLive()
 	}
+	if err := w.s.mayChange(); err != nil {
+		return err
+	}
 	w.s.changed = true
 	err := w.s.live.WriteMemory(ctx, p, addr)
 	w.s.newEpoch()
@@ -86,6 +89,9 @@ func (r frameRegisters) WriteRegister(num int, v uint64) error {
 	}
 	if r.f.physical != 0 || len(r.f.stack) == 0 || t.Regs.PC() != r.f.PC {
 		return errors.New("registers can be set in frame 0 of a running thread only")
+	}
+	if err := r.s.mayChange(); err != nil {
+		return err
 	}
 	r.s.changed = true
 	err = r.s.live.WriteRegister(r.ctx, t.CPU, num, v)

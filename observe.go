@@ -54,6 +54,9 @@ func (s *Session) observingText() string {
 	if status := s.observer.Status(); status != "" && status != "running" {
 		return "observed, not touched: the VM is " + status
 	}
+	if b, ok := s.observer.(*brief); ok {
+		return "observing the running guest: it is read in stops of " + b.limits()
+	}
 	text := "observing the running guest: nothing stops it"
 	if _, ok := s.observer.MonitorSocket(); ok || len(s.observer.Stubs()) > 0 {
 		text += " but interrupt, break, step, watch and set"

@@ -31,6 +31,10 @@ type Options struct {
 	CacheDir string
 	// Timeout bounds the connection, 0 for 5 s.
 	Timeout time.Duration
+	// Brief lets a guest behind a stub run but for stops of at most
+	// Guard.MaxPause, DefaultMaxPause if that is 0, in which it is read. It is
+	// observed then, not under control.
+	Brief bool
 	// Guard says who gives the guest back if this process dies; the zero value
 	// is nobody.
 	Guard guard.Options

@@ -110,6 +110,9 @@ func (s *Session) runFor(ctx context.Context, own []target.Breakpoint, here arri
 
 // resume starts the guest and a new epoch.
 func (s *Session) resume(ctx context.Context, a ...target.Action) error {
+	if err := s.mayChange(); err != nil {
+		return err
+	}
 	s.newEpoch()
 	return mark(s.live.Resume(ctx, a...), ErrUnreachable)
 }

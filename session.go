@@ -206,6 +206,16 @@ func (s *Session) reach(ctx context.Context) error {
 	if err != nil {
 		return mark(err, ErrUnreachable)
 	}
+	if s.opt.Brief {
+		b, err := newBrief(ctx, client, s.opt.Guard)
+		if err != nil {
+			_, lerr := client.Leave(context.WithoutCancel(ctx))
+			return mark(errors.Join(err, lerr), ErrUnreachable)
+		}
+		s.machine, s.observer, s.arch = newProcessors(b), b, client.Arch()
+		s.view = newView(b)
+		return nil
+	}
 	s.machine, s.live, s.arch = newProcessors(client), client, client.Arch()
 	return nil
 }
@@ -263,6 +273,12 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		}
 		if s.changed && bye.Note == "" {
 			bye.Note = "as found but for what was set"
+		}
+	}
+	if b, ok := s.observer.(*brief); ok {
+		var err error
+		if bye, err = b.leave(ctx); err != nil {
+			errs = append(errs, mark(fmt.Errorf("leaving the guest: %w", err), ErrUnreachable))
 		}
 	}
 	s.farewell = &bye

@@ -16,10 +16,24 @@ var ErrObserved = errors.New("the guest is observed while it runs: 'interrupt' o
 
 // notLive is why a session without control cannot do what needs it.
 func (s *Session) notLive() error {
+	if err := s.mayChange(); err != nil {
+		return err
+	}
 	if s.Observing() {
 		return ErrObserved
 	}
 	return ErrNotLive
+}
+
+// ErrReadOnly: the session may not change the guest.
+var ErrReadOnly = gdbstub.ErrReadOnly
+
+// mayChange is ErrReadOnly if the guest may not be changed, stopped or let run.
+func (s *Session) mayChange() error {
+	if s.opt.Guard.ReadOnly {
+		return ErrReadOnly
+	}
+	return nil
 }
 
 // TakeOver makes an observed guest one that can be stopped and changed: by the
@@ -32,6 +46,9 @@ func (s *Session) TakeOver(ctx context.Context) error {
 	}
 	if s.observer == nil {
 		return ErrNotLive
+	}
+	if err := s.mayChange(); err != nil {
+		return err
 	}
 	timeout := s.opt.Timeout
 	if timeout == 0 {
@@ -108,6 +125,9 @@ func (s *Session) ObservedText() string {
 	}
 	commands, reads := s.observer.Cost()
 	text := "guest never stopped"
+	if b, ok := s.observer.(*brief); ok && b.bye != nil {
+		return fmt.Sprintf("guest as it was found · stopped %d times, %s in all, at most %s", b.bye.Stops, roundDuration(b.bye.Stopped), roundDuration(b.bye.Longest)) + note(b.bye.Note)
+	}
 	if s.past.Stops > 0 {
 		text = fmt.Sprintf("guest stopped %s in all", roundDuration(s.past.Stopped))
 	}
@@ -115,4 +135,11 @@ func (s *Session) ObservedText() string {
 		text += fmt.Sprintf(" · %s, registers read %d times", plural(commands, "monitor command"), reads)
 	}
 	return text
+}
+
+func note(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " · " + text
 }

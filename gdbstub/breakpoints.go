@@ -57,6 +57,9 @@ func (c *Client) Insert(ctx context.Context, b target.Breakpoint) error {
 		return err
 	}
 	defer c.op.Unlock()
+	if err := c.mayChange(); err != nil {
+		return err
+	}
 	return c.insert(ctx, b)
 }
 

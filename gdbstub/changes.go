@@ -19,8 +19,19 @@ type change struct {
 // maxChange is how much memory one journal entry holds, in bytes.
 const maxChange = 16 << 10
 
+// mayChange is ErrReadOnly if nothing may be changed.
+func (c *Client) mayChange() error {
+	if c.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	return nil
+}
+
 // noteMemory journals a write that is about to happen.
 func (c *Client) noteMemory(ctx context.Context, addr uint64, n int) error {
+	if err := c.mayChange(); err != nil {
+		return err
+	}
 	if !c.opt.Temporary {
 		return c.opt.Journal.Append(journal.Kept{Addr: addr, Len: n})
 	}
@@ -45,8 +56,8 @@ func (c *Client) noteMemory(ctx context.Context, addr uint64, n int) error {
 
 // noteRegister journals the change of a register that is about to happen.
 func (c *Client) noteRegister(ctx context.Context, cpu target.CPU, num int) error {
-	if !c.opt.Temporary {
-		return nil
+	if err := c.mayChange(); err != nil || !c.opt.Temporary {
+		return err
 	}
 	regs, err := c.readRegisters(ctx, cpu)
 	if err != nil {

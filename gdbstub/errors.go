@@ -21,6 +21,8 @@ var (
 	ErrMoved = errors.New("somebody else resumed the guest meanwhile; it is stopped again")
 	// ErrLeft: the target was left or closed.
 	ErrLeft = errors.New("the target was left")
+	// ErrReadOnly: the session may not change the guest.
+	ErrReadOnly = errors.New("the session is read-only: the guest is not changed, stopped or let run for it")
 	// ErrNoTerminal: a serial: target is no terminal device.
 	ErrNoTerminal = errors.New("not a terminal device")
 

@@ -3,6 +3,7 @@ package gdbstub
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/gdbstub/packet"
 )
@@ -15,6 +16,11 @@ func (c *Client) Monitor(ctx context.Context, command string) (string, error) {
 		return "", err
 	}
 	defer c.op.Unlock()
+	if !strings.HasPrefix(command, "info ") {
+		if err := c.mayChange(); err != nil {
+			return "", err // who knows what it does
+		}
+	}
 	a := monitorAsk(command)
 	if err := c.exchange(ctx, &a); err != nil {
 		return "", fmt.Errorf("monitor command %q: %w", command, err)

@@ -37,6 +37,9 @@ type Options struct {
 	// Pause is told each time the guest stops and is let run; it must be quick.
 	// nil for nobody.
 	Pause func(stopped bool)
+	// ReadOnly: what would change the guest is refused with ErrReadOnly. One
+	// found paused is not let run.
+	ReadOnly bool
 	// Temporary: what WriteMemory and WriteRegister change is put back by
 	// Leave.
 	Temporary bool

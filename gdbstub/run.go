@@ -171,6 +171,9 @@ func (c *Client) Resume(ctx context.Context, actions ...target.Action) error {
 		return err
 	}
 	defer c.op.Unlock()
+	if running, known := c.FoundRunning(); c.opt.ReadOnly && (steps(actions) || known && !running) {
+		return ErrReadOnly
+	}
 	return c.resume(ctx, actions)
 }
 

@@ -19,6 +19,8 @@ type Attachment struct {
 	guard *watcher
 	temp  *tempStub
 	dir   folder
+	opt   Options
+	told  bool // the audit log has the end
 }
 
 // Attach connects to the stub spec names, under guard. Before that it finishes
@@ -33,7 +35,12 @@ func attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Opt
 	if err != nil {
 		return nil, err
 	}
-	a := &Attachment{temp: temp}
+	a := &Attachment{temp: temp, opt: opt}
+	if err := refuseMortal(ctx, spec, opt); err != nil {
+		way.Close()
+		return nil, err
+	}
+	link.ReadOnly = link.ReadOnly || opt.ReadOnly
 	if opt.Command != nil && opt.State != "" {
 		if err := a.begin(ctx, way, spec, opt, link); err != nil {
 			way.Close()
@@ -53,6 +60,9 @@ func attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Opt
 		// The guest was not reached, or was given back. Else the guard does it,
 		// when this process ends.
 		return nil, errors.Join(err, a.end(ctx, !gdbstub.LeftBehind(err)))
+	}
+	if a.w != nil {
+		go audit(opt.State, a.entry("attach"))
 	}
 	return a, nil
 }
@@ -97,6 +107,10 @@ func (a *Attachment) Leave(ctx context.Context) (target.Farewell, error) {
 	}
 	if !undone && a.guard != nil && !a.guard.isLost() {
 		bye.Note = join(bye.Note, fmt.Sprintf("the guard (process %d) goes on trying; ukdbg recover tells", a.guard.pid))
+	}
+	if a.opt.Command != nil && !a.told {
+		a.told = true
+		audit(a.opt.State, a.farewellEntry(bye, err))
 	}
 	return bye, err
 }

@@ -1,12 +1,16 @@
 package guard
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ukdbg/ukdbg/target"
 )
 
 // Entry is one line of the audit log; docs/guard.md documents the fields.
@@ -88,4 +92,56 @@ func (r Report) entry(event string) Entry {
 		e.Error = r.Err.Error()
 	}
 	return e
+}
+
+// entry is an audit line of the attachment.
+func (a *Attachment) entry(event string) Entry {
+	e := Entry{Event: event, Verb: a.opt.Verb, Target: a.Spec().String(), Found: "not known"}
+	if running, known := a.FoundRunning(); known {
+		e.Found = "paused"
+		if running {
+			e.Found = "running"
+		}
+	}
+	return e
+}
+
+func (a *Attachment) farewellEntry(bye target.Farewell, err error) Entry {
+	e := a.entry("leave")
+	e.Left, e.Stops, e.Note = "paused", bye.Stops, bye.Note
+	if bye.Running {
+		e.Left = "running"
+	}
+	e.StoppedMS, e.LongestMS = milliseconds(bye.Stopped), milliseconds(bye.Longest)
+	if err != nil {
+		e.Error = err.Error()
+	}
+	return e
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// WriteMemory changes memory, which the audit log tells.
+func (a *Attachment) WriteMemory(ctx context.Context, p []byte, addr uint64) error {
+	err := a.Client.WriteMemory(ctx, p, addr)
+	a.changed(fmt.Sprintf("%d bytes at %#x", len(p), addr), err)
+	return err
+}
+
+// WriteRegister changes a register, which the audit log tells.
+func (a *Attachment) WriteRegister(ctx context.Context, cpu target.CPU, num int, v uint64) error {
+	err := a.Client.WriteRegister(ctx, cpu, num, v)
+	a.changed(fmt.Sprintf("register %d (DWARF) of CPU %d = %#x", num, cpu, v), err)
+	return err
+}
+
+func (a *Attachment) changed(what string, err error) {
+	if a.opt.Command == nil {
+		return
+	}
+	e := a.entry("change")
+	if e.Change = what; err != nil {
+		e.Error = err.Error()
+	}
+	audit(a.opt.State, e)
 }

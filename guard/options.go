@@ -22,6 +22,15 @@ type Options struct {
 	// MaxPause is how long one stop may last before the guard ends it by
 	// ending the client, 0 for any time.
 	MaxPause time.Duration
+	// PauseBudget is the part of the time the guest may stand, 0 for any. The
+	// client keeps to it.
+	PauseBudget float64
+	// ReadOnly: nothing of the guest may be changed, and one that was found
+	// paused may not be let run.
+	ReadOnly bool
+	// AllowShutdown attaches although the guest ends when the client leaves, as
+	// with Firecracker's stub.
+	AllowShutdown bool
 	// Lost is called, from a goroutine of its own, if the guard dies first. The
 	// guest is to be left then.
 	Lost func()

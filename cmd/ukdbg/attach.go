@@ -36,6 +36,7 @@ what ran runs, what was paused stays paused.`,
 		},
 	}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&flags.stops.readOnly, "read-only", false, "refuse what changes, stops or resumes the guest; a running one is read in stops of --max-pause (2ms)")
 	cmd.Flags().StringArrayVarP(&files, "command-file", "x", nil, "run the commands in a file first")
 	cmd.Flags().StringArrayVar(&lines, "ex", nil, "run a command first")
 	cmd.Flags().BoolVar(&batch, "batch", false, "leave after -x and --ex; status 1 if a command failed")

@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg/guard"
 )
@@ -31,8 +36,64 @@ func lostFirst(ctx context.Context, err error) error {
 func (f *targetFlags) guardOptions(e env, lost func()) guard.Options {
 	return guard.Options{
 		Command: e.guard, State: guard.StateDir(e.getenv), Verb: f.verb, Lost: lost,
+		Monitor: f.stops.monitor, MaxPause: f.stops.max, PauseBudget: f.stops.share,
+		ReadOnly: f.stops.readOnly, AllowShutdown: f.stops.allowShutdown,
 		Told: func(r guard.Report) {
 			fmt.Fprintf(e.err, "ukdbg: finished what an earlier session (process %d, %s) left behind: %s\n", r.Client.PID, r.Verb, r)
 		},
 	}
+}
+
+// stopFlags say what may be done to a guest.
+type stopFlags struct {
+	max           time.Duration
+	budget        string
+	share         float64 // budget, as a part of 1
+	monitor       string
+	readOnly      bool
+	allowShutdown bool
+}
+
+func (f *stopFlags) add(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.max, "max-pause", 0, "read a guest behind a stub in stops of at most this length")
+	cmd.Flags().StringVar(&f.budget, "pause-budget", f.budget, "the part of the time the guest may be kept stopped, such as 1%")
+	cmd.Flags().StringVar(&f.monitor, "monitor", "", "a monitor socket of the VMM, for the case that the stub hangs")
+	cmd.Flags().BoolVar(&f.allowShutdown, "allow-guest-shutdown", false, "attach although the guest ends when ukdbg leaves (Firecracker, uhyve, Solo5)")
+}
+
+// brief reports whether the guest is to run but for short stops in which it is
+// read. A profile is short stops by its nature.
+func (f *stopFlags) brief(verb string) bool {
+	return verb != verbProfile && (f.max > 0 || f.share > 0 || verb == verbAttach && f.readOnly)
+}
+
+// Verbs that do more than read: a person's session, and what samples.
+const (
+	verbAttach  = "attach"
+	verbProfile = "profile"
+)
+
+// check reads the budget, and makes every verb but attach read-only.
+func (f *stopFlags) check(verb string) error {
+	if f.max < 0 {
+		return usageError{errors.New("--max-pause must be above 0")}
+	}
+	if verb != verbAttach {
+		f.readOnly = true
+	} else if !f.readOnly && (f.max > 0 || f.budget != "") {
+		return usageError{errors.New("a session stops the guest for as long as you look at it: --max-pause and --pause-budget need --read-only")}
+	}
+	if f.budget == "" {
+		return nil
+	}
+	digits, percent := strings.CutSuffix(f.budget, "%")
+	v, err := strconv.ParseFloat(digits, 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v > 0 && v <= 1) {
+		return usageError{fmt.Errorf("--pause-budget %q: want a part of the time, such as 1%% or 0.01", f.budget)}
+	}
+	f.share = v
+	return nil
 }

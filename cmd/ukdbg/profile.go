@@ -38,11 +38,11 @@ gives one sample of each thread.`,
 			})
 		},
 	}
+	flags.stops.budget = "5%"
 	flags.add(cmd)
 	flags.addJSON(cmd)
 	cmd.Flags().DurationVarP(&opt.Duration, "duration", "d", 5*time.Second, "how long")
 	cmd.Flags().Float64Var(&opt.Hz, "hz", 99, "samples a second")
-	cmd.Flags().Float64Var(&opt.MaxPause, "max-pause", 0.05, "the part of the time the guest may be kept stopped")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the profile to write, - for stdout")
 	cmd.Flags().IntVar(&top, "top", 20, "functions to show")
 	return cmd
@@ -60,6 +60,7 @@ func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, o
 			fmt.Fprintf(e.err, "\rsampling %3.0f %%", 100*done.Seconds()/total.Seconds())
 		}
 	}
+	opt.MaxPause = flags.stops.share
 	p, err := s.Profile(sampling, opt)
 	if e.outTTY {
 		fmt.Fprint(e.err, "\r\x1b[K")

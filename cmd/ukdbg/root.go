@@ -137,6 +137,7 @@ type targetFlags struct {
 	json      bool
 	debug     debugFlags
 	verb      string
+	stops     stopFlags
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
@@ -145,6 +146,7 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.force, "force", false, "go on although the image does not match the guest")
 	cmd.Flags().StringArrayVar(&f.sourceMap, "source-map", nil, "FROM=TO: look for sources recorded under FROM in TO")
 	f.debug.add(cmd.Flags())
+	f.stops.add(cmd)
 }
 
 func (f *targetFlags) addJSON(cmd *cobra.Command) {
@@ -173,7 +175,10 @@ func (f *targetFlags) open(ctx context.Context, e env, target string, output fun
 	if err != nil {
 		return nil, err
 	}
-	opt.Target, opt.Output, opt.Guard = target, output, f.guardOptions(e, lost)
+	if err := f.stops.check(f.verb); err != nil {
+		return nil, err
+	}
+	opt.Target, opt.Output, opt.Guard, opt.Brief = target, output, f.guardOptions(e, lost), f.stops.brief(f.verb)
 	return ukdbg.Open(ctx, opt)
 }
 
