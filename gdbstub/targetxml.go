@@ -1,13 +1,11 @@
 package gdbstub
 
 import (
-	"bytes"
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/gdbstub/packet"
 	"github.com/ukdbg/ukdbg/target"
@@ -47,60 +45,50 @@ func parseTargetXML(doc []byte) (d xmlDoc, err error) {
 	if len(doc) > maxAnnex {
 		return d, fmt.Errorf("target description longer than %d bytes", maxAnnex)
 	}
-	dec := xml.NewDecoder(bytes.NewReader(doc))
-	// Any encoding is taken as it is: names are ASCII.
-	dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
+	in := xmlScanner{rest: string(doc)}
 	depth, inArch := 0, false
 	for {
-		tok, err := dec.RawToken()
-		if errors.Is(err, io.EOF) {
-			return d, nil
-		}
+		t, err := in.next()
 		if err != nil {
 			return d, fmt.Errorf("target description: %w", err)
 		}
-		switch t := tok.(type) {
-		case xml.StartElement:
+		if t == nil {
+			return d, nil
+		}
+		switch t.kind {
+		case xmlStart:
 			if depth++; depth > maxXMLDepth {
 				return d, errors.New("target description: nested too deeply")
 			}
-			inArch = t.Name.Local == "architecture"
+			inArch = t.name == "architecture"
 			if err := d.element(t); err != nil {
 				return d, err
 			}
-		case xml.EndElement:
+		case xmlEnd:
 			depth--
 			inArch = false
-		case xml.CharData:
+		case xmlText:
 			if inArch {
-				d.arch = string(bytes.TrimSpace(t))
+				d.arch = strings.TrimSpace(t.text)
 			}
 		}
 	}
 }
 
-func (d *xmlDoc) element(t xml.StartElement) error {
-	attr := func(name string) string {
-		for _, a := range t.Attr {
-			if a.Name.Local == name {
-				return a.Value
-			}
-		}
-		return ""
-	}
-	switch t.Name.Local {
+func (d *xmlDoc) element(t *xmlToken) error {
+	switch t.name {
 	case "include":
-		if href := attr("href"); href != "" {
+		if href := t.attr("href"); href != "" {
 			d.parts = append(d.parts, xmlPart{include: href})
 		}
 	case "reg":
-		r := xmlReg{name: attr("name"), num: -1}
-		bits, err := strconv.ParseUint(attr("bitsize"), 10, 32)
+		r := xmlReg{name: t.attr("name"), num: -1}
+		bits, err := strconv.ParseUint(t.attr("bitsize"), 10, 32)
 		if r.name == "" || err != nil || bits == 0 || bits > maxRegBits {
 			return fmt.Errorf("target description: register %.40q has no good bitsize", r.name)
 		}
 		r.bits = int(bits)
-		if s := attr("regnum"); s != "" {
+		if s := t.attr("regnum"); s != "" {
 			n, err := strconv.ParseUint(s, 0, 16)
 			if err != nil {
 				return fmt.Errorf("target description: register %.40q has regnum %.20q", r.name, s)
