@@ -30,14 +30,12 @@ func TestVerbsHaveTheirNames(t *testing.T) {
 func TestStartCost(t *testing.T) {
 	const (
 		mostAllocs, mostBytes       = 100, 16 << 10 // one package
-		allAllocs, allBytes   int64 = 1300, 250 << 10
+		allAllocs, allBytes   int64 = 700, 150 << 10
 	)
 	// Above the budget of one package, and why it is borne.
 	known := map[string]string{
-		"go.opentelemetry.io/collector/pdata/internal/metadata": "the collector's model of spans",
-		"github.com/json-iterator/go":                           "of the same",
-		"github.com/ianlancetaylor/demangle":                    "its tables of operators and builtin types",
-		"encoding/xml":                                          "its table of HTML's entities",
+		"github.com/ianlancetaylor/demangle": "its tables of operators and builtin types",
+		"encoding/xml":                       "its table of HTML's entities, for libvirt's descriptions",
 	}
 	cmd := exec.Command(binary, "version")
 	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
@@ -87,7 +85,8 @@ func TestNothingHeavyIsLinked(t *testing.T) {
 			"google.golang.org/protobuf":          "opens and reads the running program, 0.1 ms",
 			"google.golang.org/grpc":              "2 to 3 ms",
 			"google.golang.org/genproto":          "registers its messages",
-			"go.opentelemetry.io/otel/sdk":        "brings gRPC's and protobuf's packages",
+			"go.opentelemetry.io/collector":       "registers feature gates by regular expression, links json-iterator, 0.3 ms",
+			"go.opentelemetry.io/otel":            "its SDK brings gRPC's and protobuf's packages",
 			"github.com/prometheus/client_golang": "registers collectors, links protobuf",
 			"go.opentelemetry.io/proto":           "registers its messages",
 		} {

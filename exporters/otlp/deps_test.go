@@ -7,7 +7,7 @@ import (
 )
 
 // TestNoHeavyDependencies: what this package links, every start of ukdbg pays
-// for. A gRPC library costs 2 to 3 ms of initialisation.
+// for. A gRPC library costs 2 to 3 ms of initialisation, the collector's pdata 0.3.
 func TestNoHeavyDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
@@ -18,7 +18,7 @@ func TestNoHeavyDependencies(t *testing.T) {
 		t.Fatalf("go list names %d packages only", len(deps))
 	}
 	for _, dep := range deps {
-		for _, heavy := range []string{"google.golang.org/grpc", "ptraceotlp", "go.opentelemetry.io/otel/sdk", "google.golang.org/genproto"} {
+		for _, heavy := range []string{"google.golang.org/", "go.opentelemetry.io/"} {
 			if strings.Contains(dep, heavy) {
 				t.Errorf("linked: %s", dep)
 			}

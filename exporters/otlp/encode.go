@@ -4,9 +4,6 @@ import (
 	"math"
 	"strconv"
 
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/exporters/wire"
 )
@@ -72,7 +69,7 @@ type encoder struct {
 
 	// The trace of the span before: most often it is this one's, too.
 	root    uint64
-	traceID trace.TraceID
+	traceID TraceIdentifier
 }
 
 func newEncoder(opt Options) *encoder {
@@ -81,13 +78,13 @@ func newEncoder(opt Options) *encoder {
 		e.traces.most = DefaultMaxTrace
 	}
 	e.resource = wire.AppendBytes(nil, resourceSpansResource, opt.Resource.append(nil))
-	e.resource = wire.AppendString(e.resource, resourceSpansSchema, semconv.SchemaURL)
+	e.resource = wire.AppendString(e.resource, resourceSpansSchema, schemaURL)
 	scope := wire.AppendString(nil, scopeName, ScopeName)
 	if opt.Version != "" {
 		scope = wire.AppendString(scope, scopeVersion, opt.Version)
 	}
 	e.scope = wire.AppendBytes(nil, scopeSpansScope, scope)
-	e.scope = wire.AppendString(e.scope, scopeSpansSchema, semconv.SchemaURL)
+	e.scope = wire.AppendString(e.scope, scopeSpansSchema, schemaURL)
 	return e
 }
 
@@ -151,30 +148,30 @@ func (e *encoder) span(s *exporters.Span) []byte {
 		b = appendInt(b, spanAttributes, UncertaintyKey, max(before, after))
 	}
 	if s.Thread.Known {
-		b = appendInt(b, spanAttributes, string(semconv.ThreadIDKey), s.Thread.ID)
+		b = appendInt(b, spanAttributes, keyThreadID, s.Thread.ID)
 		if s.Thread.Name != "" {
-			b = appendString(b, spanAttributes, string(semconv.ThreadNameKey), s.Thread.Name)
+			b = appendString(b, spanAttributes, keyThreadName, s.Thread.Name)
 		}
 	}
 	if s.CPU.Known {
-		b = appendInt(b, spanAttributes, string(semconv.CPULogicalNumberKey), int64(s.CPU.ID))
+		b = appendInt(b, spanAttributes, keyCPU, int64(s.CPU.ID))
 	}
 	if s.Function != "" {
-		b = appendString(b, spanAttributes, string(semconv.CodeFunctionNameKey), s.Function)
+		b = appendString(b, spanAttributes, keyFunction, s.Function)
 	}
 	if s.File != "" {
-		b = appendString(b, spanAttributes, string(semconv.CodeFilePathKey), s.File)
+		b = appendString(b, spanAttributes, keyFile, s.File)
 	}
 	if s.Line > 0 {
-		b = appendInt(b, spanAttributes, string(semconv.CodeLineNumberKey), int64(s.Line))
+		b = appendInt(b, spanAttributes, keyLine, int64(s.Line))
 	}
 	b = appendAttrs(b, spanAttributes, s.Attrs)
 	if s.Err {
 		class := s.ErrType
 		if class == "" {
-			class = semconv.ErrorTypeOther.Value.AsString()
+			class = errorTypeOther
 		}
-		b = appendString(b, spanAttributes, string(semconv.ErrorTypeKey), class)
+		b = appendString(b, spanAttributes, keyErrorType, class)
 	}
 	for i := range s.Events {
 		b = wire.AppendBytes(b, spanEvents, e.event(&s.Events[i]))

@@ -3,9 +3,17 @@ package otlp
 import (
 	"crypto/sha256"
 	"encoding/binary"
-
-	"go.opentelemetry.io/otel/trace"
+	"encoding/hex"
 )
+
+// TraceIdentifier and SpanIdentifier are those of OpenTelemetry.
+type (
+	TraceIdentifier [16]byte
+	SpanIdentifier  [8]byte
+)
+
+func (id TraceIdentifier) String() string { return hex.EncodeToString(id[:]) }
+func (id SpanIdentifier) String() string  { return hex.EncodeToString(id[:]) }
 
 // ids derives identifiers from the guest run and the position in its trace.
 // They are the start of SHA-256 over the instance's hash, a letter for what is
@@ -23,28 +31,28 @@ func (d ids) sum(what byte, pos uint64) [sha256.Size]byte {
 	return sha256.Sum256(b[:])
 }
 
-func (d ids) trace(root uint64) trace.TraceID {
+func (d ids) trace(root uint64) TraceIdentifier {
 	s := d.sum('t', root)
-	return trace.TraceID(s[:16])
+	return TraceIdentifier(s[:16])
 }
 
-func (d ids) span(pos uint64) trace.SpanID {
+func (d ids) span(pos uint64) SpanIdentifier {
 	s := d.sum('s', pos)
-	return trace.SpanID(s[:8])
+	return SpanIdentifier(s[:8])
 }
 
 // part returns the trace identifier of a later part of a trace that is too long
 // for one.
-func (d ids) part(root, part uint64) trace.TraceID {
+func (d ids) part(root, part uint64) TraceIdentifier {
 	s := d.sum('p', root)
 	binary.LittleEndian.PutUint64(s[8:], binary.LittleEndian.Uint64(s[8:])+part)
-	return trace.TraceID(s[:16])
+	return TraceIdentifier(s[:16])
 }
 
 // TraceID returns the trace identifier of the span with the given root in the
 // guest run called instance.
-func TraceID(instance string, root uint64) trace.TraceID { return newIDs(instance).trace(root) }
+func TraceID(instance string, root uint64) TraceIdentifier { return newIDs(instance).trace(root) }
 
 // SpanID returns the identifier of the span with the given ID in the guest run
 // called instance.
-func SpanID(instance string, id uint64) trace.SpanID { return newIDs(instance).span(id) }
+func SpanID(instance string, id uint64) SpanIdentifier { return newIDs(instance).span(id) }

@@ -3,9 +3,6 @@ package otlp
 import (
 	"strings"
 
-	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
 	"github.com/ukdbg/ukdbg/exporters"
 )
 
@@ -39,23 +36,22 @@ func (r Resource) append(b []byte) []byte {
 		name = "unknown_service:unikernel"
 	}
 	for _, kv := range []struct {
-		key   attribute.Key
-		value string
+		key, value string
 	}{
-		{semconv.ServiceNameKey, name},
-		{semconv.ServiceNamespaceKey, r.ServiceNamespace},
-		{semconv.ServiceVersionKey, r.ServiceVersion},
-		{semconv.ServiceInstanceIDKey, r.InstanceID},
-		{semconv.HostNameKey, r.HostName},
-		{semconv.HostIDKey, r.HostID},
-		{semconv.HostArchKey, r.HostArch},
-		{semconv.OSNameKey, r.OSName},
-		{semconv.OSVersionKey, r.OSVersion},
-		{semconv.DeploymentEnvironmentNameKey, r.Environment},
-		{semconv.ProcessExecutableBuildIDHtlhashKey, r.ImageHash},
+		{keyServiceName, name},
+		{keyServiceNamespace, r.ServiceNamespace},
+		{keyServiceVersion, r.ServiceVersion},
+		{keyServiceInstanceID, r.InstanceID},
+		{keyHostName, r.HostName},
+		{keyHostID, r.HostID},
+		{keyHostArch, r.HostArch},
+		{keyOSName, r.OSName},
+		{keyOSVersion, r.OSVersion},
+		{keyEnvironment, r.Environment},
+		{keyImageHash, r.ImageHash},
 	} {
 		if kv.value != "" {
-			b = appendString(b, resourceAttributes, string(kv.key), kv.value)
+			b = appendString(b, resourceAttributes, kv.key, kv.value)
 		}
 	}
 	return appendAttrs(b, resourceAttributes, r.Attrs)

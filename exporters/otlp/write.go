@@ -5,8 +5,6 @@ import (
 	"io"
 	"iter"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/ukdbg/ukdbg/exporters"
 )
 
@@ -76,19 +74,4 @@ func Write(w io.Writer, form Form, spans iter.Seq2[exporters.Span, error], opt O
 		return nil
 	})
 	return stats, err
-}
-
-// jsonLine turns a request into a line of OTLP's JSON.
-func jsonLine(request []byte) ([]byte, error) {
-	var u ptrace.ProtoUnmarshaler
-	td, err := u.UnmarshalTraces(request)
-	if err != nil {
-		return nil, fmt.Errorf("writing OTLP as JSON: %w", err)
-	}
-	var m ptrace.JSONMarshaler
-	data, err := m.MarshalTraces(td)
-	if err != nil {
-		return nil, fmt.Errorf("writing OTLP as JSON: %w", err)
-	}
-	return append(data, '\n'), nil
 }

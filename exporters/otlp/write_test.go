@@ -2,8 +2,10 @@ package otlp_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"iter"
+	"math"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -62,6 +64,50 @@ func TestJSONLinesFile(t *testing.T) {
 		t.Errorf("%d lines, want 3", len(tds))
 	}
 	checkSpans(t, flatten(tds...), n)
+}
+
+// The JSON form says all that the protobuf form does, as the collector reads them.
+func TestJSONSaysWhatProtobufSays(t *testing.T) {
+	every := exporters.Span{
+		ID: 3, Parent: 2, Root: 2, Name: "read \"quoted\" \\ \n\t\x7f <&> é\u2028\xff", Start: 5, End: 9, Err: true, ErrText: "bad\x00",
+		Thread: exporters.Thread{ID: -7, Name: "w", Known: true}, Function: "f", File: "f.c", Line: 12,
+		Attrs: []exporters.Attr{
+			exporters.String("empty", ""), exporters.Int("least", math.MinInt64), exporters.Uint("most", math.MaxUint64),
+			exporters.Bool("yes", true), exporters.Bool("no", false), exporters.Pointer("at", 0xffff800000001000),
+		},
+		Events: []exporters.Event{{Name: "e", Time: 6, Attrs: []exporters.Attr{exporters.Int("zero", 0)}}, {Name: "", Time: 0}},
+	}
+	for name, spans := range map[string]iter.Seq2[exporters.Span, error]{
+		"everything": exporters.Of(every), "requests": requests(300), "nothing": exporters.Of(exporters.Span{ID: 1}),
+	} {
+		var pb, js bytes.Buffer
+		for form, w := range map[otlp.Form]*bytes.Buffer{otlp.Protobuf: &pb, otlp.JSONLines: &js} {
+			if _, err := otlp.Write(w, form, spans, options(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var fromProto ptrace.ProtoUnmarshaler
+		var fromJSON ptrace.JSONUnmarshaler
+		want, err := fromProto.UnmarshalTraces(pb.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := fromJSON.UnmarshalTraces(js.Bytes())
+		if err != nil {
+			t.Fatalf("%s: %v in\n%s", name, err, js.Bytes())
+		}
+		var m ptrace.ProtoMarshaler
+		w, _ := m.MarshalTraces(want)
+		g, _ := m.MarshalTraces(got)
+		if !bytes.Equal(g, w) {
+			var j ptrace.JSONMarshaler
+			text, _ := j.MarshalTraces(want)
+			t.Errorf("%s:\n got %s\nwant %s", name, js.Bytes(), text)
+		}
+		if !json.Valid(js.Bytes()) {
+			t.Errorf("%s: encoding/json does not take it", name)
+		}
+	}
 }
 
 func TestHostileNamesAndTimes(t *testing.T) {
