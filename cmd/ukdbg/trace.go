@@ -32,7 +32,7 @@ buffer with -e, or a file that upstream's trace.py fetched; "-" is stdin.`,
 	cmd.AddCommand(
 		newTraceList(e), newTraceSummary(e), newTraceSpans(e), newTraceHist(e), newTraceTree(e), newTraceDiff(e),
 		newTraceTop(e), newTraceWaits(e), newTraceLocks(e), newTraceAllocs(e), newTraceExport(e), newTraceInfo(e),
-		newTraceRecord(e), newTraceMerge(e),
+		newTraceRecord(e), newTraceMerge(e), newTracePoints(e), newTraceEnable(e), newTraceDisable(e),
 	)
 	return cmd
 }
