@@ -13,6 +13,7 @@ import (
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/vmm"
 )
 
 // Report tells what became of an attachment that died.
@@ -97,8 +98,13 @@ func (u *undoing) once(ctx context.Context) Report {
 	st := u.st
 	rep := Report{Spec: st.Spec, Verb: st.Verb, Client: st.Client, VMM: st.VMM, Began: st.Created, Kept: st.Kept}
 	if st.VMM.PID == 0 {
-		st.VMM = findVMM(ctx, st.Spec, st.Monitor)
-		rep.VMM = st.VMM
+		found := findVMM(ctx, st.Spec, st.Monitor)
+		if startedAfter(found.Process, st.Created) {
+			rep.How = "the guest is gone: what listens there now was started later"
+			rep.Err = u.w.Append(journal.Left{})
+			return rep
+		}
+		st.VMM, rep.VMM = found, found
 	}
 	how, err := u.link(ctx, &rep)
 	if err == nil && st.Temp != nil {
@@ -154,7 +160,8 @@ func (u *undoing) link(ctx context.Context, rep *Report) (how string, err error)
 		return "undone over a new connection", nil
 	}
 	errs = append(errs, err)
-	if nobodyThere(err) && local(spec) && st.Temp == nil {
+	// A VMM that is known was found alive: somebody closed its stub.
+	if nobodyThere(err) && local(spec) && st.Temp == nil && st.VMM.PID == 0 {
 		return "the guest is gone: nothing listens there", nil
 	}
 	for _, m := range u.monitors() {
@@ -180,7 +187,9 @@ func (u *undoing) dial(ctx context.Context, spec target.Spec, opt gdbstub.Option
 		return err
 	}
 	if err := c.Recover(ctx, u.st); err != nil {
-		return errors.Join(err, c.Close())
+		// That connection stopped a guest that ran.
+		_, e := c.Leave(ctx)
+		return errors.Join(err, e)
 	}
 	return u.leave(ctx, c, rep)
 }
@@ -203,6 +212,20 @@ func (u *undoing) monitors() (list []journal.Monitor) {
 		list = append(list, u.st.Temp.Monitor)
 	}
 	return append(list, u.st.VMM.Monitors...)
+}
+
+// startSlack is how far the time of a process's start may be off, which is
+// counted from a boot time of whole seconds.
+const startSlack = 2 * time.Second
+
+// startedAfter reports whether p certainly started after t, so that it is not
+// what was attached to then.
+func startedAfter(p journal.Process, t time.Time) bool {
+	if p.PID == 0 {
+		return false
+	}
+	began, err := vmm.Host.Started(&vmm.Process{PID: p.PID, StartTime: p.Start})
+	return err == nil && began.After(t.Add(startSlack))
 }
 
 func nobodyThere(err error) bool {
