@@ -73,11 +73,10 @@ type Session struct {
 	noKernel    string         // why
 	warning     string
 
-	epoch       uint64
-	atCall      callSite // where the last step over stopped, if at an inlined call
-	threads     []Thread
-	threadNotes []string
-	stacks      map[uint64]stack // by thread address, this epoch
+	epoch   uint64
+	atCall  callSite // where the last step over stopped, if at an inlined call
+	threads []Thread
+	stacks  map[uint64]stack // by thread address, this epoch
 	// currentSlots are the words that name each processor's thread; they do not
 	// move once the kernel has set its processors up.
 	currentSlots map[target.CPU]uint64

@@ -61,9 +61,6 @@ func (s *Session) Threads(ctx context.Context) ([]Thread, error) {
 		s.threads = nil
 		return nil, err
 	}
-	if s.torn != "" {
-		s.threadNotes = append(s.threadNotes, s.torn)
-	}
 	for i := range s.threads {
 		if t := &s.threads[i]; s.ran && t.Live {
 			t.Notes = append(t.Notes, "it ran on while it was read: its registers are of a moment before its stack")
@@ -88,7 +85,6 @@ func (s *Session) listThreads(ctx context.Context) error {
 		}
 		s.threads = append(s.threads, Thread{t, s.epoch})
 	}
-	s.threadNotes = list.Notes
 	return nil
 }
 
@@ -103,9 +99,9 @@ func (s *Session) unwindAll(ctx context.Context) {
 	}
 }
 
-// ThreadNotes says what the last list of threads must be read with: what could
-// not be read, and what a running guest changed meanwhile.
-func (s *Session) ThreadNotes() []string { return s.threadNotes }
+// Torn says what the list of threads of a running guest must be read with: what
+// changed in each of several readings. It is "" where all is of one moment.
+func (s *Session) Torn() string { return s.torn }
 
 // threadsOfCPUs lists the processors as threads.
 func (s *Session) threadsOfCPUs(ctx context.Context) error {

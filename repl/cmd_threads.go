@@ -20,6 +20,9 @@ func cmdThreads(ctx context.Context, r *REPL, _ string) error {
 		return err
 	}
 	WriteThreads(r.out, ThreadRows(ctx, r.s, threads), r.thread.Addr)
+	if torn := r.s.Torn(); torn != "" {
+		r.printf("%s(%s)%s\n", r.dim(), torn, r.plain())
+	}
 	return nil
 }
 

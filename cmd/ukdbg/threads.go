@@ -65,6 +65,7 @@ func threads(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, s
 			Image   string       `json:"image,omitempty"`
 			Threads []threadJSON `json:"threads"`
 			Note    string       `json:"note,omitempty"`
+			Torn    string       `json:"torn,omitempty"`
 		}{Target: s.Spec().String(), Image: flags.image, Threads: []threadJSON{}}
 		if why := s.NoKernel(); why != "" {
 			out.Note = "only the processors are listed, no threads: " + why
@@ -72,6 +73,7 @@ func threads(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, s
 		for _, t := range list {
 			out.Threads = append(out.Threads, threadOf(ctx, s, t))
 		}
+		out.Torn = s.Torn()
 		return printJSON(e, out)
 	}
 	if why := s.NoKernel(); why != "" {
@@ -80,6 +82,9 @@ func threads(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, s
 	current, err := s.CurrentThread(ctx, s.StopCPU())
 	if err != nil {
 		return err
+	}
+	if torn := s.Torn(); torn != "" {
+		fmt.Fprintf(e.err, "ukdbg: %s\n", torn)
 	}
 	repl.WriteThreads(e.out, repl.ThreadRows(ctx, s, list), current.Addr)
 	if !stacks {
