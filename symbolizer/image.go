@@ -152,12 +152,15 @@ func (im *Image) SectionAt(addr uint64) (Section, bool) {
 }
 
 func (im *Image) sectionAt(addr uint64) *Section {
-	i, _ := slices.BinarySearchFunc(im.alloc, addr, func(s *Section, a uint64) int {
-		if s.Addr <= a {
-			return -1
+	// Written out: every step of an unwinder comes here several times.
+	low, i := 0, len(im.alloc)
+	for low < i {
+		if k := int(uint(low+i) / 2); im.alloc[k].Addr <= addr {
+			low = k + 1
+		} else {
+			i = k
 		}
-		return 1
-	})
+	}
 	// Sections of a well-made image do not overlap; look a few back anyway,
 	// because some linker scripts leave one inside another.
 	for k := i - 1; k >= 0 && k >= i-4; k-- {

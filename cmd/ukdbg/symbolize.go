@@ -20,6 +20,7 @@ type symbolizeFlags struct {
 	image, slide, style                  string
 	json, call                           bool
 	functions, inlines, basenames, addrs bool
+	demangle                             bool
 	debug                                debugFlags
 }
 
@@ -39,8 +40,8 @@ With --output-style json, or --json, it is one object a line.`,
 			if f.json {
 				f.style = "json"
 			}
-			// addr2line gives neither unless told.
-			for name, v := range map[string]*bool{"functions": &f.functions, "inlines": &f.inlines} {
+			// addr2line does none of these unless told.
+			for name, v := range map[string]*bool{"functions": &f.functions, "inlines": &f.inlines, "demangle": &f.demangle} {
 				if !cmd.Flags().Changed(name) {
 					*v = f.style != "gnu"
 				}
@@ -57,6 +58,7 @@ With --output-style json, or --json, it is one object a line.`,
 	flags.BoolVar(&f.call, "return-addresses", false, "the addresses are return addresses: name the calls before them")
 	flags.BoolVarP(&f.functions, "functions", "f", true, "print names of functions; in gnu style only if given")
 	flags.BoolVarP(&f.inlines, "inlines", "i", true, "print inlined calls; in gnu style only if given")
+	flags.BoolVarP(&f.demangle, "demangle", "C", true, "print C++ and Rust names as in the source (llvm, gnu); in gnu style only if given")
 	flags.BoolVarP(&f.addrs, "addresses", "a", false, "print each address first (llvm, gnu)")
 	flags.BoolVarP(&f.basenames, "basenames", "s", false, "print no directories of files")
 	return cmd

@@ -43,11 +43,15 @@ func (f *symbolizeFlags) file(name string) string {
 	return repl.Printable(name)
 }
 
-// frames are the locations the flags want: without inlined calls the function
-// that really is there, at the line of the innermost.
+// frames are the locations the flags want. Without inlined calls it is the line
+// of the innermost function with the name of the one that really is there;
+// addr2line gives the name of the innermost.
 func (f *symbolizeFlags) frames(locs []symbolizer.Location) []symbolizer.Location {
 	if f.inlines || len(locs) < 2 {
 		return locs
+	}
+	if f.style == "gnu" {
+		return locs[:1]
 	}
 	outer := locs[len(locs)-1]
 	outer.File, outer.Line, outer.Column, outer.NoLine = locs[0].File, locs[0].Line, locs[0].Column, locs[0].NoLine
@@ -161,14 +165,23 @@ func (s peerStyle) append(b []byte, im *symbolizer.Image, addr uint64, locs []sy
 	}
 	all := s.f.frames(locs)
 	for i := range all {
-		name := all[i].Function
-		if i == len(all)-1 && all[i].Linkage != "" {
-			// The name in the symbol table, which tells clones and split off parts.
-			name = im.Demangle(all[i].Linkage)
-		}
-		b = s.frame(b, &all[i], name)
+		b = s.frame(b, &all[i], s.name(im, &all[i], i == len(all)-1))
 	}
 	return append(b, s.end...)
+}
+
+// name is what the peer calls a function; last is the one that really is there.
+func (s peerStyle) name(im *symbolizer.Image, l *symbolizer.Location, last bool) string {
+	mangled := l.Linkage != "" && im.Demangle(l.Linkage) != l.Linkage
+	switch {
+	case mangled && !s.f.demangle:
+		return l.Linkage
+	case s.column && last && l.Linkage != "":
+		// llvm-symbolizer has the name from the symbol table, which tells clones
+		// and split off parts.
+		return im.Demangle(l.Linkage)
+	}
+	return l.Function
 }
 
 func (s peerStyle) frame(b []byte, l *symbolizer.Location, name string) []byte {
