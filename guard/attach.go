@@ -69,7 +69,11 @@ func attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Opt
 
 // begin opens the journal and starts the guard.
 func (a *Attachment) begin(ctx context.Context, way *gdbstub.Way, spec target.Spec, opt Options, link gdbstub.Options) error {
-	for _, rep := range recoverAll(ctx, opt, func(st *journal.State) bool { return st.Spec == spec.String() }) {
+	same := func(st *journal.State) bool {
+		// Each temporary stub has an address of its own; its monitor is the VM's.
+		return st.Spec == spec.String() || a.temp != nil && st.Temp != nil && st.Temp.Monitor.Path == a.temp.monitor.Path
+	}
+	for _, rep := range recoverAll(ctx, opt, same) {
 		if opt.Told != nil {
 			opt.Told(rep)
 		}

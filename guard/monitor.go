@@ -141,9 +141,12 @@ func listenAt(addr string) string {
 // stubSocket is a stub of our own in a folder of our own.
 type stubSocket struct{ dir string }
 
+// stubDir begins the name of every such folder.
+const stubDir = "ukdbg-stub-"
+
 // newStub makes the folder for a stub's socket, which only this user may enter.
 func newStub() (stubSocket, error) {
-	dir, err := os.MkdirTemp("", "ukdbg-stub-")
+	dir, err := os.MkdirTemp("", stubDir)
 	if err != nil {
 		return stubSocket{}, fmt.Errorf("a folder for a temporary stub: %w", err)
 	}

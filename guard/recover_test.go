@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
+	"github.com/ukdbg/ukdbg/qmp"
 )
 
 // An operator closes the stub of a VM that is left stopped: nothing listens
@@ -79,4 +81,42 @@ func TestRecoverOtherGuest(t *testing.T) {
 		t.Errorf("%s at %v", e.Name, e.Time())
 	}
 	g.mustBeAsFound(t, state, true, soon)
+}
+
+// The next attachment by the same monitor finishes what a dead one left, though
+// its stub was another.
+func TestNextTemporaryStub(t *testing.T) {
+	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", QMP: true})
+	c := start(t, order{TempMonitor: g.QMPPath, Break: []uint64{g.sym["serve"]}})
+	killBoth(t, c)
+	if g.Running(t) {
+		t.Fatal("the guest runs: the test shows nothing")
+	}
+	told := 0
+	a, err := TemporaryStub(context.Background(), qmp.Monitor{Path: g.QMPPath},
+		Options{Command: Self(), State: c.state, Told: func(Report) { told++ }}, gdbstub.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bye, err := a.Leave(context.Background())
+	if err != nil || !bye.Running || told != 1 {
+		t.Errorf("%+v, %v, told %d times", bye, err, told)
+	}
+	g.mustBeAsFound(t, c.state, true, soon)
+	if n := g.stubs(t); n != 0 {
+		t.Errorf("%d stubs are left", n)
+	}
+}
+
+// A stub that somebody opened through the monitor is theirs.
+func TestTemporaryStubOfOthers(t *testing.T) {
+	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", QMP: true})
+	g.HMP(t, "gdbserver tcp:127.0.0.1:0")
+	_, err := TemporaryStub(context.Background(), qmp.Monitor{Path: g.QMPPath}, Options{Command: Self(), State: t.TempDir()}, gdbstub.Options{})
+	if err == nil || !strings.Contains(err.Error(), "tcp:127.0.0.1:") {
+		t.Error(err)
+	}
+	if n := g.stubs(t); n != 1 || !g.Running(t) {
+		t.Errorf("%d stubs, running %v", n, g.Running(t))
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard/journal"
@@ -24,8 +26,11 @@ type tempStub struct {
 // enter). Leave detaches, closes the stub and leaves the run state as found, in
 // that order. A VM whose command line has a stub is attached to by that: Attach.
 func TemporaryStub(ctx context.Context, m qmp.Monitor, opt Options, link gdbstub.Options) (*Attachment, error) {
-	t := &tempStub{monitor: journal.Monitor{Path: m.Path, Proto: string(m.Proto)}}
 	var err error
+	if m.Path, err = filepath.Abs(m.Path); err != nil { // "ukdbg recover" may run in another folder
+		return nil, err
+	}
+	t := &tempStub{monitor: journal.Monitor{Path: m.Path, Proto: string(m.Proto)}}
 	if t.stubSocket, err = newStub(); err != nil {
 		return nil, err
 	}
@@ -45,7 +50,9 @@ func (t *tempStub) open(ctx context.Context, w *journal.Writer) error {
 	var state journal.RunState
 	var status string
 	err := commands(ctx, t.monitor, func(hmp human) (err error) {
-		state, status, err = runState(hmp)
+		if err = stubIsFree(hmp); err == nil {
+			state, status, err = runState(hmp)
+		}
 		return err
 	})
 	if err != nil {
@@ -61,6 +68,31 @@ func (t *tempStub) open(ctx context.Context, w *journal.Writer) error {
 	t.opened = true
 	_, err = openStub(ctx, t.monitor, t.stubSocket)
 	return err
+}
+
+// stubIsFree looks whether the VM has a stub already, opened through the monitor
+// since it started: a VM has one at most, and opening another would take it away
+// from whoever uses it. One that a dead ukdbg left is nobody's.
+func stubIsFree(hmp human) error {
+	text, err := hmp("info chardev")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(text) {
+		at, ok := strings.CutPrefix(line, "gdb: filename=")
+		if !ok {
+			continue
+		}
+		at, free := strings.CutPrefix(strings.TrimSpace(at), "disconnected:")
+		at, _, _ = strings.Cut(at, ",")
+		switch {
+		case !free:
+			return fmt.Errorf("%w: somebody is connected to a stub of this VM at %.200q", gdbstub.ErrBusy, at)
+		case !strings.Contains(at, stubDir):
+			return fmt.Errorf("%w: somebody has opened a stub of this VM at %.200q; attach to that", gdbstub.ErrBusy, at)
+		}
+	}
+	return nil
 }
 
 func (t *tempStub) journaled(found journal.RunState, status string) journal.TempStub {
