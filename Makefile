@@ -2,6 +2,7 @@
 # make test   everything, installing what is missing
 # make check  format, vet, staticcheck, floors, race tests, short fuzzing
 # make bench  side by side with gdb; writes docs/performance.md
+# make soak   kills ukdbg, its guard and both 1,000 times, and looks at the guest
 # make guest  rebuilds the guest unikernel's images
 
 GO ?= go
@@ -9,7 +10,7 @@ GO ?= go
 FUZZTIME ?= 3000x
 
 
-.PHONY: all build demo test check fmt vet lint race fuzz bench guest guest-check demo-data tools clean
+.PHONY: all build demo test check fmt vet lint race fuzz soak bench guest guest-check demo-data tools clean
 
 all: build
 
@@ -42,6 +43,10 @@ race: tools
 
 fuzz:
 	GO="$(GO)" scripts/fuzz.sh $(FUZZTIME)
+
+# kill -9 a thousand times; "make test" does it fifty times.
+soak: tools
+	UKDBG_SOAK=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestKill' ./cmd/ukdbg
 
 bench: tools build
 	$(GO) run ./internal/bench -ukdbg bin/ukdbg -o docs/performance.md

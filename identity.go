@@ -111,6 +111,11 @@ func (s *Session) Banner(ctx context.Context) []string {
 			lines = append(lines, text)
 		}
 	}
+	if l, ok := s.live.(interface{ Lifeline() string }); ok {
+		if text := l.Lifeline(); text != "" {
+			lines = append(lines, text)
+		}
+	}
 	return lines
 }
 

@@ -255,10 +255,10 @@ func (c *Client) Recover(ctx context.Context, st *journal.State) error {
 	defer c.op.Unlock()
 	c.adopted = true
 	if !st.Attached {
-		// It was never known how the guest was found. One that does not run
-		// was stopped by that connection, unless its VMM says otherwise.
+		// It was never known how the guest was found. What the stub said then,
+		// or what others know, tells whether that connection stopped it.
 		c.mu.Lock()
-		if st.Connecting && c.run.found == RunPaused && ranWhenHeard(st.Heard) {
+		if c.run.found == RunPaused && (ranWhenHeard(st.Heard) || c.opt.RanBefore == RunRunning) {
 			c.run.leaveRunning = true
 		}
 		c.mu.Unlock()

@@ -29,6 +29,9 @@ type Options struct {
 	// Found is the run state before Dial if the caller knows it from elsewhere
 	// (QMP); it wins over what the stub tells.
 	Found RunState
+	// RanBefore: what is known elsewhere of a stopped guest whose attachment died
+	// before it had heard how it was found; for Recover.
+	RanBefore RunState
 	// Journal gets every change before it is made, nil for none.
 	Journal *journal.Writer
 	// Release is called before the link is closed, so that whoever else holds

@@ -50,7 +50,7 @@ func (w *Way) Close() {
 func (w *Way) Dial(ctx context.Context, opt Options) (*Client, error) {
 	began := time.Now()
 	defer w.Close()
-	if err := opt.Journal.Append(journal.Connecting{}); err != nil {
+	if err := opt.Journal.Append(journal.Connecting{At: monotonic()}); err != nil {
 		return nil, err
 	}
 	l, err := w.reach(ctx)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -298,4 +300,13 @@ func inheritSocket(f *os.File) (link, error) {
 		return nil, os.NewSyscallError("getpeername", result)
 	}
 	return s, nil
+}
+
+// monotonic is the time of CLOCK_MONOTONIC in nanoseconds, 0 if it is not told.
+func monotonic() int64 {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
+		return 0
+	}
+	return t.Nano()
 }

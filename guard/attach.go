@@ -21,6 +21,7 @@ type Attachment struct {
 	dir   folder
 	opt   Options
 	told  bool // the audit log has the end
+	vmm   journal.VMM
 }
 
 // Attach connects to the stub spec names, under guard. Before that it finishes
@@ -133,6 +134,7 @@ func (a *Attachment) end(ctx context.Context, undone bool) error {
 	if e := a.w.Append(journal.Left{}); e != nil {
 		return errors.Join(err, e)
 	}
+	a.vmm = a.w.State().VMM
 	a.guard.farewell()
 	err = errors.Join(err, a.w.Close())
 	a.dir.remove()
@@ -145,8 +147,27 @@ func (a *Attachment) Guarded() (pid int, vmm journal.VMM) {
 	if a.guard == nil {
 		return 0, vmm
 	}
+	if a.w == nil {
+		return a.guard.pid, a.vmm
+	}
 	return a.guard.pid, a.w.State().VMM
 }
+
+// Lifeline tells a person beforehand if the guest has only its link: no monitor
+// of its VMM was found by which the guard could free it otherwise. "" if it has
+// one, or if there is no guard.
+func (a *Attachment) Lifeline() string {
+	if a.guard == nil || a.w == nil || !a.guard.findNow(lifelinePatience) {
+		return ""
+	}
+	if _, v := a.Guarded(); len(v.Monitors) > 0 {
+		return ""
+	}
+	return "no monitor of the VMM is known: if the link is cut, the guest waits until it is back (--monitor PATH names one)"
+}
+
+// lifelinePatience bounds the wait for the guard's finding.
+const lifelinePatience = 300 * time.Millisecond
 
 // absolute makes a socket's path good in any folder.
 func absolute(spec target.Spec) target.Spec {

@@ -97,6 +97,8 @@ func (r Report) entry(event string) Entry {
 // entry is an audit line of the attachment.
 func (a *Attachment) entry(event string) Entry {
 	e := Entry{Event: event, Verb: a.opt.Verb, Target: a.Spec().String(), Found: "not known"}
+	_, v := a.Guarded()
+	e.VMM = v.PID
 	if running, known := a.FoundRunning(); known {
 		e.Found = "paused"
 		if running {

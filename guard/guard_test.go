@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 	"github.com/ukdbg/ukdbg/qmp"
 	"github.com/ukdbg/ukdbg/target"
@@ -158,7 +159,7 @@ func boot(t *testing.T, opt guesttest.Options) *vm {
 		g.sym[s.Name] = s.Value
 	}
 	if !opt.Paused {
-		g.WaitConsole(t, "requests served", 30*time.Second)
+		g.WaitConsole(t, "requests served", 90*time.Second)
 	}
 	return g
 }
@@ -584,5 +585,46 @@ func TestNoStateFolder(t *testing.T) {
 		if e.Name == "STOP" {
 			t.Error("it was stopped once")
 		}
+	}
+}
+
+// Both processes die between the connection and the stub's first word. How the
+// guest was then is told by when its processors last ran.
+func TestKilledBeforeFirstWord(t *testing.T) {
+	if _, ok := execStart("/proc/self/task/" + fmt.Sprint(os.Getpid())); !ok {
+		t.Skip("not run: this kernel does not tell when a thread last ran")
+	}
+	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"})
+	for _, running := range []bool{true, false, true, false} {
+		if !running {
+			g.QMP(t, "stop", nil)
+			time.Sleep(100 * time.Millisecond)
+		}
+		state := t.TempDir()
+		dir, err := newFolder(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := journal.Create(dir.journal(), journal.Begin{Spec: g.GDBAddr(), Client: journal.Process{PID: 1 << 30}, Created: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Append(journal.Connecting{At: monotonic()}); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		conn, err := net.Dial("unix", strings.TrimPrefix(g.GDBAddr(), "unix:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		dir.lock.Close()
+		for began := time.Now(); g.Running(t) && time.Since(began) < soon; time.Sleep(time.Millisecond) {
+		} // QEMU takes a dead connection too, and stops the VM
+		list := Recover(context.Background(), Options{State: state})
+		if len(list) != 1 || list[0].Err != nil || list[0].Running != running {
+			t.Errorf("found running %v: %+v", running, list)
+		}
+		g.mustBeAsFound(t, state, running, soon)
 	}
 }

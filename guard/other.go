@@ -5,6 +5,7 @@ package guard
 import (
 	"errors"
 	"os"
+	"time"
 
 	"github.com/ukdbg/ukdbg/guard/journal"
 )
@@ -25,7 +26,10 @@ func watch(Options, folder, *journal.Writer, []*os.File) (*watcher, error) {
 	return nil, errors.New("there is no guard on this system")
 }
 
-func (*watcher) pause() func(bool) { return nil }
-func (*watcher) release()          {}
-func (*watcher) farewell()         {}
-func (*watcher) isLost() bool      { return false }
+func (*watcher) pause() func(bool)          { return nil }
+func (*watcher) release()                   {}
+func (*watcher) farewell()                  {}
+func (*watcher) findNow(time.Duration) bool { return false }
+func (*watcher) isLost() bool               { return false }
+
+func ranSince(int, int64) (ran, known bool) { return false, false }

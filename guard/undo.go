@@ -62,6 +62,8 @@ type undoing struct {
 	st    *journal.State
 	files []*os.File // the dead client's link, nil after it was tried
 	logf  func(format string, args ...any)
+	// before is how the guest was before a connection that died at once.
+	before gdbstub.RunState
 }
 
 const (
@@ -106,7 +108,11 @@ func (u *undoing) once(ctx context.Context) Report {
 		}
 		st.VMM, rep.VMM = found, found
 	}
+	unsure := u.lookBefore()
 	how, err := u.link(ctx, &rep)
+	if unsure && rep.Known && !rep.Running {
+		rep.Note = join(rep.Note, "whether it ran before cannot be told")
+	}
 	if err == nil && st.Temp != nil {
 		err = closeTemp(ctx, st.Temp, !st.Attached)
 		if err == nil {
@@ -118,6 +124,26 @@ func (u *undoing) once(ctx context.Context) Report {
 		rep.How = how
 	}
 	return rep
+}
+
+// lookBefore finds out, before anything is sent, how a guest was whose attachment
+// died before it had heard. unsure: it could not be found out.
+func (u *undoing) lookBefore() (unsure bool) {
+	st := u.st
+	if !st.Connecting || st.Attached || len(st.Heard) > 0 || u.files != nil {
+		return false
+	}
+	if st.VMM.PID == 0 || st.ConnectedAt == 0 {
+		return true
+	}
+	ran, known := ranSince(st.VMM.PID, st.ConnectedAt)
+	switch {
+	case ran:
+		u.before = gdbstub.RunRunning
+	case known:
+		u.before = gdbstub.RunPaused
+	}
+	return !known
 }
 
 // link undoes what was done over the link, by the first way that works.
@@ -177,6 +203,7 @@ func (u *undoing) link(ctx context.Context, rep *Report) (how string, err error)
 func (u *undoing) dial(ctx context.Context, spec target.Spec, opt gdbstub.Options, rep *Report) error {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
+	opt.RanBefore = u.before
 	opt.Journal = nil // the journal tells of the first connection until all is undone
 	way, err := gdbstub.Prepare(ctx, spec)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/ukdbg/ukdbg/guard/journal"
 )
@@ -132,7 +133,7 @@ func (g *watcher) take(p []byte) {
 		_ = g.w.Append(journal.Guarded{Process: *m.Guard})
 	}
 	if m.VMM != nil {
-		if m.VMM.PID != 0 {
+		if m.VMM.PID != 0 || len(m.VMM.Monitors) > 0 {
 			_ = g.w.Append(journal.Identified{VMM: *m.VMM})
 		}
 		g.told.Do(func() { close(g.found) })
@@ -167,6 +168,18 @@ func (g *watcher) farewell() {
 	g.mu.Unlock()
 	g.say(sayFarewell)
 	g.control.Close()
+}
+
+// findNow has the guard find the VMM and reports whether it has.
+func (g *watcher) findNow(patience time.Duration) bool {
+	g.say(sayFind)
+	select {
+	case <-g.found:
+		return true
+	case <-g.gone:
+	case <-time.After(patience):
+	}
+	return false
 }
 
 func (g *watcher) isLost() bool { return g.lost.Load() }

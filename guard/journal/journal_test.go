@@ -24,7 +24,7 @@ func all() []Record {
 	return []Record{
 		Guarded{Process{43, 1235}},
 		Identified{VMM{Process: Process{44, 99}, Comm: "qemu", Name: "vm", UUID: "u", Monitors: []Monitor{{"/m", "qmp"}, {"/h", "hmp"}}, GDB: []string{"tcp:127.0.0.1:1"}}},
-		Connecting{},
+		Connecting{12345},
 		Heard{[]byte("$T02thread:01;#04")},
 		Attached{QEMU: true, Question: "q", Answer: "a", Found: Running, LeaveRunning: true},
 		Insert{bp}, Insert{watch}, Remove{watch}, Insert{bp},

@@ -118,11 +118,14 @@ func getIdentified(d *dec) Record {
 }
 
 // Connecting precedes the connection.
-type Connecting struct{}
+type Connecting struct {
+	// At is when, in nanoseconds of CLOCK_MONOTONIC, 0 where there is none.
+	At int64
+}
 
-func (Connecting) kind() kind     { return kConnecting }
-func (Connecting) put(e enc) enc  { return e }
-func (Connecting) apply(s *State) { s.Connecting = true }
+func (Connecting) kind() kind       { return kConnecting }
+func (r Connecting) put(e enc) enc  { return e.num(uint64(r.At)) }
+func (r Connecting) apply(s *State) { s.Connecting, s.ConnectedAt = true, r.At }
 
 // Heard is what the stub sent, before it is taken from the link.
 type Heard struct{ Data []byte }
@@ -377,7 +380,7 @@ func get(k kind, d *dec) Record {
 	case kVMM:
 		return getIdentified(d)
 	case kConnecting:
-		return Connecting{}
+		return Connecting{int64(d.num())}
 	case kHeard:
 		return Heard{d.bytes()}
 	case kAttached:

@@ -92,8 +92,10 @@ type State struct {
 	Guard Process
 	VMM   VMM
 
-	// Connecting: the stub may have noticed us.
-	Connecting bool
+	// Connecting: the stub may have noticed us, from ConnectedAt on, in
+	// nanoseconds of CLOCK_MONOTONIC.
+	Connecting  bool
+	ConnectedAt int64
 	// Heard is what the stub sent since the run state was last known, and we
 	// took from the link.
 	Heard []byte

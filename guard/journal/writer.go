@@ -170,7 +170,7 @@ func (w *Writer) compact() error {
 func (s *State) records() []Record {
 	out := []Record{s.Begin, Guarded{s.Guard}, Identified{s.VMM}}
 	if s.Connecting {
-		out = append(out, Connecting{})
+		out = append(out, Connecting{s.ConnectedAt})
 	}
 	if s.Attached {
 		out = append(out, s.Stub)
