@@ -73,9 +73,9 @@ func (s *Session) TakeOver(ctx context.Context) error {
 func (s *Session) openStub(ctx context.Context) (*guard.Attachment, error) {
 	link := gdbstub.Options{Arch: s.arch}
 	mon, ok := s.observer.MonitorSocket()
-	for _, own := range s.observer.Stubs() {
+	if own := s.observer.Stubs(); len(own) > 0 {
 		// Opening another would take the VMM's own away from whoever uses it.
-		spec, err := target.ParseSpec(own)
+		spec, err := target.ParseSpec(own[0])
 		if err != nil {
 			return nil, err
 		}

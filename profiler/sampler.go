@@ -330,9 +330,12 @@ func (r *run) finish() *Profile {
 	}
 	p.Samples = r.agg.samples(r.s.Symbolize, p.Period)
 	if p.Missed > 0 && p.Ticks > 0 && p.Missed*10 > p.Ticks {
-		p.Warnings = append(p.Warnings, fmt.Sprintf(
-			"%.0f samples/s instead of the %.0f asked for, to keep the guest stopped for at most %.3g %% of the time (or the host was late)",
-			float64(time.Second)/float64(p.Period), r.opt.Rate, 100*r.opt.MaxPause))
+		why := fmt.Sprintf("to keep the guest stopped for at most %.3g %% of the time (or the host was late)", 100*r.opt.MaxPause)
+		if r.s.Unstopped {
+			why = "as fast as its monitor answers"
+		}
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%.0f samples/s instead of the %.0f asked for, %s",
+			float64(time.Second)/float64(p.Period), r.opt.Rate, why))
 	}
 	if r.full {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("some stacks go on beyond the %d bytes copied of each", r.opt.MaxStack))

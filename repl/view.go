@@ -29,11 +29,14 @@ func (r *REPL) refresh(ctx context.Context) error {
 		for _, t := range threads {
 			if t.Addr == r.thread.Addr {
 				before := r.current()
-				if err := r.choose(ctx, t); err != nil || before == nil || !r.s.Observing() {
-					return err
+				err := r.choose(ctx, t)
+				switch {
+				case err != nil && r.s.Observing():
+					return r.leaveThread(ctx, err)
+				case err == nil && before != nil && r.s.Observing():
+					r.stay(before)
 				}
-				r.stay(before)
-				return nil
+				return err
 			}
 		}
 	}
@@ -42,6 +45,20 @@ func (r *REPL) refresh(ctx context.Context) error {
 		return err
 	}
 	return r.choose(ctx, t)
+}
+
+// leaveThread selects another thread where the selected one of a guest that runs
+// cannot be looked at just now: it is on a processor whose registers nobody tells.
+func (r *REPL) leaveThread(ctx context.Context, why error) error {
+	t, err := r.s.CurrentThread(ctx, r.s.StopCPU())
+	if err != nil || t.Addr == r.thread.Addr {
+		return why
+	}
+	if err := r.choose(ctx, t); err != nil {
+		return why
+	}
+	r.printf("[%s; thread %d (%s) is selected]\n", Printable(why.Error()), t.ID, Printable(t.Name))
+	return nil
 }
 
 // stay selects the frame of a guest that runs that was selected before it was
