@@ -82,8 +82,8 @@ const (
 // settle runs f on memory of one moment: f runs once to learn what it reads, then
 // all that is read at once, twice, and f runs on that. If anything f used changed
 // between the two readings, or was not among what was read, it starts again; in
-// the end what changes all the time is told by s.torn. For a guest that stands
-// still f runs once.
+// the end what changes all the time is told by s.torn. For a dump, and for a guest
+// under control, f runs once.
 func (s *Session) settle(ctx context.Context, f func() error) error {
 	if !s.Observing() || s.settling {
 		return f()
@@ -121,7 +121,8 @@ func (s *Session) settle(ctx context.Context, f func() error) error {
 		s.again()
 		s.view.begin()
 		err = f()
-		whole := !s.view.missed && s.view.steady() && err == nil
+		// An error made of one moment's memory is the guest's, not the reading's.
+		whole := !s.view.missed && s.view.steady()
 		if whole && (!moved || try > runTries) || try == settleTries {
 			s.ran = moved
 			if !s.view.steady() {
