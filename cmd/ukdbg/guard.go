@@ -67,20 +67,34 @@ func (f *stopFlags) brief(verb string) bool {
 	return verb != verbProfile && (f.max > 0 || f.share > 0 || verb == verbAttach && f.readOnly)
 }
 
-// Verbs that do more than read: a person's session, and what samples.
+// Verbs that do more than read: a person's session, what samples, and the verbs
+// of trace that set what they are for: the buffer drained, the tracepoints' switches.
 const (
 	verbAttach  = "attach"
 	verbProfile = "profile"
+	verbRecord  = "record"
+	verbEnable  = "enable"
+	verbDisable = "disable"
 )
 
-// check reads the budget, and makes every verb but attach read-only.
+// changes reports whether a verb is there to change something in the guest.
+func changes(verb string) bool {
+	switch verb {
+	case verbAttach, verbRecord, verbEnable, verbDisable:
+		return true
+	}
+	return false
+}
+
+// check reads the budget, and makes every verb read-only that is not there to
+// change the guest.
 func (f *stopFlags) check(verb string) error {
 	if f.max < 0 {
 		return usageError{errors.New("--max-pause must be above 0")}
 	}
-	if verb != verbAttach {
+	if !changes(verb) {
 		f.readOnly = true
-	} else if !f.readOnly && (f.max > 0 || f.budget != "") {
+	} else if verb == verbAttach && !f.readOnly && (f.max > 0 || f.budget != "") {
 		return usageError{errors.New("a session stops the guest for as long as you look at it: --max-pause and --pause-budget need --read-only")}
 	}
 	if f.budget == "" {

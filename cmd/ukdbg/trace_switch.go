@@ -47,23 +47,24 @@ func newTracePoints(e env) *cobra.Command {
 }
 
 func newTraceEnable(e env) *cobra.Command {
-	cmd := newTraceSwitch(e, true)
-	cmd.Use, cmd.Short = "enable TARGET NAME... -e NAME.dbg", "Switch tracepoints of a guest with uktrace on"
+	cmd := newTraceSwitch(e, true, "enable TARGET NAME... -e NAME.dbg")
+	cmd.Short = "Switch tracepoints of a guest with uktrace on"
 	cmd.Long = `enable lets tracepoints record; NAME may have * and ?. --frames N records N return
 addresses with each record. The guest keeps the switches until they are set again.`
 	return cmd
 }
 
 func newTraceDisable(e env) *cobra.Command {
-	cmd := newTraceSwitch(e, false)
-	cmd.Use, cmd.Short = "disable TARGET NAME... -e NAME.dbg", "Switch tracepoints of a guest with uktrace off"
+	cmd := newTraceSwitch(e, false, "disable TARGET NAME... -e NAME.dbg")
+	cmd.Short = "Switch tracepoints of a guest with uktrace off"
 	return cmd
 }
 
-func newTraceSwitch(e env, on bool) *cobra.Command {
+func newTraceSwitch(e env, on bool, use string) *cobra.Command {
 	var flags targetFlags
 	frames := -1
 	cmd := &cobra.Command{
+		Use: use,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usageError{fmt.Errorf("want a TARGET and at least one NAME")}

@@ -67,6 +67,8 @@ type fakeGuest struct {
 	b []byte
 	// onRead is called after each read.
 	onRead func()
+	// hole is a stretch that is in no memory, if it is not empty.
+	hole [2]uint64
 }
 
 func newFakeGuest() *fakeGuest {
@@ -92,6 +94,9 @@ func newFakeGuest() *fakeGuest {
 func (g *fakeGuest) ReadMemory(_ context.Context, p []byte, addr uint64) (int, error) {
 	if addr >= uint64(len(g.b)) {
 		return 0, &target.FaultError{Addr: addr}
+	}
+	if end := addr + uint64(len(p)); addr < g.hole[1] && end > g.hole[0] {
+		return 0, &target.FaultError{Addr: max(addr, g.hole[0])}
 	}
 	n := copy(p, g.b[addr:])
 	if g.onRead != nil {

@@ -121,23 +121,31 @@ type State struct {
 	Written []uint64
 	// Homeless is the records of CPUs that have no ring; they are lost.
 	Homeless uint64
+	// Unreadable is how many rings could not be read and are not counted: those
+	// of CPUs that never recorded, where the guest's memory is given out by use.
+	Unreadable int
 }
 
 // State reads the switch and the counters.
 func (r *Rings) State(ctx context.Context) (State, error) {
 	var on, homeless [8]byte
 	seq := make([]byte, 8*r.CPUs)
-	ranges := []target.Range{
+	err := readAll(ctx, r.mem, []target.Range{
 		{Addr: r.header + r.l.on.off, Data: on[:4]},
 		{Addr: r.header + r.l.homeless.off, Data: homeless[:]},
+	})
+	if err != nil {
+		return State{}, err
 	}
+	var ranges []target.Range
 	for i := range r.CPUs {
 		ranges = append(ranges, target.Range{Addr: r.ring(i) + r.l.seq.off, Data: seq[8*i:][:8]})
 	}
-	if err := readAll(ctx, r.mem, ranges); err != nil {
+	unreadable, err := readCounters(ctx, r.mem, ranges)
+	if err != nil {
 		return State{}, err
 	}
-	s := State{On: binary.LittleEndian.Uint32(on[:]) != 0, Homeless: binary.LittleEndian.Uint64(homeless[:])}
+	s := State{Unreadable: unreadable, On: binary.LittleEndian.Uint32(on[:]) != 0, Homeless: binary.LittleEndian.Uint64(homeless[:])}
 	for i := range r.CPUs {
 		s.Written = append(s.Written, binary.LittleEndian.Uint64(seq[8*i:]))
 	}
@@ -145,6 +153,37 @@ func (r *Rings) State(ctx context.Context) (State, error) {
 }
 
 func (r *Rings) ring(cpu int) uint64 { return r.rings + uint64(cpu)*r.l.ringSize }
+
+// readCounters reads counters of rings. A ring
+// that the guest has never written to may be in no memory yet: then its counters
+// are 0, and n tells how many counters that were. If that is so of all, the
+// error says why.
+func readCounters(ctx context.Context, m target.Memory, ranges []target.Range) (n int, err error) {
+	if err := target.ReadMany(ctx, m, ranges); err != nil {
+		return 0, fmt.Errorf("reading the trace rings: %w", err)
+	}
+	var last error
+	faults := 0
+	for i := range ranges {
+		g := &ranges[i]
+		if g.N == len(g.Data) {
+			continue
+		}
+		fault := (*target.FaultError)(nil)
+		if g.Err != nil && !errors.As(g.Err, &fault) {
+			return 0, fmt.Errorf("reading the trace rings: %w", g.Err)
+		}
+		clear(g.Data)
+		last, faults = g.Err, faults+1
+		if last == nil {
+			last = &target.FaultError{Addr: g.Addr + uint64(g.N)}
+		}
+	}
+	if faults == len(ranges) {
+		return 0, fmt.Errorf("reading the trace rings: %w", last)
+	}
+	return faults, nil
+}
 
 // readAll reads ranges completely or fails.
 func readAll(ctx context.Context, m target.Memory, ranges []target.Range) error {

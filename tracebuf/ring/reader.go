@@ -3,6 +3,7 @@ package ring
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -50,6 +51,9 @@ type Stats struct {
 	Lost, Abandoned uint64
 	// Pending is the records that were written or begun, but not read yet.
 	Pending uint64
+	// Unreadable is how many rings could not be read at the last Poll: those of
+	// CPUs that never recorded, where the guest's memory is given out by use.
+	Unreadable int
 	// Polls is how often the rings were read, Bytes how much of them.
 	Polls int
 	Bytes uint64
@@ -150,9 +154,11 @@ func (rd *Reader) readHeads(ctx context.Context, heads []uint64) error {
 			target.Range{Addr: rd.r.ring(i) + rd.r.l.head.off, Data: b[16*i:][:8]},
 			target.Range{Addr: rd.r.ring(i) + rd.r.l.seq.off, Data: b[16*i+8:][:8]})
 	}
-	if err := readAll(ctx, rd.r.mem, ranges); err != nil {
+	n, err := readCounters(ctx, rd.r.mem, ranges)
+	if err != nil {
 		return err
 	}
+	rd.stats.Unreadable = n / 2
 	for i := range heads {
 		heads[i] = binary.LittleEndian.Uint64(b[16*i:])
 		rd.cpus[i].written = binary.LittleEndian.Uint64(b[16*i+8:])
@@ -213,16 +219,24 @@ func (rd *Reader) collect(ctx context.Context, cpu int, head uint64) error {
 func (rd *Reader) copy(ctx context.Context, cpu int, from, head uint64) error {
 	c, size, data := &rd.cpus[cpu], rd.r.Size, rd.r.ring(cpu)+rd.r.l.data.off
 	off := from % size
-	ranges := make([]target.Range, 0, 2)
 	if n := head - from; off+n <= size {
-		ranges = append(ranges, target.Range{Addr: data + off, Data: c.buf[off : off+n]})
-	} else {
-		ranges = append(ranges,
-			target.Range{Addr: data + off, Data: c.buf[off:]},
-			target.Range{Addr: data, Data: c.buf[:head%size]})
+		rd.stats.Bytes += n
+		return readAll(ctx, rd.r.mem, []target.Range{{Addr: data + off, Data: c.buf[off : off+n]}})
 	}
-	for _, g := range ranges {
-		rd.stats.Bytes += uint64(len(g.Data))
+	spill := c.buf[size:]
+	rd.stats.Bytes += size - off + head%size + uint64(len(spill))
+	err := readAll(ctx, rd.r.mem, []target.Range{
+		{Addr: data + off, Data: c.buf[off:size]},
+		{Addr: data, Data: c.buf[:head%size]},
+	})
+	if err != nil {
+		return err
 	}
-	return readAll(ctx, rd.r.mem, ranges)
+	// A page of the spill area that no record has needed yet may not even exist.
+	clear(spill)
+	err = target.ReadFull(ctx, rd.r.mem, spill, data+size)
+	if fault := (*target.FaultError)(nil); errors.As(err, &fault) {
+		return nil
+	}
+	return err
 }

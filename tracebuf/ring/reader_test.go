@@ -169,6 +169,46 @@ func TestSwappedNumbers(t *testing.T) {
 	}
 }
 
+// A CPU that never recorded has a ring in no memory, and the spill area may be
+// in none: both are no failure, and the first is told.
+func TestMemoryNotGivenOut(t *testing.T) {
+	g := newFakeGuest()
+	rd := g.reader(t, ring.Options{})
+	rings, err := ring.Open(t.Context(), g, fakeImage{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.hole = [2]uint64{fakeRings + fakeRing, fakeRings + 2*fakeRing}
+	g.write(0, 1, 1)
+	if v, _ := poll(t, rd); !slices.Equal(v, []uint64{1}) || rd.Stats().Unreadable != 1 {
+		t.Errorf("%v, %+v", v, rd.Stats())
+	}
+	if s, err := rings.State(t.Context()); err != nil || s.Unreadable != 1 || !slices.Equal(s.Written, []uint64{1, 0}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	// Up to where the ring's end is near, and over it.
+	const n = fakeSize / fakeLength
+	for i := range uint32(n - 1) {
+		g.write(0, uint64(i+2), i+2)
+		if v, lost := poll(t, rd); len(v) != 1 || lost != 0 {
+			t.Fatalf("%d records, %d lost", len(v), lost)
+		}
+	}
+	g.reserve(0, fakeSize%fakeLength) // what is left, as a longer record would
+	g.number(0)
+	for i := range uint32(3) {
+		g.write(0, uint64(i+100), i+100)
+	}
+	g.hole = [2]uint64{fakeRings + 64 + fakeSize, fakeRings + fakeRing}
+	if err := rd.Poll(t.Context(), func(*ring.Record) error { return nil }); err != nil {
+		t.Errorf("without a spill area: %v", err)
+	}
+	g.hole = [2]uint64{fakeRings, fakeRings + 2*fakeRing}
+	if err := rd.Poll(t.Context(), func(*ring.Record) error { return nil }); err == nil {
+		t.Error("no ring could be read, and that is no error")
+	}
+}
+
 // A guest that was reset begins again.
 func TestReset(t *testing.T) {
 	g := newFakeGuest()
