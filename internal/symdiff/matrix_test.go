@@ -60,6 +60,10 @@ func builds() []build {
 		add("c arm64 gcc-12 "+o, "aarch64-linux-gnu-gcc-12 -ffreestanding -fno-stack-protector -c -g "+o, "aarch64-linux-gnu-gcc-12 -nostdlib -static -Wl,-e,main", cFiles, 4)
 		add("c arm64 clang-16 "+o, "clang-16 --target=aarch64-linux-gnu -ffreestanding -c -g "+o, "aarch64-linux-gnu-gcc-12 -nostdlib -static -Wl,-e,main", cFiles, 4)
 	}
+	for _, v := range []string{"4", "5"} {
+		flags := " -mbig-endian -ffreestanding -fno-stack-protector -c -O2 -gdwarf-" + v
+		add("c big-endian arm64 gcc-12 dwarf-"+v, "aarch64-linux-gnu-gcc-12"+flags, "aarch64-linux-gnu-gcc-12 -mbig-endian -nostdlib -static -Wl,-e,main", cFiles, 4)
+	}
 	add("rust 0", "", "rustc --edition 2021 -g -C opt-level=0 -o $OUT nasty.rs", nil, 0)
 	add("rust 2", "", "rustc --edition 2021 -g -C opt-level=2 -C codegen-units=1 -o $OUT nasty.rs", nil, 0)
 	add("rust s lto", "", "rustc --edition 2021 -g -C opt-level=s -C lto=fat -C panic=abort -o $OUT nasty.rs", nil, 0)
