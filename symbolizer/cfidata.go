@@ -21,6 +21,11 @@ type cfiData struct {
 func (im *Image) CFI() (*cfi.Table, error) {
 	d := &im.cfi
 	d.once.Do(func() {
+		if im.bigEndian {
+			d.table, _ = cfi.New(nil, im.isCode)
+			d.err = fmt.Errorf("%s: call frame information of big-endian images is not read: %w", im.Path, cfi.ErrNone)
+			return
+		}
 		var secs []cfi.Section
 		var first error
 		for _, name := range []string{".debug_frame", ".eh_frame"} {

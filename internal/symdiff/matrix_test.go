@@ -124,6 +124,11 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// plain builds have next to no inlined calls.
+func (b build) plain() bool {
+	return b.name == "go no inlining" || strings.HasPrefix(b.name, "c++") && strings.Contains(b.name, "-O0")
+}
+
 // limit is how many addresses of one program are compared.
 const limit = 20000
 
@@ -131,7 +136,8 @@ func TestMatrix(t *testing.T) {
 	for _, b := range builds() {
 		t.Run(b.name, func(t *testing.T) {
 			image := b.make(t)
-			opt := Options{Limit: limit, Step: b.step}
+			// debug/dwarf takes the 4-byte str_offsets for those of 64-bit DWARF.
+			opt := Options{Limit: limit, Step: b.step, NoRows: b.name == "c clang-16 dwarf64"}
 			if plain := filepath.Join(filepath.Dir(image), "plain"); exists(plain) {
 				opt.Reference = plain // llvm-symbolizer 16 reads no .zdebug sections any more
 			}
@@ -148,7 +154,7 @@ func TestMatrix(t *testing.T) {
 			t.Logf("%d addresses, %d with a line, %d inlined, %d equal, explained %v, not %d", report.Addresses, report.Lines, report.Inlined, report.Equal, report.Ruled, len(report.Differences))
 			// The sense of the comparison: enough of it is about lines and inlined
 			// calls, and little needs a rule.
-			if report.Addresses < 300 || report.Lines < 200 || report.Inlined < 30 && b.name != "go no inlining" {
+			if report.Addresses < 300 || report.Lines < 200 || report.Inlined < 30 && !b.plain() {
 				t.Errorf("%d addresses, %d with a line, %d inlined", report.Addresses, report.Lines, report.Inlined)
 			}
 			if report.Equal < report.Addresses/2 {

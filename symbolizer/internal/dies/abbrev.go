@@ -57,6 +57,11 @@ type format struct {
 	version, offSize, addrSize int
 }
 
+// maxFields bounds the attributes of one declaration; compilers stay below forty.
+// Without it an entry of one byte could cost any number of attributes, as some
+// take no bytes in the entry.
+const maxFields = 256
+
 // scratch is where tables grow, so that each is allocated once.
 type scratch struct {
 	dense  []abbrev
@@ -104,6 +109,9 @@ func parseAbbrevs(section []byte, off uint64, f format) (*abbrevTable, error) {
 			} else {
 				s.steps = append(s.steps, step{uint16(fixed), fl.form})
 				fixed = 0
+			}
+			if len(s.fields)-int(a.from) == maxFields {
+				return nil, &FormatError{".debug_abbrev", off, "declaration of too many attributes"}
 			}
 			a.sibling = a.sibling || dwarf.Attr(at) == dwarf.AttrSibling
 			s.fields = append(s.fields, fl)

@@ -163,7 +163,7 @@ func (d *Data) CalleeAt(u *Unit, die uint64) Callee {
 		return Callee{Symbol: n.Name}
 	}
 	var c Callee
-	for _, r := range u.rangesOf(p, nil, 1<<10) {
+	for _, r := range u.rangesOf(p, nil, &budget{1 << 10, 1 << 12}) {
 		c.Starts = append(c.Starts, r.Start)
 	}
 	return c

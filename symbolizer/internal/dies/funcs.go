@@ -94,7 +94,7 @@ func (u *Unit) scan(start uint64, t *FuncTable) error {
 	r := u.reader(start)
 	open := t.open[:0] // for each open entry, the function it belongs to
 	owner := int32(-1)
-	limit := 1<<16 + int(u.End-u.Offset)
+	left := u.wholeBudget()
 	for r.Len() > 0 {
 		die := u.src.base + r.Offset()
 		code := r.Uleb()
@@ -115,9 +115,9 @@ func (u *Unit) scan(start uint64, t *FuncTable) error {
 		inside := owner
 		switch a.tag {
 		case dwarf.TagSubprogram:
-			inside = u.function(&r, a, die, t, -1, limit)
+			inside = u.function(&r, a, die, t, -1, &left)
 		case dwarf.TagInlinedSubroutine:
-			if i := u.function(&r, a, die, t, owner, limit); i >= 0 {
+			if i := u.function(&r, a, die, t, owner, &left); i >= 0 {
 				inside = i
 			}
 		default:
@@ -139,7 +139,7 @@ func (u *Unit) scan(start uint64, t *FuncTable) error {
 
 // function reads a function or inlined call and returns its index, or -1 if it
 // has no code.
-func (u *Unit) function(r *dwbuf.Reader, a *abbrev, die uint64, t *FuncTable, parent int32, limit int) int32 {
+func (u *Unit) function(r *dwbuf.Reader, a *abbrev, die uint64, t *FuncTable, parent int32, left *budget) int32 {
 	f := Func{DIE: die, Parent: parent, Inline: a.tag == dwarf.TagInlinedSubroutine}
 	var p pcs
 	for _, fl := range u.abbrevs.of(a) {
@@ -159,7 +159,7 @@ func (u *Unit) function(r *dwbuf.Reader, a *abbrev, die uint64, t *FuncTable, pa
 		return -1
 	}
 	f.First = int32(len(t.Ranges))
-	t.Ranges = u.rangesOf(p, t.Ranges, limit)
+	t.Ranges = u.rangesOf(p, t.Ranges, left)
 	f.N = int32(len(t.Ranges)) - f.First
 	if f.N == 0 {
 		return -1

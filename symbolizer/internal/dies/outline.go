@@ -49,7 +49,7 @@ func (u *Unit) Outline(o *Outline) {
 func (u *Unit) outline(o *Outline) error {
 	c := isC(u.info.Language)
 	r := u.reader(u.First)
-	limit := 1<<16 + int(u.End-u.Offset)
+	left := u.wholeBudget()
 	for depth := 0; r.Len() > 0; {
 		die := u.src.base + r.Offset()
 		code := r.Uleb()
@@ -67,7 +67,7 @@ func (u *Unit) outline(o *Outline) error {
 		enter := a.children
 		switch a.tag {
 		case dwarf.TagSubprogram:
-			next := u.outlined(&r, a, die, o, limit)
+			next := u.outlined(&r, a, die, o, &left)
 			if enter && !u.skipChildren(&r, next) {
 				return errEntries
 			}
@@ -105,7 +105,7 @@ func (u *Unit) outline(o *Outline) error {
 
 // outlined reads a function, and returns its DW_AT_sibling, 0 if it has none that
 // leads forward.
-func (u *Unit) outlined(r *dwbuf.Reader, a *abbrev, die uint64, o *Outline, limit int) (next uint64) {
+func (u *Unit) outlined(r *dwbuf.Reader, a *abbrev, die uint64, o *Outline, left *budget) (next uint64) {
 	var p pcs
 	for _, f := range u.abbrevs.of(a) {
 		v := u.value(r, f)
@@ -118,7 +118,7 @@ func (u *Unit) outlined(r *dwbuf.Reader, a *abbrev, die uint64, o *Outline, limi
 		p.take(u, &v)
 	}
 	first := len(o.ranges)
-	o.ranges = u.rangesOf(p, o.ranges, limit)
+	o.ranges = u.rangesOf(p, o.ranges, left)
 	for _, run := range o.ranges[first:] {
 		o.pieces = append(o.pieces, piece{run, int32(len(o.DIEs))})
 	}

@@ -48,7 +48,7 @@ func (d *Data) Ranges(e *Entry) []Range {
 	for i := range e.Attrs {
 		p.take(e.Unit, &e.Attrs[i])
 	}
-	return e.Unit.rangesOf(p, nil, maxRanges)
+	return e.Unit.rangesOf(p, nil, &budget{maxRanges, 2 * maxRanges})
 }
 
 // Ranges returns the code the unit says it covers, nothing if it does not tell.
@@ -61,14 +61,32 @@ func (u *Unit) Ranges() []Range {
 	return u.ranges
 }
 
-// rangesOf appends the code that p describes to out, at most limit runs in all.
-// Empty and inverted runs are dropped.
-func (u *Unit) rangesOf(p pcs, out []Range, limit int) []Range {
+// budget bounds what the range lists of several entries take together: the runs
+// of code that are kept, and the entries that are read, for a list may be long and
+// hold nothing, and many may share it.
+type budget struct{ runs, entries int }
+
+// wholeBudget is for all functions of the unit once. An entry of an inlined call
+// takes a dozen bytes and has a few runs at most.
+func (u *Unit) wholeBudget() budget {
+	runs := 1<<14 + int(u.End-u.Offset)/2
+	return budget{runs, 2 * runs}
+}
+
+// next takes an entry of a list, if there is one left.
+func (b *budget) next() bool {
+	b.entries--
+	return b.entries >= 0 && b.runs > 0
+}
+
+// rangesOf appends the code that p describes to out, as long as b lasts. Empty and
+// inverted runs are dropped.
+func (u *Unit) rangesOf(p pcs, out []Range, b *budget) []Range {
 	if p.hasList {
 		if u.format.version >= 5 {
-			return u.rnglist(p, out, limit)
+			return u.rnglist(p, out, b)
 		}
-		return u.oldRanges(u.base.ranges+p.list, out, limit)
+		return u.oldRanges(u.base.ranges+p.list, out, b)
 	}
 	if !p.hasLow || !p.hasHigh {
 		return out
@@ -77,23 +95,24 @@ func (u *Unit) rangesOf(p pcs, out []Range, limit int) []Range {
 	if p.highIsSize {
 		end += p.low
 	}
-	return appendRange(out, p.low, end, limit)
+	return b.append(out, p.low, end)
 }
 
-func appendRange(out []Range, start, end uint64, limit int) []Range {
-	if start >= end || len(out) >= limit {
+func (b *budget) append(out []Range, start, end uint64) []Range {
+	if start >= end || b.runs <= 0 {
 		return out
 	}
+	b.runs--
 	return append(out, Range{start, end})
 }
 
 // oldRanges reads a list of .debug_ranges (DWARF 4, section 2.17.3).
-func (u *Unit) oldRanges(off uint64, out []Range, limit int) []Range {
+func (u *Unit) oldRanges(off uint64, out []Range, b *budget) []Range {
 	r := u.src.sec.numbers(u.src.sec.Ranges, off)
 	size := u.format.addrSize
 	largest := ^uint64(0) >> (64 - 8*uint(size))
 	base := u.base.low
-	for len(out) < limit {
+	for b.next() {
 		start, end := r.Uint(size), r.Uint(size)
 		if r.Failed() || start == 0 && end == 0 {
 			break
@@ -102,7 +121,7 @@ func (u *Unit) oldRanges(off uint64, out []Range, limit int) []Range {
 			base = end
 			continue
 		}
-		out = appendRange(out, base+start, base+end, limit)
+		out = b.append(out, base+start, base+end)
 	}
 	return out
 }
@@ -120,7 +139,7 @@ const (
 )
 
 // rnglist reads a list of .debug_rnglists (DWARF 5, section 2.17.3).
-func (u *Unit) rnglist(p pcs, out []Range, limit int) []Range {
+func (u *Unit) rnglist(p pcs, out []Range, b *budget) []Range {
 	off := p.list
 	if p.listIsIndex {
 		rel, ok := u.src.sec.tableEntry(u.src.sec.Rnglists, u.base.rnglists, p.list, u.format.offSize)
@@ -132,7 +151,7 @@ func (u *Unit) rnglist(p pcs, out []Range, limit int) []Range {
 	r := u.src.sec.numbers(u.src.sec.Rnglists, off)
 	size := u.format.addrSize
 	base := u.base.low
-	for len(out) < limit && !r.Failed() {
+	for b.next() && !r.Failed() {
 		var start, end uint64
 		ok1, ok2 := true, true
 		switch r.U8() {
@@ -162,7 +181,7 @@ func (u *Unit) rnglist(p pcs, out []Range, limit int) []Range {
 			return out
 		}
 		if ok1 && ok2 && !r.Failed() {
-			out = appendRange(out, start, end, limit)
+			out = b.append(out, start, end)
 		}
 	}
 	return out
