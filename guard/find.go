@@ -41,7 +41,7 @@ func findVMM(ctx context.Context, spec, monitor string) journal.VMM {
 func describe(p vmm.Process) journal.VMM {
 	v := journal.VMM{
 		Process: journal.Process{PID: p.PID, Start: p.StartTime},
-		Comm:    p.Comm, Name: p.Name, UUID: p.UUID, GDB: p.GDB,
+		Comm:    p.Comm, Name: p.Name, UUID: p.UUID, GDB: p.GDBListen,
 	}
 	for _, m := range p.Usable() {
 		v.Monitors = append(v.Monitors, journal.Monitor{Path: m.Path, Proto: string(m.Proto)})

@@ -39,7 +39,7 @@ func (u *undoing) byMonitor(ctx context.Context, m journal.Monitor, rep *Report)
 	} else if g := u.st.VMM.GDB; len(g) > 0 && u.st.Temp == nil {
 		var said string
 		e := commands(ctx, m, func(hmp human) (err error) {
-			said, err = hmp("gdbserver " + listenAt(g[0]))
+			said, err = hmp("gdbserver " + g[0])
 			return err
 		})
 		if e != nil || !strings.HasPrefix(said, "Waiting for gdb") {
@@ -72,7 +72,7 @@ func openStub(ctx context.Context, m journal.Monitor, s stubSocket) (state journ
 			return err
 		}
 		if _, err = hmp("gdbserver none"); err == nil {
-			said, err = hmp("gdbserver " + listenAt("unix:"+s.socket()))
+			said, err = hmp("gdbserver unix:" + s.socket() + ",server=on,wait=off")
 		}
 		return err
 	})
@@ -128,14 +128,6 @@ func runState(hmp human) (state journal.RunState, status string, err error) {
 		return journal.Paused, status, nil
 	}
 	return journal.Unknown, status, fmt.Errorf("the monitor says %.60q of the VM's state", text)
-}
-
-// listenAt is QEMU's specification of a stub that listens at addr.
-func listenAt(addr string) string {
-	if strings.HasPrefix(addr, "unix:") {
-		return addr + ",server=on,wait=off"
-	}
-	return addr
 }
 
 // stubSocket is a stub of our own in a folder of our own.

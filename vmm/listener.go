@@ -202,6 +202,7 @@ func (r Proc) findPort(p *Process) {
 	}
 	if len(found) == 1 {
 		p.GDB = append(p.GDB, "tcp:"+hostPort(found[0].Addr().String(), strconv.Itoa(int(found[0].Port()))))
+		p.GDBListen = append(p.GDBListen, "tcp:"+found[0].String())
 	} else {
 		p.Unseen = append(p.Unseen, "which TCP port its stub got")
 	}

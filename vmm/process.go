@@ -60,8 +60,11 @@ type Process struct {
 
 	Monitors []Monitor
 	GDB      []string // stubs, as target addresses
-	Serials  []Chardev
-	Backends []MemBackend
+	// GDBListen are the same, as the VMM's own "gdbserver" command takes them:
+	// with paths as the VMM sees them and the addresses it was told.
+	GDBListen []string
+	Serials   []Chardev
+	Backends  []MemBackend
 	// RAM is the id of the backend that is the guest's RAM (-machine
 	// memory-backend=), "" if QEMU makes its own.
 	RAM string

@@ -176,6 +176,7 @@ func (q *qemuArgs) finish() {
 		c.Server = true // QEMU makes every socket of its stub one that listens
 		if t := c.Target(); t != "" {
 			p.GDB = append(p.GDB, t)
+			p.GDBListen = append(p.GDBListen, listenSpec(text, t))
 		} else if strings.HasSuffix(c.Addr, ":0") {
 			p.anyPort = true
 		}
@@ -185,6 +186,18 @@ func (q *qemuArgs) finish() {
 			p.Serials = append(p.Serials, legacyChardev(text, q.chardevs))
 		}
 	}
+}
+
+// listenSpec is a stub's address for "gdbserver": as it was given, or made of the
+// chardev it was given.
+func listenSpec(text, target string) string {
+	if !strings.HasPrefix(text, "chardev:") {
+		return text
+	}
+	if path, ok := strings.CutPrefix(target, "unix:"); ok {
+		return "unix:" + strings.ReplaceAll(path, ",", ",,") + ",server=on,wait=off"
+	}
+	return target
 }
 
 func monitorOn(proto Proto, c Chardev) Monitor {

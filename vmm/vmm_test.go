@@ -37,7 +37,7 @@ func TestQEMUByHand(t *testing.T) {
 			{Proto: QMP, Chardev: Chardev{Backend: "socket", Addr: "127.0.0.1:4444", Server: true, FD: -1}},
 			{Proto: HMP, Chardev: Chardev{Backend: "stdio", FD: -1}},
 		},
-		GDB:     []string{"tcp:127.0.0.1:1234", "unix:/run/g"},
+		GDB: []string{"tcp:127.0.0.1:1234", "unix:/run/g"}, GDBListen: []string{"tcp::1234", "unix:/run/g,server,nowait"},
 		Serials: []Chardev{{Backend: "file", Path: "/log/a", FD: -1}, {Backend: "stdio", FD: -1}},
 		Backends: []MemBackend{
 			{Type: "memfd", ID: "ram0", Share: true, Size: 2 << 30},

@@ -39,7 +39,8 @@ type VMM struct {
 	Process
 	Comm, Name, UUID string
 	Monitors         []Monitor
-	// GDB are the -gdb specifications of its command line.
+	// GDB are the -gdb specifications of its command line, as its "gdbserver"
+	// command takes them.
 	GDB []string
 }
 
