@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
@@ -32,23 +33,27 @@ func Attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Opt
 
 func attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Options, temp *tempStub) (*Attachment, error) {
 	spec = absolute(spec)
+	// Many processes are looked at, and meanwhile there is other work.
+	refused := sync.OnceValue(func() error { return refuseMortal(ctx, spec, opt) })
+	go refused()
 	way, err := gdbstub.Prepare(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
 	a := &Attachment{temp: temp, opt: opt}
-	if err := refuseMortal(ctx, spec, opt); err != nil {
-		way.Close()
-		return nil, err
-	}
 	link.ReadOnly = link.ReadOnly || opt.ReadOnly
 	if opt.Command != nil && opt.State != "" {
-		if err := a.begin(ctx, way, spec, opt, link); err != nil {
+		if err := a.begin(ctx, way, spec, opt, link, refused); err != nil {
 			way.Close()
 			return nil, err
 		}
 		link.Journal, link.Release = a.w, a.guard.release
 		link.Pause = a.guard.pause()
+	}
+	if err := refused(); err != nil {
+		way.Close()
+		a.temp = nil // it was not opened
+		return nil, errors.Join(err, a.end(ctx, true))
 	}
 	if temp != nil {
 		if err := temp.open(ctx, a.w); err != nil {
@@ -68,11 +73,12 @@ func attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Opt
 	return a, nil
 }
 
-// begin opens the journal and starts the guard.
-func (a *Attachment) begin(ctx context.Context, way *gdbstub.Way, spec target.Spec, opt Options, link gdbstub.Options) error {
+// begin opens the journal and starts the guard. Nothing is sent to a guest that
+// is refused.
+func (a *Attachment) begin(ctx context.Context, way *gdbstub.Way, spec target.Spec, opt Options, link gdbstub.Options, refused func() error) error {
 	same := func(st *journal.State) bool {
 		// Each temporary stub has an address of its own; its monitor is the VM's.
-		return st.Spec == spec.String() || a.temp != nil && st.Temp != nil && st.Temp.Monitor.Path == a.temp.monitor.Path
+		return (st.Spec == spec.String() || a.temp != nil && st.Temp != nil && st.Temp.Monitor.Path == a.temp.monitor.Path) && refused() == nil
 	}
 	for _, rep := range recoverAll(ctx, opt, same) {
 		if opt.Told != nil {

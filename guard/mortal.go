@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -42,30 +40,6 @@ func refuseMortal(ctx context.Context, spec target.Spec, opt Options) error {
 func isMortal(comm string) bool {
 	for _, name := range mortals {
 		if strings.HasPrefix(comm, name) {
-			return true
-		}
-	}
-	return false
-}
-
-// anyMortal reports whether this host runs such a VMM at all, which costs less
-// than to find out who listens.
-func anyMortal() bool {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return false
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return false
-	}
-	for _, n := range names {
-		if n[0] < '0' || n[0] > '9' {
-			continue
-		}
-		comm, err := os.ReadFile(filepath.Join("/proc", n, "comm"))
-		if err == nil && isMortal(string(comm)) {
 			return true
 		}
 	}

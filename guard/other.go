@@ -33,3 +33,6 @@ func (*watcher) findNow(time.Duration) bool { return false }
 func (*watcher) isLost() bool               { return false }
 
 func ranSince(int, int64) (ran, known bool) { return false, false }
+
+// anyMortal is false: there is no VMM to be seen.
+func anyMortal() bool { return false }
