@@ -49,6 +49,7 @@ soak: tools
 	UKDBG_SOAK=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestKill' ./cmd/ukdbg
 
 bench: tools build
+	@scripts/install.sh debuginfo crates
 	$(GO) run ./internal/bench -ukdbg bin/ukdbg -o docs/performance.md
 
 guest:

@@ -10,6 +10,7 @@ declare -A packages=(
 	[cross]="gcc libc6-dev gcc-aarch64-linux-gnu binutils binutils-aarch64-linux-gnu"
 	[clang]="clang-16 lld-16 llvm-16"
 	[readers]="babeltrace2 chromium nodejs npm"
+	[crates]="cargo librust-addr2line+default-dev librust-clap-3-dev librust-memmap2-dev librust-typed-arena-dev librust-fallible-iterator-dev"
 	[debuginfo]="g++ g++-12 clang-14 llvm-14 dwz elfutils rustc"
 )
 declare -A programs=(
@@ -18,6 +19,8 @@ declare -A programs=(
 	[cross]="gcc aarch64-linux-gnu-gcc addr2line"
 	[clang]="clang-16 ld.lld-16 llvm-symbolizer-16"
 	[readers]="babeltrace2 chromium node npm"
+	[crates]="cargo /usr/share/cargo/registry/addr2line-0.19.0 /usr/share/cargo/registry/typed-arena-2.0.1"
+	[crates]="cargo librust-addr2line+default-dev librust-clap-3-dev librust-memmap2-dev librust-typed-arena-dev librust-fallible-iterator-dev"
 	[debuginfo]="g++ g++-12 clang-14 llvm-dwp-14 dwz eu-addr2line rustc"
 )
 
@@ -25,7 +28,7 @@ missing=()
 for group in "$@"; do
 	[ -n "${packages[$group]:-}" ] || { echo "install.sh: unknown group '$group' (have: ${!packages[*]})" >&2; exit 2; }
 	for program in ${programs[$group]}; do
-		if ! command -v "$program" >/dev/null 2>&1; then
+		if [ ! -e "$program" ] && ! command -v "$program" >/dev/null 2>&1; then
 			missing+=(${packages[$group]})
 			break
 		fi

@@ -37,6 +37,7 @@ type work struct {
 type command struct {
 	label string
 	args  []string
+	stdin string // a file, "" for none
 }
 
 func run(ukdbg, out string, n int) error {
@@ -69,6 +70,9 @@ func run(ukdbg, out string, n int) error {
 	if err := start(&page, ukdbg, dir, 4*n); err != nil {
 		return err
 	}
+	if err := symbolize(&page, ukdbg, dir, n); err != nil {
+		return err
+	}
 	if err := spans(&page, dir, n); err != nil {
 		return err
 	}
@@ -91,8 +95,8 @@ func run(ukdbg, out string, n int) error {
 func attach(page *strings.Builder, ukdbg string, g *guest, n int) error {
 	w := work{
 		name: "attach, first backtrace, leave, " + g.arch, goal: "at least 8",
-		a: command{"ukdbg (all threads too)", []string{ukdbg, "attach", g.gdb, "-e", g.dbg, "--batch", "--ex", "threads", "--ex", "bt"}},
-		b: command{"gdb", []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off", "-ex", "target remote " + strings.TrimPrefix(g.gdb, "tcp:"),
+		a: command{label: "ukdbg (all threads too)", args: []string{ukdbg, "attach", g.gdb, "-e", g.dbg, "--batch", "--ex", "threads", "--ex", "bt"}},
+		b: command{label: "gdb", args: []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off", "-ex", "target remote " + strings.TrimPrefix(g.gdb, "tcp:"),
 			"-ex", "bt", "-ex", "detach", g.dbg}},
 	}
 	return w.measure(page, n)
@@ -113,8 +117,8 @@ func start(page *strings.Builder, ukdbg, dir string, n int) error {
 	}
 	w := work{
 		name: "start (`ukdbg version`)", goal: "at most 3 ms",
-		a: command{"ukdbg", []string{ukdbg, "version"}},
-		b: command{"an empty Go program", []string{empty}},
+		a: command{label: "ukdbg", args: []string{ukdbg, "version"}},
+		b: command{label: "an empty Go program", args: []string{empty}},
 	}
 	return w.measure(page, n)
 }
@@ -146,7 +150,17 @@ func (c command) time() (float64, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stderr = &output
+	if c.stdin != "" {
+		in, err := os.Open(c.stdin)
+		if err != nil {
+			return 0, err
+		}
+		defer in.Close()
+		cmd.Stdin = in // and what it prints, which is much, goes nowhere
+	} else {
+		cmd.Stdout = &output
+	}
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
 		return 0, fmt.Errorf("%s: %w: %s", strings.Join(c.args, " "), err, output.String())

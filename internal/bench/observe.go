@@ -77,7 +77,7 @@ func readRAM(page *strings.Builder, g *guest, monitor qmp.Monitor, n int) error 
 			a = append(a, float64(time.Since(began).Microseconds())/1000)
 		}
 	}
-	gdb := command{"gdb `dump`, guest stopped", []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off",
+	gdb := command{label: "gdb `dump`, guest stopped", args: []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off",
 		"-ex", "target remote " + strings.TrimPrefix(g.gdb, "tcp:"), "-ex", "maintenance packet Qqemu.PhyMemMode:1",
 		"-ex", "dump binary memory /dev/null 0 0x4000000", "-ex", "maintenance packet Qqemu.PhyMemMode:0", "-ex", "detach", g.dbg}}
 	var b []float64
@@ -130,8 +130,8 @@ func readPages(m *livevm.Machine, buf []byte) (int, error) {
 func listThreads(page *strings.Builder, ukdbg string, g *guest, monitor qmp.Monitor, n int) error {
 	w := work{
 		name: "all threads with stacks, 0 stops", goal: "at most 15 ms",
-		a: command{"ukdbg", []string{ukdbg, "threads", "--stacks", "qmp:" + monitor.Path, "-e", g.dbg}},
-		b: command{"gdb attach + bt of one, guest stopped", []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off",
+		a: command{label: "ukdbg", args: []string{ukdbg, "threads", "--stacks", "qmp:" + monitor.Path, "-e", g.dbg}},
+		b: command{label: "gdb attach + bt of one, guest stopped", args: []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off",
 			"-ex", "target remote " + strings.TrimPrefix(g.gdb, "tcp:"), "-ex", "bt", "-ex", "detach", g.dbg}},
 	}
 	return w.measure(page, n)
