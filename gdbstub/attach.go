@@ -20,7 +20,9 @@ const supported = "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;qX
 // attach makes the connection an attachment. began is when it was asked for.
 func (c *Client) attach(ctx context.Context, began time.Time) error {
 	c.prof = plainProfile()
-	first, cancel := context.WithTimeout(ctx, c.opt.AttachTimeout)
+	// A caller that gives up is not let go before the first answer: the stub may
+	// have stopped the guest for us already, and say so in a moment.
+	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opt.AttachTimeout)
 	defer cancel()
 	feats, err := c.hello(first)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // errGuardLost ends a session whose guard died: nobody would give the guest
 // back if this process died too.
-var errGuardLost = errors.New("the guard process was killed, so the guest was given back at once; run ukdbg again")
+var errGuardLost = errors.New("the guard process was killed, so the guest is given back at once; run ukdbg again")
 
 // guarded returns a context that ends when the guard is lost, and what to call
 // then. Its cause is errGuardLost.
@@ -24,12 +24,16 @@ func guarded(ctx context.Context) (_ context.Context, lost func(), cancel func()
 	return ctx, func() { end(errGuardLost) }, func() { end(nil) }
 }
 
-// lostFirst is errGuardLost where err only follows from it.
+// lostFirst puts errGuardLost before an error that follows from it.
 func lostFirst(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); errors.Is(cause, errGuardLost) {
+	cause := context.Cause(ctx)
+	switch {
+	case !errors.Is(cause, errGuardLost), errors.Is(err, errGuardLost):
+		return err
+	case err == nil, errors.Is(err, context.Canceled):
 		return cause
 	}
-	return err
+	return errors.Join(errGuardLost, err)
 }
 
 // guardOptions are what the flags and the environment say of the guard.
