@@ -111,9 +111,11 @@ func (m *model) spans() iter.Seq2[exporters.Span, error] {
 // instants are the records that neither begin nor end a span.
 func (m *model) instants() iter.Seq2[exporters.Event, error] {
 	return func(yield func(exporters.Event, error) bool) {
+		var arrows flows
 		err := m.run(analysis.Visitor{Instant: func(s *analysis.Seen) error {
 			ev := exporters.Event{
-				Name: s.Rec.Def.Name, Time: int64(s.Rec.Time), Thread: m.thread(s.Guest, s.Thread()), CPU: cpuOf(s),
+				Flows: arrows.of(s),
+				Name:  s.Rec.Def.Name, Time: int64(s.Rec.Time), Thread: m.thread(s.Guest, s.Thread()), CPU: cpuOf(s),
 				Attrs: []exporters.Attr{exporters.String("text", s.Rec.Text())},
 			}
 			if m.dated {

@@ -12,6 +12,7 @@ import (
 
 	pprof "github.com/google/pprof/profile"
 
+	"github.com/ukdbg/ukdbg/exporters/wire"
 	"github.com/ukdbg/ukdbg/internal/exporttest"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
@@ -138,6 +139,15 @@ func testExportForms(t *testing.T, arch string) {
 			t.Errorf("%v in\n%s", err, data)
 		}
 	})
+	t.Run("perfetto", func(t *testing.T) {
+		data, err := os.ReadFile(export("trace.perfetto"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := flowsIn(t, data); n < 20 {
+			t.Errorf("%d wake-ups are connected with what ran then", n)
+		}
+	})
 	t.Run("html", func(t *testing.T) {
 		if arch != "x86_64" {
 			return // one look is enough
@@ -162,4 +172,34 @@ func testExportForms(t *testing.T, arch string) {
 			t.Errorf("nothing in the spool: %v", err)
 		}
 	})
+}
+
+// flowsIn counts the flows of a Perfetto trace that connect two events: packet 1,
+// track event 11, flow 47.
+func flowsIn(t *testing.T, file []byte) int {
+	t.Helper()
+	ends := map[uint64]int{}
+	err := wire.Fields(file, func(packet wire.Field) error {
+		return wire.Fields(packet.Bytes, func(f wire.Field) error {
+			if f.Num != 11 {
+				return nil
+			}
+			return wire.Fields(f.Bytes, func(f wire.Field) error {
+				if f.Num == 47 {
+					ends[f.Value]++
+				}
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range ends {
+		if e == 2 {
+			n++
+		}
+	}
+	return n
 }

@@ -182,8 +182,9 @@ func (d *data) rowsJSON(b []byte) []byte {
 			b = append(b, ',')
 		}
 		b = exporters.AppendJSONString(append(b, '['), r.name)
-		for _, v := range []int64{int64(r.count), int64(r.errors), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.quantile(0.999), r.longest, r.total} {
-			b = number(b, ",", v)
+		h := &r.durations
+		for _, v := range []uint64{h.Count(), r.errors, h.Quantile(0.5), h.Quantile(0.9), h.Quantile(0.99), h.Quantile(0.999), h.Max(), uint64(r.total)} {
+			b = number(b, ",", int64(v))
 		}
 		b = append(b, ']')
 	}

@@ -34,6 +34,17 @@ func WriteChrome(w io.Writer, spans iter.Seq2[exporters.Span, error], opt Option
 			return c.err
 		})
 	}
+	if err == nil {
+		err = opt.counters(func(n *exporters.Counter) error {
+			c.stats.Counters++
+			name := n.Name
+			if n.Unit != "" {
+				name += " (" + n.Unit + ")"
+			}
+			c.event(chromeEvent{Name: name, Phase: "C", Time: micros(traceTime(opt.Clock, n.Time)), Args: map[string]any{"value": n.Value}})
+			return c.err
+		})
+	}
 	c.text("\n]}\n")
 	if ferr := c.w.Flush(); err == nil && ferr != nil {
 		err = ferr
@@ -110,7 +121,7 @@ func (c *chrome) tid(tr track) int {
 
 func (c *chrome) span(p *placed, clock exporters.Clock) {
 	tid := c.tid(track{p.Thread, p.lane})
-	args := chromeArgs(p.Attrs)
+	args := chromeArgs(withCPU(p.Attrs, p.CPU))
 	if p.Err {
 		args["error"], args["error.type"], args["error.text"] = true, p.ErrType, p.ErrText
 	}
@@ -126,7 +137,7 @@ func (c *chrome) span(p *placed, clock exporters.Clock) {
 
 func (c *chrome) instant(tid int, e *exporters.Event, clock exporters.Clock) {
 	c.stats.Instants++
-	c.event(chromeEvent{Name: e.Name, Category: category, Phase: "i", Scope: "t", Time: micros(traceTime(clock, e.Time)), TID: tid, Args: chromeArgs(e.Attrs)})
+	c.event(chromeEvent{Name: e.Name, Category: category, Phase: "i", Scope: "t", Time: micros(traceTime(clock, e.Time)), TID: tid, Args: chromeArgs(withCPU(e.Attrs, e.CPU))})
 }
 
 // chromeArgs keeps integers a JavaScript number cannot hold as text.

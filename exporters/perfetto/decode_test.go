@@ -36,6 +36,13 @@ func decode(t testing.TB, b []byte) message {
 			}
 			m[num] = append(m[num], v)
 			b = b[n:]
+		case protowire.Fixed64Type:
+			v, n := protowire.ConsumeFixed64(b)
+			if n < 0 {
+				t.Fatal(protowire.ParseError(n))
+			}
+			m[num] = append(m[num], v)
+			b = b[n:]
 		default:
 			t.Fatalf("field %d of wire type %d", num, typ)
 		}
@@ -81,7 +88,9 @@ type slice struct {
 type viewer struct {
 	slices, instants []slice
 	unended          int
-	realtime         uint64 // wall time at trace time 0
+	counters         []string          // "name unit@time=value"
+	flows            map[uint64]string // by number: the events in order of time
+	realtime         uint64            // wall time at trace time 0
 	process          string
 	packets          int
 }
@@ -89,11 +98,13 @@ type viewer struct {
 func view(t testing.TB, file []byte) viewer {
 	t.Helper()
 	var v viewer
-	tracks := map[uint64]string{}
+	tracks, units := map[uint64]string{}, map[uint64]string{}
+	v.flows = map[uint64]string{}
 	var interned [5]map[uint64]message
 	type event struct {
 		ts, typ, track     uint64
 		name, args, source string
+		flows              []any
 	}
 	var events []event
 	for len(file) > 0 {
@@ -121,6 +132,9 @@ func view(t testing.TB, file []byte) viewer {
 				v.process = pr.str(6)
 			}
 			tracks[d.num(1)] = name
+			for _, c := range d.sub(t, 8) {
+				units[d.num(1)] = c.str(6)
+			}
 		}
 		for _, s := range p.sub(t, 6) {
 			for _, c := range s.sub(t, 1) {
@@ -151,7 +165,15 @@ func view(t testing.TB, file []byte) viewer {
 			if p.num(13)&2 == 0 {
 				t.Fatal("event with interned names does not say that it needs them")
 			}
-			ev := event{ts: p.num(8), typ: e.num(9), track: e.num(11)}
+			ev := event{ts: p.num(8), typ: e.num(9), track: e.num(11), flows: e[47]}
+			if ev.typ == 4 {
+				unit, ok := units[ev.track]
+				if !ok || e[30] == nil {
+					t.Fatal("a counter's event without its track or value")
+				}
+				v.counters = append(v.counters, fmt.Sprintf("%s %s@%d=%d", tracks[ev.track], unit, ev.ts, int64(e.num(30))))
+				continue
+			}
 			name := interned[2][e.num(10)]
 			if ev.typ != 2 && (name == nil || interned[1][e.num(3)].str(2) != "guest") {
 				t.Fatal("event of an unknown name or category")
@@ -183,6 +205,9 @@ func view(t testing.TB, file []byte) viewer {
 	open := map[uint64][]int{}
 	for _, e := range events {
 		stack := open[e.track]
+		for _, f := range e.flows {
+			v.flows[f.(uint64)] += e.name + " "
+		}
 		s := slice{track: tracks[e.track], name: e.name, start: e.ts, end: e.ts, depth: len(stack), args: e.args, source: e.source}
 		switch e.typ {
 		case 1:

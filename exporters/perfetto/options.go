@@ -19,6 +19,35 @@ type Options struct {
 	// track; nil for none. They are written after the spans, which viewers do
 	// not mind.
 	Instants iter.Seq2[exporters.Event, error]
+	// Counters are values over time, a track each; nil for none.
+	Counters iter.Seq2[exporters.Counter, error]
+}
+
+// counters calls emit for each of the options' counters.
+func (o Options) counters(emit func(*exporters.Counter) error) error {
+	if o.Counters == nil {
+		return nil
+	}
+	for c, err := range o.Counters {
+		if err != nil {
+			return fmt.Errorf("reading counters to export: %w", err)
+		}
+		if err := emit(&c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cpuKey is the argument that says where a span began or an event happened.
+const cpuKey = "cpu"
+
+// withCPU adds the processor to attributes, if it is known.
+func withCPU(attrs []exporters.Attr, cpu exporters.CPU) []exporters.Attr {
+	if !cpu.Known {
+		return attrs
+	}
+	return append(attrs[:len(attrs):len(attrs)], exporters.Int(cpuKey, int64(cpu.ID)))
 }
 
 // instants calls emit for each of the options' instants.
@@ -39,7 +68,7 @@ func (o Options) instants(emit func(*exporters.Event) error) error {
 
 // Stats counts what was written.
 type Stats struct {
-	Spans, Instants, Tracks int
+	Spans, Instants, Tracks, Counters int
 }
 
 // window is how many spans are put in order at a time. Within one window begins

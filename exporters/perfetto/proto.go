@@ -27,6 +27,8 @@ const (
 	descriptorProcess = 3
 	descriptorThread  = 4
 	descriptorParent  = 5
+	descriptorCounter = 8
+	counterUnitName   = 6
 	processPID        = 1
 	processName       = 6
 	threadPID         = 1
@@ -38,11 +40,14 @@ const (
 	eventType          = 9
 	eventNameIID       = 10
 	eventTrack         = 11
+	eventCounterValue  = 30
 	eventLocationIID   = 34
+	eventFlowIDs       = 47
 	eventCorrelationID = 52
 	typeBegin          = 1
 	typeEnd            = 2
 	typeInstant        = 3
+	typeCounter        = 4
 
 	annotationNameIID = 1
 	annotationBool    = 2

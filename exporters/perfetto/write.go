@@ -35,6 +35,12 @@ func Write(w io.Writer, spans iter.Seq2[exporters.Span, error], opt Options) (St
 			return t.err
 		})
 	}
+	if err == nil {
+		err = opt.counters(func(c *exporters.Counter) error {
+			t.counter(traceTime(opt.Clock, c.Time), c)
+			return t.err
+		})
+	}
 	if ferr := t.w.Flush(); err == nil && ferr != nil {
 		err = ferr
 	}
@@ -56,8 +62,10 @@ type writer struct {
 	begun  bool // the sequence has its first packet
 	tracks map[track]uint64
 	tids   map[int64]bool
-	event  []byte
-	packet []byte
+	// counters are the counters' tracks by name.
+	counters map[string]uint64
+	event    []byte
+	packet   []byte
 }
 
 // head writes the clock snapshot and the guest's track.
@@ -193,7 +201,8 @@ func (t *writer) begin(id uint64, p *placed) {
 		// Spans of one request are shown as belonging together.
 		e = wire.AppendVarint(e, eventCorrelationID, p.Root)
 	}
-	e = t.attrs(e, p.Attrs)
+	e = appendFlows(e, p.Flows)
+	e = t.attrs(e, withCPU(p.Attrs, p.CPU))
 	if p.Err {
 		e = t.attrs(e, []exporters.Attr{exporters.Bool("error", true), exporters.String("error.type", p.ErrType), exporters.String("error.text", p.ErrText)})
 	}
@@ -213,7 +222,54 @@ func (t *writer) instant(id uint64, ts int64, ev *exporters.Event) {
 	e = wire.AppendVarint(e, eventTrack, id)
 	e = wire.AppendVarint(e, eventCategoryIIDs, t.names.name(internCategories, category))
 	e = wire.AppendVarint(e, eventNameIID, t.names.name(internNames, ev.Name))
-	t.event = t.attrs(e, ev.Attrs)
+	e = appendFlows(e, ev.Flows)
+	t.event = t.attrs(e, withCPU(ev.Attrs, ev.CPU))
+	t.send(ts)
+}
+
+// appendFlows connects an event with the others of these numbers, in order of
+// time.
+func appendFlows(e []byte, flows []uint64) []byte {
+	for _, f := range flows {
+		e = wire.AppendFixed64(e, eventFlowIDs, f)
+	}
+	return e
+}
+
+// maxCounters bounds the counters; values of further ones are left out.
+const maxCounters = 1 << 10
+
+// firstCounter is where the numbers of counters' tracks begin: above those of
+// threads.
+const firstCounter = 1 << 32
+
+// counter writes a value on its counter's track, and describes that when it is
+// new.
+func (t *writer) counter(ts int64, c *exporters.Counter) {
+	id, ok := t.counters[c.Name]
+	if !ok {
+		if len(t.counters) == maxCounters {
+			return
+		}
+		if t.counters == nil {
+			t.counters = map[string]uint64{}
+		}
+		id = firstCounter + uint64(len(t.counters))
+		t.counters[c.Name] = id
+		t.stats.Tracks++
+		var unit []byte
+		if c.Unit != "" {
+			unit = wire.AppendString(nil, counterUnitName, c.Unit)
+		}
+		d := wire.AppendVarint(nil, descriptorUUID, id)
+		d = wire.AppendVarint(d, descriptorParent, processUUID)
+		d = wire.AppendString(d, descriptorName, c.Name)
+		t.write(wire.AppendBytes(nil, packetTrackDescriptor, wire.AppendBytes(d, descriptorCounter, unit)))
+	}
+	t.stats.Counters++
+	e := wire.AppendVarint(t.event[:0], eventType, typeCounter)
+	e = wire.AppendVarint(e, eventTrack, id)
+	t.event = wire.AppendVarint(e, eventCounterValue, uint64(c.Value))
 	t.send(ts)
 }
 

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ukdbg/ukdbg/exporters"
+	"github.com/ukdbg/ukdbg/internal/exporttest"
 )
 
 // placedInput is a span in short.
@@ -210,6 +212,35 @@ func TestInstantsOfNoSpan(t *testing.T) {
 	stats, err := WriteChrome(&buf, seq(nil), opt)
 	if err != nil || stats.Instants != 2 || !json.Valid(buf.Bytes()) {
 		t.Errorf("chrome: stats %+v, error %v", stats, err)
+	}
+}
+
+// Counters have tracks of their own, flows lead from cause to effect whatever was
+// written first, and processors are told.
+func TestCountersFlowsCPUs(t *testing.T) {
+	tr := exporttest.Trace(3)
+	var buf bytes.Buffer
+	opt := Options{Clock: tr.Clock, Instants: tr.Instants, Counters: tr.Counters}
+	stats, err := Write(&buf, tr.Spans, opt)
+	if err != nil || stats.Counters != 3 {
+		t.Fatalf("stats %+v, error %v", stats, err)
+	}
+	v := view(t, buf.Bytes())
+	if want := []string{"heap used bytes@1000000=0", "heap used bytes@2000000=4096", "heap used bytes@3000000=8192"}; !slices.Equal(v.counters, want) {
+		t.Errorf("counters %q, want %q", v.counters, want)
+	}
+	if len(v.flows) != 3 || v.flows[11] != "sched_wakeup request_serve " {
+		t.Errorf("flows %v", v.flows)
+	}
+	for _, s := range v.slices {
+		if !strings.Contains(s.args, "cpu=0 ") && !strings.Contains(s.args, "cpu=1 ") {
+			t.Errorf("%s tells no CPU: %s", s.name, s.args)
+		}
+	}
+	buf.Reset()
+	if stats, err = WriteChrome(&buf, tr.Spans, opt); err != nil || stats.Counters != 3 || !json.Valid(buf.Bytes()) ||
+		!strings.Contains(buf.String(), `{"name":"heap used (bytes)","ph":"C","ts":2000.000,"pid":1,"tid":0,"args":{"value":4096}}`) {
+		t.Errorf("chrome: stats %+v, error %v in\n%s", stats, err, buf.String())
 	}
 }
 
