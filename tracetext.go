@@ -134,7 +134,7 @@ func lostText(t *analysis.Totals) string {
 // writeStops tells for how long the guests stood still for their recording.
 func writeStops(w io.Writer, totals *analysis.Totals) {
 	for _, g := range totals.Guests {
-		if end := g.Guest.End; end != nil {
+		if end := g.Guest.End; end != nil && end.Drains > 0 {
 			fmt.Fprintf(w, "%s stopped %s in %d drains, the longest %s\n", escape(g.Guest.Label()),
 				Nanoseconds(uint64(max(end.Stopped, 0))), end.Drains, Nanoseconds(uint64(max(end.Longest, 0))))
 		}

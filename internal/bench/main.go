@@ -38,6 +38,8 @@ type command struct {
 	label string
 	args  []string
 	stdin string // a file, "" for none
+	// out is the file its output goes to, "" to keep it.
+	out string
 }
 
 func run(ukdbg, out string, n int) error {
@@ -71,6 +73,9 @@ func run(ukdbg, out string, n int) error {
 		return err
 	}
 	if err := symbolize(&page, ukdbg, dir, n); err != nil {
+		return err
+	}
+	if err := traces(&page, ukdbg, dir, n); err != nil {
 		return err
 	}
 	if err := spans(&page, dir, n); err != nil {
@@ -160,6 +165,14 @@ func (c command) time() (float64, error) {
 		cmd.Stdin = in // and what it prints, which is much, goes nowhere
 	} else {
 		cmd.Stdout = &output
+	}
+	if c.out != "" {
+		file, err := os.Create(c.out)
+		if err != nil {
+			return 0, err
+		}
+		defer file.Close()
+		cmd.Stdout = file
 	}
 	began := time.Now()
 	if err := cmd.Run(); err != nil {

@@ -86,7 +86,7 @@ func names(page *strings.Builder, ukdbg, rust, dir, what, image string, n int, g
 	// GNU addr2line and gdb take minutes for many addresses of a big image.
 	for _, w := range []work{
 		{name: bulk, goal: goals[1], b: command{"Rust addr2line 0.19", append([]string{rust}, gnu...), many}},
-		{name: bulk, goal: "–", b: command{"llvm-symbolizer 14", []string{"llvm-symbolizer-14", "--obj=" + image}, many}},
+		{name: bulk, goal: "–", b: command{label: "llvm-symbolizer 14", args: []string{"llvm-symbolizer-14", "--obj=" + image}, many}},
 	} {
 		w.a = command{"ukdbg", ours, many}
 		if err := w.measure(page, n); err != nil {

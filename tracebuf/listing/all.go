@@ -9,13 +9,16 @@ import (
 	"github.com/ukdbg/ukdbg/tracebuf"
 	"github.com/ukdbg/ukdbg/tracebuf/analysis"
 	"github.com/ukdbg/ukdbg/tracebuf/filter"
+	"github.com/ukdbg/ukdbg/tracebuf/recording"
 	"github.com/ukdbg/ukdbg/tracebuf/stream"
 )
 
 // job is a chunk on its way through the workers.
 type job struct {
 	chunk   stream.Chunk
-	records []byte // the chunk's, copied
+	records []byte // the chunk's, copied or decompressed
+	block   recording.Block
+	spare   []byte // the block's bytes
 	threads []string
 	out     []byte
 	stats   tracebuf.Stats
@@ -31,9 +34,12 @@ func (l *Lister) All(src stream.Source, where *filter.Filter) (_ *analysis.Total
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
+	if r, ok := src.(*stream.Recording); ok {
+		r.Lazy = true
+	}
 	jobs := make(chan *job)
 	ordered := make(chan *job, 2*workers)
-	free := make(chan *job, 2*workers+2)
+	free := make(chan *job, workers+2)
 	for range cap(free) {
 		free <- &job{done: make(chan struct{}, 1)}
 	}
@@ -59,8 +65,13 @@ func (l *Lister) All(src stream.Source, where *filter.Filter) (_ *analysis.Total
 		<-j.done
 		met.add(j)
 		if err == nil {
-			l.buf = append(l.buf, j.out...)
-			if err = l.Flush(); err != nil {
+			if len(l.buf) > 0 {
+				err = l.Flush()
+			}
+			if err == nil {
+				_, err = l.w.Write(j.out)
+			}
+			if err != nil {
 				close(stop)
 			}
 		}
@@ -127,17 +138,40 @@ func (l *Lister) feed(src stream.Source, free <-chan *job, jobs, ordered chan<- 
 		}
 		j := <-free
 		// The source uses its memory again.
-		j.records = append(j.records[:0], c.Records...)
 		j.chunk = *c
-		j.chunk.Records = j.records
+		if c.Block != nil {
+			j.block = c.Block.Keep(j.spare)
+			j.spare, j.chunk.Block = j.block.Spare(), &j.block
+			if c.Guest.Switch != nil {
+				j.load() // the threads are told by all records in order
+			}
+		} else {
+			j.records = append(j.records[:0], c.Records...)
+			j.chunk.Records = j.records
+		}
 		if c.Lost != nil {
 			lost := *c.Lost
 			j.chunk.Lost = &lost
 		}
-		j.threads = follow.threads(j.threads[:0], c)
+		j.threads = follow.threads(j.threads[:0], &j.chunk)
 		jobs <- j
 		ordered <- j
 	}
+}
+
+// load decompresses the job's records.
+func (j *job) load() {
+	b := j.chunk.Block
+	if b == nil {
+		return
+	}
+	j.chunk.Block = nil
+	body, err := b.Body(j.records)
+	if err != nil {
+		j.chunk.Damage = &stream.Damage{Offset: b.Offset, Size: b.Size, Reason: err.Error()}
+		return
+	}
+	j.records, j.chunk.Records = body, body
 }
 
 // follower tells the thread of each record, which only all records in order
@@ -148,7 +182,7 @@ type follower struct {
 }
 
 func (f *follower) threads(dst []string, c *stream.Chunk) []string {
-	if c.Guest == nil || c.Lost != nil {
+	if c.Guest == nil || c.Lost != nil || c.Damage != nil || c.Block != nil {
 		return dst
 	}
 	if f.guest != c.Guest {
@@ -172,6 +206,7 @@ func extended(records []byte) bool { return len(records) > 3 && records[3] == 'x
 func (o *Options) format(j *job, where *filter.Filter, vals *[]tracebuf.Value) {
 	j.out, j.stats, j.chosen = j.out[:0], tracebuf.Stats{}, 0
 	c := &j.chunk
+	j.load()
 	switch {
 	case c.Damage != nil:
 		j.out = o.damage(j.out, c.Damage)
@@ -180,7 +215,7 @@ func (o *Options) format(j *job, where *filter.Filter, vals *[]tracebuf.Value) {
 		j.out = o.gap(j.out, c.Guest, c.Lost)
 		return
 	}
-	ln := line{guest: c.Guest.Label(), cpu: -1}
+	ln := line{guest: c.Guest.Label(), cpu: -1, names: namesOf(c.Guest)}
 	sc := c.Scanner()
 	for i := 0; sc.Scan(); i++ {
 		r := sc.Record()

@@ -1,13 +1,23 @@
 package listing
 
 import (
+	"encoding/binary"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
 )
 
-// clean tells whether all bytes are printable ASCII.
+// clean tells whether all bytes are printable ASCII, eight at a time.
 func clean(b []byte) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for len(b) >= 8 {
+		// A byte sets its high bit if it is below ' ', above '~', or not ASCII.
+		v := binary.LittleEndian.Uint64(b)
+		if ((v-ones*' ')|(v+ones)|v)&high != 0 {
+			return false
+		}
+		b = b[8:]
+	}
 	for _, c := range b {
 		if c < ' ' || c > '~' {
 			return false
@@ -62,15 +72,20 @@ func padFrom(dst []byte, from, width int) []byte {
 // appendSeconds appends nanoseconds as seconds with six decimals, cut not
 // rounded, right-aligned in 16 characters.
 func appendSeconds(dst []byte, ns uint64) []byte {
-	var b [24]byte
-	s := strconv.AppendUint(b[:0], ns/1e9, 10)
-	for n := len(s) + 7; n < 16; n++ {
-		dst = append(dst, ' ')
+	const blank = "         0.000000"
+	sec, us := ns/1e9, uint32(ns%1e9/1e3)
+	if sec >= 1e9 {
+		dst = append(strconv.AppendUint(dst, sec, 10), blank[10:]...)
+	} else {
+		dst = append(dst, blank[1:]...)
+		b := dst[len(dst)-16 : len(dst)-7]
+		for i, v := 8, uint32(sec); v > 0; i, v = i-1, v/10 {
+			b[i] = byte('0' + v%10)
+		}
 	}
-	dst = append(append(dst, s...), '.')
-	us := uint32(ns % 1e9 / 1e3)
-	for div := uint32(100000); div > 0; div /= 10 {
-		dst = append(dst, byte('0'+us/div%10))
+	b := dst[len(dst)-6:]
+	for i := 5; us > 0; i, us = i-1, us/10 {
+		b[i] = byte('0' + us%10)
 	}
 	return dst
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/tracebuf"
+	"github.com/ukdbg/ukdbg/tracebuf/stream"
 )
 
 // Form is how a line looks.
@@ -39,6 +40,18 @@ type line struct {
 	guest, thread string
 	unix          int64
 	cpu           int
+	// names are the tracepoints' as the Text form shows them, by
+	// Definition.Index.
+	names [][]byte
+}
+
+// namesOf prepares the names of a guest's tracepoints.
+func namesOf(g *stream.Guest) [][]byte {
+	names := make([][]byte, len(g.Definitions.All))
+	for i, d := range g.Definitions.All {
+		names[i] = append(padFrom(appendSafe(nil, []byte(d.Name)), 0, 22), ' ')
+	}
+	return names
 }
 
 // noThread is what a record's name is aligned behind.
@@ -81,10 +94,7 @@ func (o *Options) text(dst []byte, l *line) []byte {
 		dst = padFrom(escapeFrom(append(dst, l.thread...), from), from, 12)
 	}
 	dst = append(dst, ' ')
-	from = len(dst)
-	dst = append(dst, r.Def.Name...)
-	dst = padFrom(escapeFrom(dst, from), from, 22)
-	dst = append(dst, ' ')
+	dst = append(dst, l.names[r.Def.Index]...)
 	from = len(dst)
 	dst = trimEnd(r.AppendText(dst), from)
 	return append(escapeFrom(dst, from), '\n')

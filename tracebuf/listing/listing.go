@@ -18,6 +18,9 @@ type Lister struct {
 	opt  Options
 	buf  []byte
 	vals []tracebuf.Value
+	// guest is the one whose names are prepared.
+	guest *stream.Guest
+	names [][]byte
 }
 
 // flushAt is how much is gathered before it is written, in bytes.
@@ -56,7 +59,10 @@ func (l *Lister) Line(s *analysis.Seen) []byte {
 }
 
 func (l *Lister) record(s *analysis.Seen) {
-	ln := line{rec: s.Rec, guest: s.Guest.Label(), thread: s.Thread(), cpu: -1}
+	if l.guest != s.Guest {
+		l.guest, l.names = s.Guest, namesOf(s.Guest)
+	}
+	ln := line{rec: s.Rec, guest: s.Guest.Label(), thread: s.Thread(), cpu: -1, names: l.names}
 	if s.Rec.Problem == tracebuf.Good {
 		ln.unix, ln.cpu = s.Unix(), s.CPU()
 	}

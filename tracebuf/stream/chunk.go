@@ -18,6 +18,9 @@ type Chunk struct {
 	Clock Piece
 	// Lost is set if this is no stretch of records but a period without.
 	Lost *recording.Lost
+	// Block is the records as they are stored, where Records was left out: see
+	// Recording.Lazy.
+	Block *recording.Block
 	// Damage is set if it is a part of the file that could not be read; Guest is
 	// nil then.
 	Damage *Damage

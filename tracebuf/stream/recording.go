@@ -14,13 +14,18 @@ const maxGuests = 1 << 16
 
 // Recording is the source that reads a recording.
 type Recording struct {
+	// Lazy leaves decompressing the records to who takes the chunks: Block is
+	// set and Records is not.
+	Lazy bool
+
 	r      *recording.Reader
 	guests []*Guest
 	// open are the guests whose blocks come, by source number.
-	open  map[uint16]*reading
-	chunk Chunk
-	body  []byte
-	lost  recording.Lost
+	open   map[uint16]*reading
+	chunk  Chunk
+	body   []byte
+	stored recording.Block
+	lost   recording.Lost
 }
 
 // reading is how far one guest is read.
@@ -157,6 +162,12 @@ func (s *Recording) start(b *recording.Block) error {
 }
 
 func (s *Recording) data(o *reading, b *recording.Block) (*Chunk, error) {
+	if s.Lazy && b.Compressed() {
+		s.stored = *b
+		s.chunk = Chunk{Guest: o.guest, Head: b.Data(), Block: &s.stored, Generation: o.generation}
+		s.chunk.Clock = o.clock.next(s.chunk.Head, o.generation)
+		return &s.chunk, nil
+	}
 	body, err := b.Body(s.body)
 	if err != nil {
 		return nil, err
