@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,8 +18,20 @@ type splitFiles struct {
 	packageOnce sync.Once
 	pkg         *dwoPackage // nil if there is none
 
-	mu   sync.Mutex
-	open []*Image // to be closed
+	mu      sync.Mutex
+	open    []*Image // to be closed
+	missing []error
+}
+
+// maxMissing bounds how many missing files are told.
+const maxMissing = 16
+
+// MissingSplit tells of the .dwo files that were wanted so far and could not be
+// had, at most 16 of them: of their code only symbols and lines are known.
+func (im *Image) MissingSplit() []error {
+	im.splits.mu.Lock()
+	defer im.splits.mu.Unlock()
+	return slices.Clone(im.splits.missing)
 }
 
 // dwoPackage is a .dwp file.
@@ -30,6 +43,19 @@ type dwoPackage struct {
 // splitSections finds the .dwo file that a skeleton unit names, in the package
 // file beside the image or as a file of its own.
 func (im *Image) splitSections(want dies.SplitName) (*dies.Sections, error) {
+	sec, err := im.findSplit(want)
+	if err != nil {
+		s := &im.splits
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.missing) < maxMissing {
+			s.missing = append(s.missing, &dies.MissingSplitError{Name: want.Name, Err: err})
+		}
+	}
+	return sec, err
+}
+
+func (im *Image) findSplit(want dies.SplitName) (*dies.Sections, error) {
 	s := &im.splits
 	s.packageOnce.Do(func() { s.pkg = im.openPackage() })
 	var tried []error

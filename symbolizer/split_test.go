@@ -106,6 +106,9 @@ func TestSplitDWARF(t *testing.T) {
 					t.Errorf("without .dwo files, which nothing tells: %s", m)
 				}
 			}
+			if told := im.MissingSplit(); len(told) != len(tc.files) {
+				t.Errorf("%d missing files are told: %v", len(told), told)
+			}
 			if named < 50 {
 				t.Errorf("%d answers name a missing file", named)
 			}

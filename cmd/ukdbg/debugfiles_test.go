@@ -20,6 +20,31 @@ func verbEnv(t *testing.T, vars map[string]string, args ...string) (status int, 
 	return status, o.String(), e.String()
 }
 
+// TestMissingSplit: what a .dwo file that is not there would have told is named.
+func TestMissingSplit(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.c"), []byte("int work(int x)\n{\n\treturn x + 1;\n}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"gcc -g -gsplit-dwarf -c a.c", "gcc -nostdlib -static -no-pie -Wl,-Ttext=0x200000,-e,work -o prog a.o"} {
+		c := exec.Command(strings.Fields(line)[0], strings.Fields(line)[1:]...)
+		c.Dir = dir
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+	}
+	prog := filepath.Join(dir, "prog")
+	if status, out, errs := verbEnv(t, nil, "symbolize", "-e", prog, "200004"); status != exitOK || !strings.HasPrefix(out, "0x200004: work at ") || errs != "" {
+		t.Errorf("with the file: %d %s%s", status, out, errs)
+	}
+	if err := os.Remove(filepath.Join(dir, "a.dwo")); err != nil {
+		t.Fatal(err)
+	}
+	if status, out, errs := verbEnv(t, nil, "symbolize", "-e", prog, "200004"); status != exitOK || !strings.HasPrefix(out, "0x200004: work at ") || !strings.Contains(errs, filepath.Join(dir, "a.dwo")+" (not there)") {
+		t.Errorf("without: %d %s%s", status, out, errs)
+	}
+}
+
 // TestDebugFiles names an address of a stripped image, its debug information
 // found in each way there is.
 func TestDebugFiles(t *testing.T) {

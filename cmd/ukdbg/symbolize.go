@@ -107,6 +107,9 @@ func (f *symbolizeFlags) run(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, missing := range im.MissingSplit() {
+		fmt.Fprintf(e.err, "ukdbg: %v\n", missing)
+	}
 	if s.bad > 0 {
 		return silentError{exitFailed}
 	}
