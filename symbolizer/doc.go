@@ -22,6 +22,10 @@
 // Subpackages: line decodes line programs, cfi call frame information, unwind
 // walks stacks, ctype and expr know types and expressions.
 //
+// Debug information may lie apart from the image: in a debug file that OpenWith
+// finds (package debugfile), in .dwo and .dwp files, in a file of dwz's. What is
+// missing is told by MissingDebug and MissingSplit.
+//
 // Specifications: System V ABI (ELF-64 object file format 1.5), DWARF versions
 // 2 to 5, Linux Standard Base (.eh_frame).
 package symbolizer

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dies"
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwp"
 )
@@ -56,6 +57,9 @@ func (im *Image) splitSections(want dies.SplitName) (*dies.Sections, error) {
 }
 
 func (im *Image) findSplit(want dies.SplitName) (*dies.Sections, error) {
+	if !debugfile.Printable(want.Name) || !debugfile.Printable(want.Dir) {
+		return nil, debugfile.ErrDamaged
+	}
 	s := &im.splits
 	s.packageOnce.Do(func() { s.pkg = im.openPackage() })
 	var tried []error

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 )
@@ -25,7 +27,7 @@ func ParseLink(section []byte, bigEndian bool) (name string, crc uint32, err err
 		return "", 0, ErrDamaged
 	}
 	name = string(section[:n])
-	if strings.ContainsRune(name, '/') || name == "." || name == ".." {
+	if strings.ContainsRune(name, '/') || name == "." || name == ".." || !Printable(name) {
 		return "", 0, ErrDamaged
 	}
 	r := dwbuf.NewOrder(section, (uint64(n)+4)&^3, bigEndian)
@@ -40,7 +42,7 @@ func ParseLink(section []byte, bigEndian bool) (name string, crc uint32, err err
 // file, which is returned in hexadecimal.
 func ParseAltLink(section []byte) (path, buildID string, err error) {
 	n := bytes.IndexByte(section, 0)
-	if n <= 0 || n > maxName || !plausibleID(section[n+1:]) {
+	if n <= 0 || n > maxName || !plausibleID(section[n+1:]) || !Printable(string(section[:n])) {
 		return "", "", ErrDamaged
 	}
 	return string(section[:n]), hex.EncodeToString(section[n+1:]), nil
@@ -55,10 +57,16 @@ func ParseSup(section []byte, bigEndian bool) (path, sum string, err error) {
 	version, self := r.U16(), r.U8()
 	name := r.CString()
 	id := r.Bytes(r.Uleb())
-	if r.Failed() || version != 5 || self != 0 || len(name) == 0 || len(name) > maxName || !plausibleID(id) {
+	if r.Failed() || version != 5 || self != 0 || len(name) == 0 || len(name) > maxName || !plausibleID(id) || !Printable(string(name)) {
 		return "", "", ErrDamaged
 	}
 	return string(name), hex.EncodeToString(id), nil
+}
+
+// Printable reports whether a name from a file can be shown on a terminal as it
+// is. No compiler or linker writes another, and nothing is opened under one.
+func Printable(name string) bool {
+	return utf8.ValidString(name) && strings.IndexFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
 // plausibleID: build ids are hashes; the shortest in use has 8 bytes (lld's

@@ -17,6 +17,7 @@ func TestParseLink(t *testing.T) {
 		{"ab.debug\x00\x00\x00\x00\x01\x02\x03\x04", false, "ab.debug", 0x04030201},
 		{"abc.debug\x00\x00\x00\x01\x02\x03\x04", true, "abc.debug", 0x01020304},
 		{"a/b\x00\x01\x02\x03\x04", false, "", 0},
+		{"a\x1b[2J\x00\x00\x00\x01\x02\x03\x04", false, "", 0},
 		{"..\x00\x00\x01\x02\x03\x04", false, "", 0},
 		{"\x00\x00\x00\x00\x01\x02\x03\x04", false, "", 0},
 		{"a.debug\x00\x01\x02\x03", false, "", 0},
@@ -81,7 +82,7 @@ func FuzzSections(f *testing.F) {
 		if name, _, err := ParseLink(b, big); err == nil && (name == "" || strings.ContainsAny(name, "/\x00")) {
 			t.Errorf("name %q", name)
 		}
-		if path, id, err := ParseAltLink(b); err == nil && (path == "" || !validID(id)) {
+		if path, id, err := ParseAltLink(b); err == nil && (path == "" || !Printable(path) || !validID(id)) {
 			t.Errorf("path %q, build id %q", path, id)
 		}
 		if path, id, err := ParseSup(b, big); err == nil && (path == "" || !validID(id)) {

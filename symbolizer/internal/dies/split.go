@@ -2,6 +2,7 @@ package dies
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 )
 
@@ -25,7 +26,7 @@ type MissingSplitError struct {
 }
 
 func (e *MissingSplitError) Error() string {
-	return "no split debug information " + e.Name + ": " + e.Err.Error()
+	return fmt.Sprintf("no split debug information %q: %v", e.Name, e.Err)
 }
 
 func (e *MissingSplitError) Unwrap() error { return e.Err }
