@@ -67,37 +67,37 @@ func names(page *strings.Builder, ukdbg, rust, dir, what, image string, n int, g
 	gnu := []string{"-f", "-i", "-e", image}
 	first := work{
 		name: "1 address, " + what, goal: goals[0],
-		a: command{"ukdbg", ours, one},
-		b: command{"eu-addr2line", append([]string{"eu-addr2line"}, gnu...), one},
+		a: command{label: "ukdbg", args: ours, stdin: one},
+		b: command{label: "eu-addr2line", args: append([]string{"eu-addr2line"}, gnu...), stdin: one},
 	}
 	if err := first.measure(page, n); err != nil {
 		return err
 	}
 	for _, b := range []command{
-		{"llvm-symbolizer 14", []string{"llvm-symbolizer-14", "--obj=" + image}, one},
-		{"GNU addr2line", append([]string{"addr2line"}, gnu...), one},
-		{"gdb", []string{"gdb-multiarch", "-nx", "-batch", "-ex", "info line *" + firstLine(one), image}, ""},
+		{label: "llvm-symbolizer 14", args: []string{"llvm-symbolizer-14", "--obj=" + image}, stdin: one},
+		{label: "GNU addr2line", args: append([]string{"addr2line"}, gnu...), stdin: one},
+		{label: "gdb", args: []string{"gdb-multiarch", "-nx", "-batch", "-ex", "info line *" + firstLine(one), image}, stdin: ""},
 	} {
-		if err := (work{name: "1 address, " + what, goal: "–", a: command{"ukdbg", ours, one}, b: b}).measure(page, n); err != nil {
+		if err := (work{name: "1 address, " + what, goal: "–", a: command{label: "ukdbg", args: ours, stdin: one}, b: b}).measure(page, n); err != nil {
 			return err
 		}
 	}
 	bulk := fmt.Sprintf("%d addresses with inlined calls, %s", manyAddresses, what)
 	// GNU addr2line and gdb take minutes for many addresses of a big image.
 	for _, w := range []work{
-		{name: bulk, goal: goals[1], b: command{"Rust addr2line 0.19", append([]string{rust}, gnu...), many}},
-		{name: bulk, goal: "–", b: command{label: "llvm-symbolizer 14", args: []string{"llvm-symbolizer-14", "--obj=" + image}, many}},
+		{name: bulk, goal: goals[1], b: command{label: "Rust addr2line 0.19", args: append([]string{rust}, gnu...), stdin: many}},
+		{name: bulk, goal: "–", b: command{label: "llvm-symbolizer 14", args: []string{"llvm-symbolizer-14", "--obj=" + image}, stdin: many}},
 	} {
-		w.a = command{"ukdbg", ours, many}
+		w.a = command{label: "ukdbg", args: ours, stdin: many}
 		if err := w.measure(page, n); err != nil {
 			return err
 		}
 	}
-	peak, err := (command{"ukdbg", ours, many}).peak()
+	peak, err := (command{label: "ukdbg", args: ours, stdin: many}).peak()
 	if err != nil {
 		return err
 	}
-	other, err := (command{"", append([]string{rust}, gnu...), many}).peak()
+	other, err := (command{label: "", args: append([]string{rust}, gnu...), stdin: many}).peak()
 	if err != nil {
 		return err
 	}
