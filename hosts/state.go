@@ -65,17 +65,14 @@ func monitorState(ctx context.Context, path string) (state string, err error) {
 func humanState(text string) (string, error) {
 	_, rest, ok := strings.Cut(text, "VM status: ")
 	line, _, _ := strings.Cut(rest, "\n")
-	line = strings.TrimSpace(line)
-	if !ok || line == "" {
+	state, inner, bracket := strings.Cut(strings.TrimSpace(line), "(")
+	if inner = strings.TrimSuffix(inner, ")"); bracket && inner != "single step mode" {
+		state = inner
+	}
+	if state = strings.TrimSpace(state); !ok || state == "" {
 		return "", errors.New("the monitor's status is not understood")
 	}
-	if _, inner, ok := strings.Cut(line, "("); ok {
-		if inner = strings.TrimSuffix(inner, ")"); inner != "single step mode" {
-			return inner, nil
-		}
-		line, _, _ = strings.Cut(line, " ")
-	}
-	return line, nil
+	return state, nil
 }
 
 // config takes the boot files of a Firecracker from GET /vm/config.
