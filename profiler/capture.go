@@ -86,6 +86,25 @@ func stackRanges(sp uint64, n int) []target.Range {
 	return rs
 }
 
+// registers reads those of every processor, in one go if the machine can.
+func (s *Sampler) registers(ctx context.Context, cpus []target.CPU) ([]target.Regs, error) {
+	if m, ok := s.Machine.(interface {
+		ReadAllRegisters(context.Context) ([]target.Regs, error)
+	}); ok {
+		if all, err := m.ReadAllRegisters(ctx); err != nil || len(all) == len(cpus) {
+			return all, err
+		}
+	}
+	out := make([]target.Regs, len(cpus))
+	for i, cpu := range cpus {
+		var err error
+		if out[i], err = s.Machine.ReadRegisters(ctx, cpu); err != nil {
+			return nil, fmt.Errorf("reading the registers of CPU %d: %w", cpu, err)
+		}
+	}
+	return out, nil
+}
+
 // capture reads every processor of the stopped guest: registers, then all
 // stacks and what tells the threads in one go.
 func (s *Sampler) capture(ctx context.Context, cpus []target.CPU, window int) ([]*Capture, error) {
@@ -93,11 +112,12 @@ func (s *Sampler) capture(ctx context.Context, cpus []target.CPU, window int) ([
 	var ranges []target.Range
 	type share struct{ stack, probe, end int }
 	shares := make([]share, 0, len(cpus))
-	for _, cpu := range cpus {
-		regs, err := s.Machine.ReadRegisters(ctx, cpu)
-		if err != nil {
-			return nil, fmt.Errorf("reading the registers of CPU %d: %w", cpu, err)
-		}
+	sets, err := s.registers(ctx, cpus)
+	if err != nil {
+		return nil, err
+	}
+	for i, cpu := range cpus {
+		regs := sets[i]
 		c := &Capture{CPU: cpu, Regs: regs, Code: s.Code}
 		at := share{stack: len(ranges)}
 		if regs.Arch != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
+	"github.com/ukdbg/ukdbg/qmp"
 )
 
 // promise is how long a guest may take to be as it was found once ukdbg is
@@ -234,8 +236,9 @@ func (k *killer) recover(t *testing.T) {
 // testKills kills rounds times on one guest in each state asked for.
 func testKills(t *testing.T, opt guesttest.Options, found string, rounds int, seed uint64, except ...string) {
 	t.Helper()
-	opt.Paused = found == "prelaunch"
+	opt.Paused, opt.QMP = found == "prelaunch", true
 	g := boot(t, opt)
+	defer pollMonitor(t, g.QMPPath)()
 	switch found {
 	case "running":
 		g.mustServe(t)
@@ -261,6 +264,46 @@ func testKills(t *testing.T, opt guesttest.Options, found string, rounds int, se
 		}
 	}
 	t.Logf("%d kills; the longest way back took %v: %s", rounds, k.slow, k.worst)
+}
+
+// pollMonitor asks the monitor for the VM's state once a second, connecting each
+// time, as kraft does, until the function it returns is called. Nobody may make
+// it wait.
+func pollMonitor(t *testing.T, path string) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	var worst time.Duration
+	var failed error
+	polls := 0
+	go func() {
+		defer close(ended)
+		for {
+			began, allowed := time.Now(), 100*time.Millisecond+load()
+			err := qmp.Monitor{Path: path}.Do(context.Background(), func(c *qmp.Conn) error {
+				_, err := c.HMP(context.Background(), "info status")
+				return err
+			})
+			d := time.Since(began)
+			worst, polls = max(worst, d), polls+1
+			if failed == nil && err != nil {
+				failed = err
+			} else if failed == nil && d > allowed {
+				failed = fmt.Errorf("it waited %v", d)
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Second):
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+		if failed != nil {
+			t.Errorf("a client that asks the monitor once a second: %v", failed)
+		}
+		t.Logf("%d questions to the monitor meanwhile, none waited longer than %v", polls, worst)
+	}
 }
 
 // rounds scales the number of kills: UKDBG_SOAK is how many in all.

@@ -69,6 +69,9 @@ func run(ukdbg, out string, n int) error {
 	if err := observe(&page, ukdbg, dir, n); err != nil {
 		return err
 	}
+	if err := oneStop(&page, dir, 100*n); err != nil {
+		return err
+	}
 	if err := start(&page, ukdbg, dir, 4*n); err != nil {
 		return err
 	}

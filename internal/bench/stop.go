@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/gdbstub/packet"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// stackSize is what is read of each processor's stack, in bytes.
+const stackSize = 512
+
+// oneStop measures for how long a stop holds the guest in which the registers
+// and the top of the stack of every processor are read: from the stop reply to
+// the order to go on. The peer asks one thing after the other, as gdb does.
+func oneStop(page *strings.Builder, dir string, n int) error {
+	for _, w := range []struct {
+		cpus int
+		goal string
+	}{{1, "at most 100 µs"}, {4, "at most 250 µs"}} {
+		g, err := boot(dir, "x86_64", "-smp", strconv.Itoa(w.cpus))
+		if err != nil {
+			return err
+		}
+		ours, err := stopsOfOurs(g, n)
+		var naive []float64
+		if err == nil {
+			naive, err = stopsNaive(g, w.cpus, n)
+		}
+		if err := errors.Join(err, g.close()); err != nil {
+			return err
+		}
+		fmt.Fprintf(page, "| one stop: registers and stacks of %d CPU, µs | %s | one packet at a time: %s | %.1f × | %s |\n",
+			w.cpus, spread(ours), spread(naive), median(naive)/median(ours), w.goal)
+	}
+	return nil
+}
+
+// between is for how long the guest runs between two stops.
+const between = time.Millisecond
+
+func stopsOfOurs(g *guest, n int) (took []float64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	spec, err := target.ParseSpec(g.gdb)
+	if err != nil {
+		return nil, err
+	}
+	c, err := gdbstub.Dial(ctx, spec, gdbstub.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		_, lerr := c.Leave(ctx)
+		err = errors.Join(err, lerr)
+	}()
+	for i := -n / 10; i < n; i++ {
+		if err := c.Resume(ctx); err != nil {
+			return nil, err
+		}
+		time.Sleep(between)
+		if err := c.Interrupt(ctx); err != nil {
+			return nil, err
+		}
+		if e := <-c.Events(); e.Kind != target.EventStopped {
+			return nil, fmt.Errorf("event %d: %w", e.Kind, e.Err)
+		}
+		began := time.Now()
+		regs, err := c.ReadAllRegisters(ctx)
+		if err != nil {
+			return nil, err
+		}
+		stacks := make([]target.Range, len(regs))
+		for j := range regs {
+			stacks[j] = target.Range{Addr: regs[j].SP(), Data: make([]byte, stackSize)}
+		}
+		if err := c.ReadMany(ctx, stacks); err != nil {
+			return nil, err
+		}
+		if err := c.Resume(ctx); err != nil {
+			return nil, err
+		}
+		if i >= 0 {
+			took = append(took, float64(time.Since(began).Nanoseconds())/1000)
+		}
+		time.Sleep(between)
+		if err := c.Interrupt(ctx); err != nil {
+			return nil, err
+		}
+		if e := <-c.Events(); e.Kind != target.EventStopped {
+			return nil, fmt.Errorf("event %d: %w", e.Kind, e.Err)
+		}
+	}
+	return took, nil
+}
+
+// stopsNaive does the same with one request in flight.
+func stopsNaive(g *guest, cpus, n int) (took []float64, err error) {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.gdb, "tcp:"))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	reply := func() ([]byte, error) {
+		if _, err := in.ReadBytes('$'); err != nil {
+			return nil, err
+		}
+		p, err := in.ReadBytes('#')
+		if err == nil {
+			_, err = in.Discard(2)
+		}
+		return bytes.TrimSuffix(p, []byte{'#'}), err
+	}
+	send := func(text string) error {
+		_, err := conn.Write(packet.AppendString(nil, text))
+		return err
+	}
+	ask := func(text string) ([]byte, error) {
+		if err := send(text); err != nil {
+			return nil, err
+		}
+		return reply()
+	}
+	if _, err := reply(); err != nil { // the stop of our connecting
+		return nil, err
+	}
+	if _, err := ask("qSupported:multiprocess+"); err != nil {
+		return nil, err
+	}
+	for i := -n / 10; i < n; i++ {
+		if err := send("vCont;c"); err != nil {
+			return nil, err
+		}
+		time.Sleep(between)
+		if _, err := conn.Write([]byte{packet.Interrupt}); err != nil {
+			return nil, err
+		}
+		if _, err := reply(); err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		for cpu := range cpus {
+			if _, err := ask(fmt.Sprintf("Hgp1.%x", cpu+1)); err != nil {
+				return nil, err
+			}
+			regs, err := ask("g")
+			if err != nil {
+				return nil, err
+			}
+			var sp [8]byte // rsp is the eighth register of the packet
+			if _, err := hex.Decode(sp[:], regs[7*16:8*16]); err != nil {
+				return nil, err
+			}
+			if _, err := ask(fmt.Sprintf("m%x,%x", binary.LittleEndian.Uint64(sp[:]), stackSize)); err != nil {
+				return nil, err
+			}
+		}
+		if i >= 0 {
+			took = append(took, float64(time.Since(began).Nanoseconds())/1000)
+		}
+	}
+	_, err = ask("D;1")
+	slices.Sort(took)
+	return took, err
+}
