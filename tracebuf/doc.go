@@ -22,6 +22,12 @@
 //		text = r.AppendText(text[:0])
 //	}
 //
+// Packages below make more of records: recording is the file format, pickle reads
+// upstream's files, ring the rings of uktrace, stream gives the records of any of
+// these, merged and dated; filter, hist, analysis and listing answer questions.
+// Exporters never see any of this: their input is package exporters' Trace, Span
+// and Event, which stay as they are whatever traces come from.
+//
 // All input is hostile: it comes from a guest or a file. Nothing here panics or
 // allocates beyond a small multiple of its input. The texts and strings handed
 // out are the guest's bytes: escape them before they reach a terminal.
