@@ -97,44 +97,53 @@ func (m *Machine) tryMonitors(ctx context.Context, opt Options) error {
 }
 
 // introduce asks the monitor for what is needed once: whose it is, where guest
-// memory lies, the run state, and the first registers. One connection does.
+// memory lies, the run state, and the first registers. One connection does; what
+// is made of the answers waits until others may have the monitor again.
 func (m *Machine) introduce(ctx context.Context, opt Options) error {
-	return m.do(ctx, func(c *qmp.Conn) error {
-		m.mon.Proto, m.version = c.Proto(), c.Version()
-		if err := m.identify(ctx, c); err != nil {
+	var regions []guestram.Region
+	var status, registers string
+	var pid int
+	err := m.do(ctx, func(c *qmp.Conn) (err error) {
+		m.mon.Proto, m.version, pid = c.Proto(), c.Version(), c.PID()
+		if status, err = c.HMP(ctx, "info status"); err != nil {
 			return err
 		}
-		status, err := c.HMP(ctx, "info status")
-		if err != nil {
-			return err
-		}
-		m.status = strings.TrimSpace(strings.TrimPrefix(status, "VM status:"))
-		regions, err := guestram.ByMonitor(ctx, c)
-		if err != nil {
+		if regions, err = guestram.ByMonitor(ctx, c); err != nil {
 			return err
 		}
 		m.used.Commands += 2 + len(regions)
-		if m.ram, err = guestram.Open(m.proc, regions, opt.Access); err != nil {
-			return err
-		}
-		text, err := m.askRegisters(ctx, c)
-		if err != nil {
-			return err
-		}
-		return m.takeRegisters(text)
+		registers, err = m.askRegisters(ctx, c)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if err := m.identify(ctx, pid); err != nil {
+		return err
+	}
+	m.status = strings.TrimSpace(strings.TrimPrefix(status, "VM status:"))
+	ram, err := guestram.Open(m.proc, regions, opt.Access)
+	if err != nil {
+		return err
+	}
+	m.ram = ram
+	if err := m.takeRegisters(registers); err != nil {
+		m.ram = nil
+		return errors.Join(err, ram.Close())
+	}
+	return nil
 }
 
-// identify finds the process behind the monitor.
-func (m *Machine) identify(ctx context.Context, c *qmp.Conn) (err error) {
+// identify finds the process behind the monitor, whose kernel says that pid
+// listens.
+func (m *Machine) identify(ctx context.Context, pid int) (err error) {
 	if m.proc != nil {
 		// pid: names it. A socket of another VMM there is refused.
-		if pid := c.PID(); pid != 0 && pid != m.PID() {
+		if pid != 0 && pid != m.PID() {
 			return fmt.Errorf("monitor %s is of process %d, not of %d", m.mon.Path, pid, m.PID())
 		}
 		return nil
 	}
-	pid := c.PID()
 	info, err := vmm.ByPID(pid)
 	if pid == 0 || err != nil {
 		// A manager opened the socket and handed it down, or the VMM is in another
