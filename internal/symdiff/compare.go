@@ -77,9 +77,13 @@ func Compare(image string, opt Options) (*Report, error) {
 			return nil, err
 		}
 	}
+	homes, err := symbolHomes(image)
+	if err != nil {
+		return nil, err
+	}
 	report := &Report{Addresses: len(addrs), Ruled: map[string]int{}}
 	for i, a := range addrs {
-		c := &comparison{im: im, lines: lines, Difference: Difference{a, Answer(im, a), theirs[i]}}
+		c := &comparison{im: im, lines: lines, homes: homes, Difference: Difference{a, Answer(im, a), theirs[i]}}
 		if f := c.Ours; f[0].Line > 0 {
 			report.Lines++
 			report.Inlined += min(len(f)-1, 1)
@@ -94,6 +98,27 @@ func Compare(image string, opt Options) (*Report, error) {
 		}
 	}
 	return report, nil
+}
+
+// symbolHomes tells in which section each symbol without a size is, as Go's
+// library reads it.
+func symbolHomes(image string) (map[string]string, error) {
+	f, err := elf.Open(image)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	syms, err := f.Symbols()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, s := range syms {
+		if i := int(s.Section); s.Size == 0 && i > 0 && i < len(f.Sections) {
+			out[s.Name] = f.Sections[i].Name
+		}
+	}
+	return out, nil
 }
 
 // addresses lists the code of an image, or a sample of it, in order.

@@ -10,6 +10,7 @@ import (
 type comparison struct {
 	im    *symbolizer.Image
 	lines lineTable
+	homes map[string]string
 	Difference
 }
 
@@ -69,17 +70,18 @@ gives that of the row, of the symbol table or of the declaration.`,
 		},
 		{
 			Name: "other section",
-			Why: `llvm-symbolizer stretches a symbol without a size over the sections behind it (_init over .plt); a symbol is
+			Why: `llvm-symbolizer stretches a symbol without a size over the sections behind it (_init over .plt, Linux'
+__alt_instructions_end over .altinstr_replacement); a symbol is
 "defined in relation to some section" (System V ABI, st_shndx), and code of another section has no symbol: so gdb.`,
 			apply: func(c *comparison) {
-				s, ok := c.im.SymbolByName(c.LLVM[0].Function)
-				if !ok || len(c.LLVM) != 1 || c.LLVM[0].Line != 0 {
+				at, _ := c.im.SectionAt(c.Addr)
+				of, ok := c.homes[c.LLVM[0].Function]
+				if len(c.LLVM) != 1 || !ok || of == at.Name {
 					return
 				}
-				at, _ := c.im.SectionAt(c.Addr)
-				of, _ := c.im.SectionAt(s.Addr)
-				if at.Name != of.Name && s.Size == 0 {
-					c.LLVM[0] = Frame{"??", "??", 0}
+				c.LLVM[0].Function = "??"
+				if c.LLVM[0].Line == 0 {
+					c.LLVM[0].File = "??"
 				}
 			},
 		},
