@@ -152,6 +152,10 @@ type run struct {
 	// full: spans are needed with their records.
 	full    bool
 	subject filter.Subject
+	// What visitors are given: kept here, not made anew for each record.
+	seen Seen
+	iv   tracebuf.Interval
+	sp   tracebuf.Span
 }
 
 // Run reads the sources and calls the visitor.
@@ -189,17 +193,18 @@ func (r *run) event(ev *stream.Event) error {
 	}
 	t.Last = rec.Time
 	t.Records++
-	seen := Seen{Event: ev, Guest: l.guest, Pairer: l.pairer, lane: l}
+	seen := &r.seen
+	seen.Event, seen.Guest, seen.Pairer, seen.lane = ev, l.guest, l.pairer, l
+	var ok bool
 	if r.full {
-		sp, ok := l.pairer.Add(rec)
-		if ok {
-			if err := r.span(l, &seen, &sp); err != nil {
+		if r.sp, ok = l.pairer.Add(rec); ok {
+			if err := r.span(l, seen, &r.sp); err != nil {
 				return err
 			}
 		}
 	} else if r.v.Interval != nil {
-		if iv, ok := l.pairer.Measure(rec); ok {
-			if err := r.interval(l, &seen, &iv); err != nil {
+		if r.iv, ok = l.pairer.Measure(rec); ok {
+			if err := r.interval(l, seen, &r.iv); err != nil {
 				return err
 			}
 		}
@@ -210,7 +215,7 @@ func (r *run) event(ev *stream.Event) error {
 	if r.v.Instant == nil && r.v.Record == nil {
 		return nil
 	}
-	return r.record(l, &seen)
+	return r.record(l, seen)
 }
 
 func (r *run) lane(g *stream.Guest) *lane {
