@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -123,8 +124,20 @@ type query struct {
 }
 
 func parseQuery(text []byte) query {
-	addr, err := parseAddress(string(text))
-	if err != nil {
+	digits := bytes.TrimPrefix(bytes.TrimPrefix(bytes.TrimSpace(text), []byte("0x")), []byte("0X"))
+	addr, ok := uint64(0), len(digits) > 0 && len(digits) <= 16
+	for _, c := range digits {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			ok = false
+		}
+		addr = addr<<4 | uint64(c)
+	}
+	if !ok {
 		return query{bad: string(text)}
 	}
 	return query{addr: addr}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 )
 
@@ -14,6 +15,9 @@ const (
 	readSize   = 64 << 10
 	maxQuery   = 4 << 10
 	maxWaiting = 1 << 20
+	// wholeBatch is how many of a file, where nobody waits, are answered together:
+	// each batch reads anew what it needs of a big image.
+	wholeBatch = 1 << 18
 )
 
 // stream answers the queries of in, a line each. Somebody may wait for each
@@ -22,6 +26,10 @@ const (
 func (s *answering) stream(in io.Reader) error {
 	f := feed{}
 	f.changed.L = &f.mu
+	if file, ok := in.(*os.File); ok {
+		st, err := file.Stat()
+		f.whole = err == nil && st.Mode().IsRegular()
+	}
 	go f.read(in)
 	for {
 		queries, err := f.take()
@@ -46,6 +54,7 @@ type feed struct {
 	changed sync.Cond
 	waiting []query
 	err     error // why no more come, io.EOF at the end
+	whole   bool  // the input is a file
 }
 
 // take returns what waits, at least one query, or the error that ended the input.
@@ -89,10 +98,10 @@ var errLongLine = errors.New("a line is too long for an address")
 func (f *feed) read(in io.Reader) {
 	buf := make([]byte, readSize)
 	have := 0 // bytes of a line that has no end yet
+	var queries []query
 	for {
 		n, err := in.Read(buf[have:])
 		data := buf[:have+n]
-		var queries []query
 		for {
 			line, rest, ok := bytes.Cut(data, []byte{'\n'})
 			if !ok && (err == nil || len(data) == 0) {
@@ -107,8 +116,12 @@ func (f *feed) read(in io.Reader) {
 		if err == nil && have > maxQuery {
 			err = errLongLine
 		}
+		if f.whole && err == nil && len(queries) < wholeBatch {
+			continue
+		}
 		if !f.give(queries, err) {
 			return
 		}
+		queries = queries[:0]
 	}
 }
