@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -33,14 +34,20 @@ type silentError struct{ status int }
 func (e silentError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
 
 // run runs one command line and returns the exit status.
-func run(ctx context.Context, e env, args []string) int {
+func run(ctx context.Context, e env, args []string) (status int) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			status = faulted(e, p)
+		}
+	}()
 	root := newRoot(e, args)
 	root.SetArgs(args)
 	root.SetIn(e.in)
 	root.SetOut(e.out)
 	root.SetErr(e.err)
 	err := root.ExecuteContext(ctx)
-	status := exitStatus(err)
+	status = exitStatus(err)
 	var silent silentError
 	if err != nil && !errors.As(err, &silent) {
 		fmt.Fprintf(e.err, "ukdbg: %v\n", err)
@@ -49,6 +56,16 @@ func run(ctx context.Context, e env, args []string) int {
 		}
 	}
 	return status
+}
+
+// faulted ends a verb whose image was cut while it was mapped: what was deferred,
+// the leaving of a guest too, has run by now. Any other panic goes on.
+func faulted(e env, p any) int {
+	if _, ok := p.(interface{ Addr() uintptr }); !ok {
+		panic(p)
+	}
+	fmt.Fprintln(e.err, "ukdbg: a file changed while it was read: an image was built anew? Run it again")
+	return exitFailed
 }
 
 func exitStatus(err error) int {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +203,51 @@ func TestSymbolizeUsage(t *testing.T) {
 	status, _, errs := verb(t, "", "symbolize", "-e", image, "--output-style", "xml", "0x1")
 	if status != exitUsage || !strings.Contains(errs, "want text, llvm, gnu or json") {
 		t.Errorf("status %d: %s", status, errs)
+	}
+}
+
+// TestSymbolizeImageCut: an image that is truncated while it is mapped, as by a build
+// that writes it anew in place, ends the verb with an error and not with a crash.
+func TestSymbolizeImageCut(t *testing.T) {
+	data, err := os.ReadFile(imageFiles(t)["ukguest-x86_64"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := filepath.Join(t.TempDir(), "image.dbg")
+	if err := os.WriteFile(image, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(binary, "symbolize", "-e", image, "--output-style", "llvm")
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
+	defer timer.Stop()
+	addrs := strings.Fields(codeOf(t, image, 200))
+	if _, err := io.WriteString(in, addrs[0]+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 4096)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 0); err != nil {
+		t.Fatal(err)
+	}
+	// It may be gone before it has read all.
+	_, _ = io.WriteString(in, strings.Join(addrs, "\n")+"\n")
+	in.Close()
+	_, _ = io.Copy(io.Discard, out)
+	if err := c.Wait(); err == nil || c.ProcessState.ExitCode() != exitFailed || !strings.Contains(errs.String(), "changed while") || strings.Contains(errs.String(), "goroutine") {
+		t.Errorf("%v: %.300s", err, errs.String())
 	}
 }

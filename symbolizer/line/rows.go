@@ -287,13 +287,16 @@ func (t *Table) FindLast(addr uint64) (row int, ok bool) {
 		if addr >= s.End {
 			continue
 		}
-		i, _ := slices.BinarySearchFunc(t.Rows[s.First:s.Last], addr, func(r Row, a uint64) int {
-			if r.Addr <= a {
-				return -1
+		// Written out: for many addresses this is where the time goes.
+		low, high := s.First, s.Last
+		for low < high {
+			if k := int(uint(low+high) / 2); t.Rows[k].Addr <= addr {
+				low = k + 1
+			} else {
+				high = k
 			}
-			return 1
-		})
-		return s.First + i - 1, true
+		}
+		return low - 1, true
 	}
 	return 0, false
 }

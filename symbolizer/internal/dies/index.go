@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"sort"
 )
 
 // addrIndex finds units by address.
@@ -20,12 +21,7 @@ type indexEntry struct {
 const candidates = 16
 
 func (x *addrIndex) find(addr uint64, yield func(unit uint64) bool) bool {
-	n, _ := slices.BinarySearchFunc(x.entries, addr, func(e indexEntry, a uint64) int {
-		if e.start <= a {
-			return -1
-		}
-		return 1
-	})
+	n := sort.Search(len(x.entries), func(i int) bool { return x.entries[i].start > addr })
 	for k := n - 1; k >= 0 && k >= n-candidates; k-- {
 		if addr < x.entries[k].end && !yield(x.entries[k].unit) {
 			return false
