@@ -20,7 +20,7 @@ struct uk_thread *uk_thread_current(void) { return __uk_sched_thread_current[ukp
 
 static struct schedcoop *to_coop(struct uk_sched *s) { return (struct schedcoop *)s; }
 
-/* Makes t runnable and queues it, unless it still runs or is queued already. The lock is held. */
+/* Makes t runnable and queues it, unless it is queued already: QUEUEABLE says that it is not. The lock is held. */
 static void set_runnable(struct schedcoop *c, struct uk_thread *t)
 {
 	if (t->flags & (UK_THREADF_RUNNABLE | UK_THREADF_EXITED))
@@ -67,7 +67,7 @@ static void schedcoop_yield(struct uk_sched *s)
 
 	ukarch_spin_lock(&c->lock);
 	wake_sleepers(c, now);
-	if (prev != &c->idle && (prev->flags & UK_THREADF_RUNNABLE)) {
+	if (prev != &c->idle && (prev->flags & UK_THREADF_RUNNABLE) && (prev->flags & UK_THREADF_QUEUEABLE)) {
 		prev->flags &= ~(__u32)UK_THREADF_QUEUEABLE;
 		UK_TAILQ_INSERT_TAIL(&c->run_queue, prev, queue);
 	}
