@@ -112,8 +112,6 @@ type adoption struct {
 	st *journal.State
 	// stopped: the guest's stop was told before we sent anything.
 	stopped bool
-	// ours: we stopped it, because it ran.
-	ours bool
 }
 
 func (a *adoption) run(ctx context.Context) error {
