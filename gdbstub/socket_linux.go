@@ -244,7 +244,7 @@ func (s *socket) doReceive(fd uintptr) bool {
 		}
 	}
 	for {
-		s.n, _, s.err = syscall.Recvfrom(int(fd), p, 0)
+		s.n, s.err = syscall.Read(int(fd), p)
 		switch s.err {
 		case syscall.EINTR:
 			continue
@@ -252,7 +252,7 @@ func (s *socket) doReceive(fd uintptr) bool {
 			return false
 		case nil:
 		default:
-			s.n, s.err = 0, os.NewSyscallError("recvfrom", s.err)
+			s.n, s.err = 0, os.NewSyscallError("read", s.err)
 		}
 		return true
 	}

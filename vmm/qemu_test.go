@@ -45,6 +45,10 @@ func TestRealQEMU(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	// Its greeting: from then on it has taken the connection.
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	who, err := vmm.ClientsOf(ctx, vm.QMPPath)
 	if err != nil || len(who) != 1 || who[0].PID != os.Getpid() {
 		t.Errorf("clients: %+v, %v", who, err)

@@ -66,6 +66,8 @@ type stopped struct {
 	session *ukdbg.Session
 	frames  []frame // those that agree
 	lost    int     // answers that sameButLost let pass
+	// live are the forms of what the registers of the thread at hand hold.
+	live map[string]bool
 }
 
 // frame is a frame of both.
