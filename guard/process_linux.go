@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ukdbg/ukdbg/guard/journal"
 )
@@ -22,6 +25,8 @@ func IsMain(args []string) bool { return len(args) >= 3 && args[0] == Name }
 func Main(args []string) int {
 	// Whatever ends the client must not end the guard.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP, syscall.SIGUSR1, syscall.SIGUSR2)
+	// The kernel names a process after the descriptor it was started from.
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte(Name + "\x00")[0])), 0, 0, 0)
 	n, err := strconv.Atoi(args[2])
 	if err != nil || n < 0 || n > 16 {
 		return 2

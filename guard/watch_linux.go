@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ukdbg/ukdbg/guard/journal"
 )
 
@@ -24,6 +26,7 @@ const (
 	fdControl = 3 + iota
 	fdFolder
 	fdClock
+	fdProgram // what the waiter becomes
 	fdLink
 )
 
@@ -74,7 +77,13 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 		}
 		clockFD = uintptr(g.clock.fd)
 	}
-	fds := []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1]), dir.lock.Fd(), clockFD}
+	program, err := unix.Open(opt.Command[0], unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		g.control.Close()
+		return nil, &os.PathError{Op: "open", Path: opt.Command[0], Err: err}
+	}
+	defer unix.Close(program)
+	fds := []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1]), dir.lock.Fd(), clockFD, uintptr(program)}
 	for _, f := range files {
 		// Not File.Fd: that would make it block, for everybody.
 		c, err := f.SyscallConn()
@@ -87,9 +96,14 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 		}
 	}
 	args := append([]string{Name, dir.path, strconv.Itoa(len(files))}, opt.Command[1:]...)
-	g.pid, err = syscall.ForkExec(opt.Command[0], args, &syscall.ProcAttr{
-		Env: os.Environ(), Files: fds, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
+	attr := &syscall.ProcAttr{Env: os.Environ(), Files: fds, Sys: &syscall.SysProcAttr{Setsid: true}}
+	err = syscall.ENOENT
+	if path := waiterPath(); path != "" {
+		g.pid, err = syscall.ForkExec(path, args, attr)
+	}
+	if err != nil {
+		g.pid, err = syscall.ForkExec(opt.Command[0], args, attr)
+	}
 	if err != nil {
 		g.control.Close()
 		return nil, fmt.Errorf("%s: %w", opt.Command[0], err)
