@@ -120,6 +120,12 @@ func (s *stopped) compareQueries(t *testing.T, queries []query, f *ukdbg.Frame) 
 			equal++
 			continue
 		}
+		// Rule: ptype of gdb leaves out what qualifies void at the top (its
+		// c_type_print_base_1, TYPE_CODE_VOID), though whatis does not.
+		if queries[i].verb == "ptype" && got == "type = const void *" && want == "type = void *" {
+			equal++
+			continue
+		}
 		if sameButLost(got, want, s.live) {
 			equal++
 			s.lost++
