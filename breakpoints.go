@@ -116,7 +116,10 @@ func (s *Session) patches(extra []target.Breakpoint) []target.Breakpoint {
 func (s *Session) insert(ctx context.Context, list []target.Breakpoint) error {
 	for i, b := range list {
 		if err := s.live.Insert(ctx, b); err != nil {
-			return errors.Join(fmt.Errorf("inserting a breakpoint at %#x: %w", b.Addr, err), s.takeOut(ctx, list[:i]))
+			// The context may be what ended it, with b in or out.
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptPatience)
+			defer cancel()
+			return errors.Join(fmt.Errorf("inserting a breakpoint at %#x: %w", b.Addr, err), s.takeOut(clean, list[:i+1]))
 		}
 		s.inserted = append(s.inserted, b)
 	}

@@ -19,6 +19,8 @@ type inserted struct {
 	// orig is what memory holds without it, nil if that could not be read or
 	// the breakpoint is none of software.
 	orig []byte
+	// unsure: it was asked for or asked out, and the answer was not waited for.
+	unsure bool
 }
 
 // overlaps reports whether the breakpoint hides some of n bytes at addr.
@@ -78,10 +80,16 @@ func (c *Client) insert(ctx context.Context, b target.Breakpoint) error {
 	if err != nil {
 		return err
 	}
-	if c.indexOf(b) >= 0 {
-		return nil
+	if i := c.indexOf(b); i >= 0 {
+		if !c.breaks[i].unsure {
+			return nil
+		}
+		// Twice in it would have to be taken out twice.
+		if err := c.remove(ctx, b); err != nil {
+			return err
+		}
 	}
-	in := inserted{Breakpoint: b}
+	in := inserted{Breakpoint: b, unsure: true}
 	if b.Kind == target.BreakSoftware {
 		// Read before it is inserted: afterwards it may be what is read.
 		orig := make([]byte, len(c.arch.Breakpoint))
@@ -101,16 +109,18 @@ func (c *Client) insert(ctx context.Context, b target.Breakpoint) error {
 		if err := c.opt.Journal.Append(journal.Insert{Break: in.journaled()}); err != nil {
 			return err
 		}
+		// From before it is sent: whoever stops waiting leaves it behind.
+		c.note(in)
 		_, err := c.request(ctx, text)
+		var no *StubError
+		if errors.As(err, &no) {
+			c.forget(b) // the stub did not take it
+		}
 		switch {
 		case errors.Is(err, target.ErrUnsupported) && b.Kind == target.BreakSoftware:
 			c.setPatches()
 			in.patched = true
 		case err != nil:
-			var no *StubError
-			if errors.As(err, &no) {
-				c.journal(journal.Remove{Break: in.journaled()}) // the stub did not take it
-			}
 			return fmt.Errorf("inserting a %s at %#x: %w", kindName(b.Kind), b.Addr, err)
 		}
 	}
@@ -121,13 +131,26 @@ func (c *Client) insert(ctx context.Context, b target.Breakpoint) error {
 		if err := c.opt.Journal.Append(journal.Insert{Break: in.journaled()}); err != nil {
 			return err
 		}
+		c.note(in)
 		if err := c.writeRaw(ctx, c.arch.Breakpoint, b.Addr); err != nil {
 			return fmt.Errorf("patching a breakpoint at %#x: %w", b.Addr, err)
 		}
 	}
+	c.breaks[c.indexOf(b)].unsure = false
+	return nil
+}
+
+// note and forget keep the list of what is in the guest.
+func (c *Client) note(in inserted) {
 	c.breaks = append(c.breaks, in)
 	c.countBreaks()
-	return nil
+}
+
+func (c *Client) forget(b target.Breakpoint) {
+	i := c.indexOf(b)
+	c.journal(journal.Remove{Break: c.breaks[i].journaled()})
+	c.breaks = append(c.breaks[:i], c.breaks[i+1:]...)
+	c.countBreaks()
 }
 
 func (c *Client) remove(ctx context.Context, b target.Breakpoint) error {
@@ -142,14 +165,20 @@ func (c *Client) remove(ctx context.Context, b target.Breakpoint) error {
 	if in := c.breaks[i]; in.patched {
 		err = c.unpatch(ctx, in)
 	} else {
+		c.breaks[i].unsure = true
 		_, err = c.request(ctx, zPacket('z', b))
+		var no *StubError
+		if errors.As(err, &no) {
+			c.breaks[i].unsure = false
+			if in.unsure {
+				err = nil // it was not there, or not any more
+			}
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("removing the %s at %#x: %w", kindName(b.Kind), b.Addr, err)
 	}
-	c.journal(journal.Remove{Break: c.breaks[i].journaled()})
-	c.breaks = append(c.breaks[:i], c.breaks[i+1:]...)
-	c.countBreaks()
+	c.forget(b)
 	return nil
 }
 

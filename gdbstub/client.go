@@ -172,6 +172,13 @@ func (c *Client) giveBack() bool {
 	return err == nil
 }
 
+// halts reports whether the connection has stopped the guest, perhaps.
+func (c *Client) halts() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reached || c.run.hasStop
+}
+
 // giveUp closes a connection that did not become an attachment. If the stub
 // was silent because it serves somebody else, QEMU adopts our connection later,
 // dead as it is, and stops the guest; the detach left behind in the stream

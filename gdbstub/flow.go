@@ -198,7 +198,8 @@ func (c *Client) waitLocked(ctx context.Context) error {
 		return c.err
 	}
 	patience := c.opt.ReplyTimeout - time.Since(c.lastRx)
-	if len(c.pending) > 0 && c.pending[0].kind == replyMonitor {
+	// What is asked while attaching takes no time, and the guest stands.
+	if len(c.pending) > 0 && c.pending[0].kind == replyMonitor && !c.run.attaching {
 		patience = monitorPatience
 	}
 	c.mu.Unlock()

@@ -60,7 +60,7 @@ func (w *Way) Dial(ctx context.Context, opt Options) (*Client, error) {
 	w.close = nil // the link has them now
 	c := newClient(w.spec, opt.withDefaults(), l)
 	if err := c.attach(ctx, began); err != nil {
-		if c.giveUp(); c.reached && !c.Undone() {
+		if c.giveUp(); c.halts() && !c.Undone() {
 			err = &leftBehindError{err}
 		}
 		return nil, err

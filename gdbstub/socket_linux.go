@@ -180,12 +180,19 @@ func socketOf(f *os.File) (*socket, error) {
 	return s, nil
 }
 
+// connectGrace is how long a connection that was asked for may take to stand
+// once it is not wanted any more.
+const connectGrace = 200 * time.Millisecond
+
+// connect connects the socket. QEMU stops its guest for every connection, also
+// for one that was given up: so one that was asked for is waited for a little
+// when ctx ends, and one that stands is no error, for the attachment to give the
+// guest back.
 func (s *socket) connect(ctx context.Context) error {
-	limit, _ := ctx.Deadline() // the zero time is no deadline
-	if err := s.file.SetWriteDeadline(limit); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = s.file.SetWriteDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = s.file.SetWriteDeadline(time.Now().Add(connectGrace)) })
 	defer stop()
 	var result error
 	asked := false
@@ -208,6 +215,9 @@ func (s *socket) connect(ctx context.Context) error {
 		return result != syscall.EINPROGRESS
 	})
 	if err != nil && ctx.Err() != nil {
+		if s.stands() == nil {
+			return nil
+		}
 		return ctx.Err()
 	}
 	if err == nil {
@@ -292,14 +302,19 @@ func inheritSocket(f *os.File) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	var result error
-	if err := s.raw.Control(func(fd uintptr) { _, result = syscall.Getpeername(int(fd)) }); err != nil {
+	if err := s.stands(); err != nil {
 		return nil, err
 	}
-	if result != nil {
-		return nil, os.NewSyscallError("getpeername", result)
-	}
 	return s, nil
+}
+
+// stands is nil if the socket is connected.
+func (s *socket) stands() error {
+	var result error
+	if err := s.raw.Control(func(fd uintptr) { _, result = syscall.Getpeername(int(fd)) }); err != nil {
+		return err
+	}
+	return os.NewSyscallError("getpeername", result)
 }
 
 // monotonic is the time of CLOCK_MONOTONIC in nanoseconds, 0 if it is not told.

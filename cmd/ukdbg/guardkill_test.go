@@ -95,8 +95,14 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 	if _, err := in.Write([]byte(e.in)); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	time.Sleep(moment)
 	guards := k.guards()
+	// Without a guard nobody ends an errand that waits for ever.
+	for v != client && len(guards) == 0 && len(ended) == 0 {
+		guards = k.guards()
+	}
 	if v != client {
 		for _, pid := range guards {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
@@ -107,12 +113,19 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 	}
 	killed := time.Now()
 	in.Close()
-	err = cmd.Wait()
+	what := fmt.Sprintf("%s, found %s, %v killed after %v", e.name, k.found, v, moment)
+	select {
+	case err = <-ended:
+	case <-time.After(2*leavePatience + load()):
+		running, logs := k.g.Running(t), k.logs()
+		_ = cmd.Process.Signal(syscall.SIGQUIT) // it tells where it hangs
+		err = <-ended
+		t.Fatalf("%s: it does not end; guards %v, guest running %v, %v\n%s\n%s", what, guards, running, err, &out, logs)
+	}
 	if v == both {
 		k.recover(t)
 		killed = time.Now()
 	}
-	what := fmt.Sprintf("%s, found %s, %v killed after %v", e.name, k.found, v, moment)
 	for !k.asFound(t) {
 		if d := time.Since(killed); d > promise+load() {
 			t.Errorf("%s: not as found after %v: running %v, %d unfinished, guards %v\n%s\n%s", what, d, k.g.Running(t), k.unfinished(), guards, &out, k.logs())
