@@ -69,8 +69,23 @@ func attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Opt
 	}
 	if a.w != nil {
 		go audit(opt.State, a.entry("attach"))
+		go a.insist(a.guard)
 	}
 	return a, nil
+}
+
+// lostPatience is how long a client whose guard died may take to leave.
+const lostPatience = time.Second
+
+// insist gives the guest back if the guard dies and the client, told so, does
+// not: it may hang, as in a write that nobody reads.
+func (a *Attachment) insist(g *watcher) {
+	if !g.dies() {
+		return
+	}
+	time.Sleep(lostPatience)
+	// How it went is told to the client's own Leave.
+	_, _ = a.Client.Leave(context.Background())
 }
 
 // begin opens the journal and starts the guard. Nothing is sent to a guest that

@@ -32,7 +32,7 @@ type Options struct {
 	// with Firecracker's stub.
 	AllowShutdown bool
 	// Lost is called, from a goroutine of its own, if the guard dies first. The
-	// guest is to be left then.
+	// guest is to be left then; after a second it is left anyhow.
 	Lost func()
 	// Told is called with what a guard that had to finish an earlier
 	// attachment's work did.

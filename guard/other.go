@@ -31,6 +31,7 @@ func (*watcher) release()                   {}
 func (*watcher) farewell()                  {}
 func (*watcher) findNow(time.Duration) bool { return false }
 func (*watcher) isLost() bool               { return false }
+func (*watcher) dies() bool                 { return false }
 
 func ranSince(int, int64) (ran, known bool) { return false, false }
 

@@ -122,18 +122,16 @@ func (g *watcher) listen() {
 		}
 		g.take(buf[:n])
 	}
-	close(g.gone)
-	var status syscall.WaitStatus
-	_, _ = syscall.Wait4(g.pid, &status, 0, nil) // it is our child and has ended
 	g.mu.Lock()
 	died := !g.over
 	g.mu.Unlock()
-	if died {
-		g.lost.Store(true)
-		if g.onLost != nil {
-			g.onLost()
-		}
+	g.lost.Store(died)
+	close(g.gone)
+	if died && g.onLost != nil {
+		g.onLost()
 	}
+	var status syscall.WaitStatus
+	_, _ = syscall.Wait4(g.pid, &status, 0, nil) // it is our child and has ended
 }
 
 // take is one message: the guard's own identity, or the VMM's.
@@ -197,6 +195,12 @@ func (g *watcher) findNow(patience time.Duration) bool {
 }
 
 func (g *watcher) isLost() bool { return g.lost.Load() }
+
+// dies waits for the guard's end and reports whether it died before the farewell.
+func (g *watcher) dies() bool {
+	<-g.gone
+	return g.isLost()
+}
 
 // pause notes for the guard whether the guest is stopped, if there is a limit.
 func (g *watcher) pause() func(stopped bool) {

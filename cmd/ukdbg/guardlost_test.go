@@ -1,0 +1,67 @@
+package main
+
+import (
+	"io"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ukdbg/ukdbg/internal/guesttest"
+)
+
+// A client whose output nobody reads hears of its guard's death, and cannot act
+// on it. The guest is given back all the same.
+func TestGuardKilledWhileNobodyReads(t *testing.T) {
+	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", QMP: true})
+	g.mustServe(t)
+	k := &killer{g: g, state: t.TempDir(), found: "running", rnd: rand.New(rand.NewPCG(1, 1))}
+	cmd := exec.Command(binary, "attach", g.GDBAddr(), "-e", g.Debug)
+	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+k.state)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// More than a pipe holds.
+	cmd.Stdin = strings.NewReader("break serve\ncontinue\n" + strings.Repeat("x/20000xb &server\n", 4))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	// It has said something and stands in the middle of a write.
+	first := make([]byte, 1<<10)
+	if _, err := io.ReadFull(out, first); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(500 * time.Millisecond)
+	guards := k.guards()
+	if len(guards) != 1 || g.Running(t) {
+		t.Fatalf("guards %v, guest running %v", guards, g.Running(t))
+	}
+	if err := syscall.Kill(guards[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	for !g.Running(t) {
+		if time.Since(killed) > time.Second+promise+load() {
+			t.Fatalf("the guest stands %v after its guard was killed", time.Since(killed))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	g.mustBeClean(t)
+	k.mustGoOn(t)
+	// Somebody reads on: it ends as after any lost guard.
+	rest, err := io.ReadAll(out)
+	if err != nil || !strings.Contains(string(rest), "guest resumed") {
+		t.Errorf("%v: it said %.200q at last", err, rest[max(0, len(rest)-200):])
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitFailed {
+		t.Errorf("it ended with %v", err)
+	}
+	if !k.asFound(t) {
+		t.Errorf("not as found\n%s", k.logs())
+	}
+}
