@@ -181,6 +181,7 @@ func (a *adoption) greet(ctx context.Context) (features, error) {
 		// brings about sooner or later.
 		patient = 0
 	case runs:
+		c.journal(journal.Interrupt{})
 		hi = append([]byte{'+', packet.Interrupt}, hi[1:]...)
 	}
 	c.mu.Lock()

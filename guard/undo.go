@@ -120,7 +120,9 @@ func (u *undoing) once(ctx context.Context) Report {
 		}
 	}
 	if rep.Err = err; err == nil {
-		rep.Err = u.w.Append(journal.Left{})
+		// All is undone: to begin again, on a full disk, would do harm. The folder
+		// is removed next.
+		_ = u.w.Append(journal.Left{})
 		rep.How = how
 	}
 	return rep
@@ -174,6 +176,7 @@ func (u *undoing) link(ctx context.Context, rep *Report) (how string, err error)
 			return "it had not connected yet", nil
 		}
 		errs = append(errs, err)
+		u.refresh()
 	}
 	if st.VMM.PID != 0 && !alive(st.VMM.Process) {
 		return "the guest is gone", nil
@@ -199,6 +202,14 @@ func (u *undoing) link(ctx context.Context, rep *Report) (how string, err error)
 	return "", errors.Join(errs...)
 }
 
+// refresh takes over what an adoption that failed has journaled: a stop it asked
+// for is ours, and what it put back is not put back again in a guest that runs.
+func (u *undoing) refresh() {
+	st := u.w.State()
+	st.VMM, st.Monitor = u.st.VMM, u.st.Monitor
+	*u.st = st
+}
+
 // dial undoes it over a new connection.
 func (u *undoing) dial(ctx context.Context, spec target.Spec, opt gdbstub.Options, rep *Report) error {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
@@ -212,6 +223,10 @@ func (u *undoing) dial(ctx context.Context, spec target.Spec, opt gdbstub.Option
 	c, err := way.Dial(ctx, opt)
 	if err != nil {
 		return err
+	}
+	if ran, known := c.FoundRunning(); known && ran {
+		// It stands because of this connection: so it may at the next try.
+		defer func() { u.before, u.st.Interrupted = gdbstub.RunRunning, true }()
 	}
 	if err := c.Recover(ctx, u.st); err != nil {
 		// That connection stopped a guest that ran.
