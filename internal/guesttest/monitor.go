@@ -143,7 +143,13 @@ func (vm *VM) QMP(t testing.TB, command string, arguments any) json.RawMessage {
 	t.Helper()
 	out, err := vm.mon.command(command, arguments)
 	if err != nil {
-		t.Fatal(err)
+		select {
+		case <-vm.done:
+			said := vm.console.text()
+			t.Fatalf("%s: QEMU has ended (%v): %v\nQEMU said: %s\nthe console's end: %s", command, vm.state, err, vm.stderr.text(), said[max(0, len(said)-2000):])
+		case <-time.After(time.Second):
+			t.Fatal(err)
+		}
 	}
 	return out
 }
