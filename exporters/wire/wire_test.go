@@ -46,6 +46,7 @@ func FuzzFields(f *testing.F) {
 	f.Add(protowire.AppendFixed32(protowire.AppendTag(nil, 4, protowire.Fixed32Type), 9))
 	f.Add([]byte{0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Add([]byte{0x0b, 0x0c})
+	f.Add([]byte{0x80, 0xda, 0xbe, 0xb0, 0x22, 0x34, 0x8a})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rest := data
 		err := Fields(data, func(f Field) error {
@@ -80,8 +81,8 @@ func FuzzFields(f *testing.F) {
 		if err == nil {
 			return
 		}
-		// Groups are refused here and read there.
-		if num, typ, n := protowire.ConsumeTag(rest); n > 0 && typ != protowire.StartGroupType && typ != protowire.EndGroupType && protowire.ConsumeFieldValue(num, typ, rest[n:]) >= 0 {
+		// Groups and numbers above the largest there is are refused here and read there.
+		if num, typ, n := protowire.ConsumeTag(rest); n > 0 && num <= protowire.MaxValidNumber && typ != protowire.StartGroupType && typ != protowire.EndGroupType && protowire.ConsumeFieldValue(num, typ, rest[n:]) >= 0 {
 			t.Fatalf("refused field %d of type %d: % x", num, typ, rest)
 		}
 	})
