@@ -40,7 +40,7 @@ func sectionsOf(t testing.TB) func(name string) []byte {
 // TestKeptIndex compares the index read from disk with the one made of the image.
 func TestKeptIndex(t *testing.T) {
 	d := dies.New(dies.SectionsOf(sectionsOf(t)))
-	ts := &Types{d: d, cache: map[uint64]*Type{}}
+	ts := &Types{d: d, cache: map[uint64]*Type{}, void: voidType()}
 	made, err := ts.scan()
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestKeptIndex(t *testing.T) {
 // FuzzKept asks an index that may hold anything.
 func FuzzKept(f *testing.F) {
 	d := dies.New(dies.SectionsOf(sectionsOf(f)))
-	ts := &Types{d: d, cache: map[uint64]*Type{}}
+	ts := &Types{d: d, cache: map[uint64]*Type{}, void: voidType()}
 	made, err := ts.scan()
 	if err != nil {
 		f.Fatal(err)
