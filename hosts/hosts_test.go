@@ -154,7 +154,7 @@ func TestFirecrackerAPI(t *testing.T) {
 	defer srv.Close()
 	f.process(40, 1000, "firecracker", "--id", "vm-1", "--api-sock", sock)
 	g := f.guests()
-	if g[0].Target != "fc:vm-1" || g[0].State != "paused" || g[0].Kernel != "/work/shop" || g[0].CPUs != 2 ||
+	if g[0].Target != "fc:vm-1" || g[0].State != "paused" || g[0].Kernel != "/srv/shop" || g[0].CPUs != 2 ||
 		strings.Join(asked, ", ") != "GET /, GET /vm/config" {
 		t.Errorf("%+v, asked %q", g[0], asked)
 	}

@@ -29,11 +29,11 @@ func TestQEMUByHand(t *testing.T) {
 	want := Process{
 		PID: 7, StartTime: 1007, UID: 1000, Comm: "qemu-system-aar", Args: p.Args, Exe: "/usr/bin/qemu-system-aarch64",
 		Kind: QEMU, Arch: "arm64", Name: "shop,eu", UUID: "3f1c",
-		Kernel: "/work/build/shop", Initrd: "/img/a b.cpio", Append: "-s -S fault=none", PIDFile: "/work/p",
+		Kernel: "/srv/build/shop", Initrd: "/img/a b.cpio", Append: "-s -S fault=none", PIDFile: "/srv/p",
 		MemoryMiB: 2048, CPUs: 4, Accel: "kvm", Paused: true, RAM: "ram0", anyPort: true, Unseen: []string{"which TCP port its stub got"},
 		Monitors: []Monitor{
 			{Proto: QMP, Path: "/run/q,1", Chardev: Chardev{Backend: "socket", ID: "q", Path: "/run/q,1", Server: true, FD: -1}},
-			{Proto: HMP, Path: "/work/run/h", Chardev: Chardev{Backend: "socket", ID: "late", Path: "/work/run/h", Server: true, FD: -1}},
+			{Proto: HMP, Path: "/srv/run/h", Chardev: Chardev{Backend: "socket", ID: "late", Path: "/srv/run/h", Server: true, FD: -1}},
 			{Proto: QMP, Chardev: Chardev{Backend: "socket", Addr: "127.0.0.1:4444", Server: true, FD: -1}},
 			{Proto: HMP, Chardev: Chardev{Backend: "stdio", FD: -1}},
 		},
@@ -47,7 +47,7 @@ func TestQEMUByHand(t *testing.T) {
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got  %+v\nwant %+v", p, want)
 	}
-	if u := p.Usable(); len(u) != 2 || u[0].Path != "/run/q,1" || u[1].Path != "/work/run/h" {
+	if u := p.Usable(); len(u) != 2 || u[0].Path != "/run/q,1" || u[1].Path != "/srv/run/h" {
 		t.Errorf("usable: %+v", u)
 	}
 }

@@ -31,7 +31,7 @@ func New(t testing.TB) *Proc {
 }
 
 // Process makes a process of a user that was started as args 10·(1000+pid) ms
-// after boot. links are FROM=TO; by default it lives in the root "/", in "/work",
+// after boot. links are FROM=TO; by default it lives in the root "/", in "/srv",
 // and its program is args[0].
 func (p *Proc) Process(pid int, uid uint32, args []string, links ...string) {
 	p.t.Helper()
@@ -43,7 +43,7 @@ func (p *Proc) Process(pid int, uid uint32, args []string, links ...string) {
 	p.Write(dir+"/stat", fmt.Sprintf("%d (%s) S 1 1 1 0 -1 4194560 1 0 0 0 7 3 0 0 20 0 4 0 %d 900 80", pid, comm, 1000+pid))
 	p.Write(dir+"/status", fmt.Sprintf("Name:\t%s\nUid:\t%d\t%d\t%d\t%d\n", comm, uid, uid, uid, uid))
 	p.Write(dir+"/cmdline", strings.Join(args, "\x00")+"\x00")
-	for _, l := range append([]string{"root=/", "cwd=/work", "exe=" + args[0]}, links...) {
+	for _, l := range append([]string{"root=/", "cwd=/srv", "exe=" + args[0]}, links...) {
 		from, to, _ := strings.Cut(l, "=")
 		at := p.make(dir + "/" + from)
 		os.Remove(at)
