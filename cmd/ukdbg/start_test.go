@@ -86,7 +86,7 @@ func TestNothingHeavyIsLinked(t *testing.T) {
 			"google.golang.org/grpc":              "2 to 3 ms",
 			"google.golang.org/genproto":          "registers its messages",
 			"go.opentelemetry.io/collector":       "registers feature gates by regular expression, links json-iterator, 0.3 ms",
-			"go.opentelemetry.io/otel":            "its SDK brings gRPC's and protobuf's packages",
+			"go.opentelemetry.io/otel/sdk":        "brings gRPC's and protobuf's packages",
 			"github.com/prometheus/client_golang": "registers collectors, links protobuf",
 			"go.opentelemetry.io/proto":           "registers its messages",
 		} {

@@ -1,29 +1,30 @@
 package otlp
 
-// Names of the OpenTelemetry semantic conventions that are used, as the package
-// go.opentelemetry.io/otel/semconv has them: TestConventions compares. That
-// package is not linked, since it and what it needs are initialised at each
-// start of ukdbg.
-const (
-	schemaURL = "https://opentelemetry.io/schemas/1.43.0"
+import semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	keyServiceName       = "service.name"
-	keyServiceNamespace  = "service.namespace"
-	keyServiceVersion    = "service.version"
-	keyServiceInstanceID = "service.instance.id"
-	keyHostName          = "host.name"
-	keyHostID            = "host.id"
-	keyHostArch          = "host.arch"
-	keyOSName            = "os.name"
-	keyOSVersion         = "os.version"
-	keyEnvironment       = "deployment.environment.name"
-	keyImageHash         = "process.executable.build_id.htlhash"
-	keyThreadID          = "thread.id"
-	keyThreadName        = "thread.name"
-	keyCPU               = "cpu.logical_number"
-	keyFunction          = "code.function.name"
-	keyFile              = "code.file.path"
-	keyLine              = "code.line.number"
-	keyErrorType         = "error.type"
-	errorTypeOther       = "_OTHER"
+// Names of the OpenTelemetry semantic conventions that are used.
+const (
+	schemaURL = semconv.SchemaURL
+
+	keyServiceName       = string(semconv.ServiceNameKey)
+	keyServiceNamespace  = string(semconv.ServiceNamespaceKey)
+	keyServiceVersion    = string(semconv.ServiceVersionKey)
+	keyServiceInstanceID = string(semconv.ServiceInstanceIDKey)
+	keyHostName          = string(semconv.HostNameKey)
+	keyHostID            = string(semconv.HostIDKey)
+	keyHostArch          = string(semconv.HostArchKey)
+	keyOSName            = string(semconv.OSNameKey)
+	keyOSVersion         = string(semconv.OSVersionKey)
+	keyEnvironment       = string(semconv.DeploymentEnvironmentNameKey)
+	keyImageHash         = string(semconv.ProcessExecutableBuildIDHtlhashKey)
+	keyThreadID          = string(semconv.ThreadIDKey)
+	keyThreadName        = string(semconv.ThreadNameKey)
+	keyCPU               = string(semconv.CPULogicalNumberKey)
+	keyFunction          = string(semconv.CodeFunctionNameKey)
+	keyFile              = string(semconv.CodeFilePathKey)
+	keyLine              = string(semconv.CodeLineNumberKey)
+	keyErrorType         = string(semconv.ErrorTypeKey)
+
+	// The value of semconv.ErrorTypeOther.
+	errorTypeOther = "_OTHER"
 )
