@@ -107,6 +107,10 @@ func newClient(spec target.Spec, opt Options, l link) *Client {
 
 // makeClient makes a client that does not read yet.
 func makeClient(spec target.Spec, opt Options, l link) *Client {
+	if spec.Scheme == target.Serial && opt.AttachTimeout == attachPatience {
+		// QEMU looks once a second whether somebody has opened its pty.
+		opt.AttachTimeout += 2 * time.Second
+	}
 	c := &Client{
 		spec: spec, opt: opt, link: l, selected: -1,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), lastRx: time.Now(), ack: true,

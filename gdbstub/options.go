@@ -21,7 +21,8 @@ type Options struct {
 	// Arch is the image's architecture. It gives the registers' layout where
 	// the stub has no target description; a description wins over it.
 	Arch *arch.Arch
-	// AttachTimeout bounds the wait for the first answer; 0 is 1.5 s.
+	// AttachTimeout bounds the wait for the first answer; 0 is 1.5 s, on a
+	// serial line 3.5 s.
 	AttachTimeout time.Duration
 	// ReplyTimeout is how long the line may be silent while an answer is due
 	// before the link counts as lost; 0 is 3 s.
@@ -48,9 +49,11 @@ type Options struct {
 	Temporary bool
 }
 
+const attachPatience = 1500 * time.Millisecond
+
 func (o Options) withDefaults() Options {
 	if o.AttachTimeout <= 0 {
-		o.AttachTimeout = 1500 * time.Millisecond
+		o.AttachTimeout = attachPatience
 	}
 	if o.ReplyTimeout <= 0 {
 		o.ReplyTimeout = 3 * time.Second

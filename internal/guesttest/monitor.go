@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -138,6 +139,9 @@ func (m *monitor) chardev(label string) (string, error) {
 	return "", fmt.Errorf("qmp query-chardev: no %q in %s", label, out)
 }
 
+// ErrCrashed is what QMP panics with if VM.PanicIfCrashed says so.
+var ErrCrashed = errors.New("QEMU has ended by a segmentation fault")
+
 // QMP runs one command on this package's own monitor and returns its result; the test ends if QEMU refuses it.
 func (vm *VM) QMP(t testing.TB, command string, arguments any) json.RawMessage {
 	t.Helper()
@@ -145,6 +149,9 @@ func (vm *VM) QMP(t testing.TB, command string, arguments any) json.RawMessage {
 	if err != nil {
 		select {
 		case <-vm.done:
+			if ws, ok := vm.state.Sys().(syscall.WaitStatus); ok && vm.PanicIfCrashed && ws.Signaled() && ws.Signal() == syscall.SIGSEGV {
+				panic(ErrCrashed)
+			}
 			said := vm.console.text()
 			t.Fatalf("%s: QEMU has ended (%v): %v\nQEMU said: %s\nthe console's end: %s", command, vm.state, err, vm.stderr.text(), said[max(0, len(said)-2000):])
 		case <-time.After(time.Second):

@@ -40,6 +40,9 @@ type VM struct {
 	Debug   string // path of NAME.dbg
 	QMPPath string // unix socket of the monitor asked for by Options.QMP
 	Args    []string
+	// PanicIfCrashed has QMP panic with ErrCrashed if QEMU ended by a segmentation
+	// fault, instead of ending the test.
+	PanicIfCrashed bool
 
 	dir     string
 	gdb     string
