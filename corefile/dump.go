@@ -189,6 +189,17 @@ func (d *Dump) UseRoot(root mmu.Root) {
 	d.first = 0
 }
 
+// Root returns the page tables of the first processor with paging on, which is
+// identity where virtual addresses are taken as physical ones; ok is false where
+// virtual memory cannot be read.
+func (d *Dump) Root(context.Context) (root mmu.Root, ok bool) {
+	s, ok := d.spaces[d.first].(*mmu.Space)
+	if !ok {
+		return mmu.Root{}, false
+	}
+	return s.Root(), true
+}
+
 const identityNote = "virtual addresses are taken as physical ones: "
 
 // translate finds each processor's virtual memory.

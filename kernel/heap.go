@@ -1,5 +1,10 @@
 package kernel
 
+import (
+	"context"
+	"sort"
+)
+
 // Heap is all allocators of the guest.
 type Heap struct {
 	Allocators []Allocator
@@ -37,4 +42,78 @@ type AllocStats struct {
 	// requests that got nothing.
 	Live   int64
 	Failed uint64
+}
+
+// HeapArea is a stretch of memory that an allocator deals out, with the blocks
+// it consists of.
+type HeapArea struct {
+	// Allocator is the address of the allocator's structure, Kind which one it is.
+	Allocator uint64
+	Kind      string
+	// First and Last are the stretch, Last included.
+	First, Last uint64
+	// Blocks lie in the stretch by rising address and do not overlap.
+	Blocks []Block
+	Notes  []string
+}
+
+// Block is one piece of an allocator's memory.
+type Block struct {
+	// Addr and Size are the whole piece in bytes, headers included.
+	Addr, Size uint64
+	Use        BlockUse
+	// Object is what its user has, Asked for how many bytes: 0 where the
+	// allocator does not write it down.
+	Object, Asked uint64
+	// Joined: the allocator does not write down where allocations end, so that
+	// several may lie in it.
+	Joined bool
+}
+
+// Last is the last address of the block.
+func (b Block) Last() uint64 { return b.Addr + (b.Size - 1) }
+
+// Contains reports whether addr lies in the block.
+func (b Block) Contains(addr uint64) bool { return addr-b.Addr < b.Size }
+
+// BlockUse is what a block is used for.
+type BlockUse uint8
+
+const (
+	// BlockUsed: allocated.
+	BlockUsed BlockUse = iota
+	// BlockFree: in the allocator's hands.
+	BlockFree
+	// BlockMeta: the allocator's own records.
+	BlockMeta
+	// BlockLost: free by one of the allocator's records and not by another.
+	BlockLost
+)
+
+func (u BlockUse) String() string {
+	return [...]string{"allocated", "free", "allocator's own", "contradictory"}[u]
+}
+
+// At returns the block addr lies in, and those before and behind it; nil where
+// there is none, or none is told.
+func (a HeapArea) At(addr uint64) (before, at, behind *Block) {
+	i := sort.Search(len(a.Blocks), func(i int) bool { return a.Blocks[i].Last() >= addr })
+	if i == len(a.Blocks) || !a.Blocks[i].Contains(addr) {
+		return nil, nil, nil
+	}
+	if i > 0 && a.Blocks[i-1].Last()+1 == a.Blocks[i].Addr {
+		before = &a.Blocks[i-1]
+	}
+	if i+1 < len(a.Blocks) && a.Blocks[i].Last()+1 == a.Blocks[i+1].Addr {
+		behind = &a.Blocks[i+1]
+	}
+	return before, &a.Blocks[i], behind
+}
+
+// HeapMapper is the optional power of a kernel to list the blocks of its heap.
+type HeapMapper interface {
+	// HeapMap lists the allocators' stretches with the blocks that lie in first
+	// to last, and some before and behind. Blocks that are only partly told by the
+	// allocator's records are told as far as they go.
+	HeapMap(ctx context.Context, first, last uint64) ([]HeapArea, error)
 }

@@ -139,3 +139,12 @@ func (m *Machine) shape() guestram.SearchOptions {
 	}
 	return o
 }
+
+// Root returns the page tables in use; ok is false where they are not known.
+func (m *Machine) Root(ctx context.Context) (root mmu.Root, ok bool) {
+	s, err := m.virtual(ctx)
+	if err != nil {
+		return mmu.Root{}, false
+	}
+	return s.Root(), true
+}

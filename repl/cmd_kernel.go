@@ -19,6 +19,22 @@ func cmdHeap(ctx context.Context, r *REPL, _ string) error {
 	return nil
 }
 
+func cmdOwner(ctx context.Context, r *REPL, args string) error {
+	if err := r.refresh(ctx); err != nil {
+		return err
+	}
+	addr, err := r.s.Number(ctx, strings.TrimPrefix(args, "owns "), r.current())
+	if err != nil {
+		return err
+	}
+	o, err := r.s.Owner(ctx, addr)
+	if err != nil {
+		return err
+	}
+	ukdbg.WriteOwner(r.out, o)
+	return nil
+}
+
 func cmdDmesg(ctx context.Context, r *REPL, _ string) error {
 	text, err := r.s.ConsoleRing(ctx)
 	if err != nil {

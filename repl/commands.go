@@ -68,6 +68,8 @@ func commands() []*command {
 
 		{name: "trace", args: "[COUNT | summary]", topic: "the kernel", run: cmdTrace, help: "show the last records of the trace buffer"},
 		{name: "heap", topic: "the kernel", run: cmdHeap, help: "show the allocators: free, used, largest block"},
+		{name: "owner", aliases: []string{"what"}, args: "[owns] ADDRESS", topic: "the kernel", run: cmdOwner,
+			help: "tell what an address belongs to: symbol, stack, heap block and its neighbours, page table, device", complete: completeSymbols},
 		{name: "fault", topic: "the kernel", run: cmdFault, help: "explain the crash the guest is stopped in"},
 		{name: "dmesg", topic: "the kernel", run: cmdDmesg, help: "show the guest's console ring"},
 		{name: "profile", args: "[SECONDS [HZ]]", topic: "the kernel", run: cmdProfile, help: "sample the running guest, show where time goes"},

@@ -11,18 +11,25 @@ import (
 
 func newHeap(e env) *cobra.Command {
 	var flags targetFlags
+	var owner []string
 	cmd := &cobra.Command{
 		Use:   "heap TARGET -e NAME.dbg",
 		Short: "Show the guest's allocators: free, used, largest block",
-		Args:  exactArgs("a TARGET"),
+		Long: `heap shows the guest's allocators, and what contradicts itself in them.
+--owner tells what an address belongs to, in the heap or not.`,
+		Args: exactArgs("a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
+				if len(owner) > 0 {
+					return owners(ctx, e, &flags, s, owner)
+				}
 				return heap(ctx, e, &flags, s)
 			})
 		},
 	}
 	flags.add(cmd)
 	flags.addJSON(cmd)
+	cmd.Flags().StringArrayVar(&owner, "owner", nil, "tell what this address or `EXPRESSION` belongs to (may be repeated)")
 	return cmd
 }
 

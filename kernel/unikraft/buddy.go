@@ -30,6 +30,7 @@ type buddyLayout struct {
 	chunkPrev                   field
 	regionNext, first, pages    field
 	bitmap                      field
+	header                      headerLayout
 	missing                     []string
 }
 
@@ -50,6 +51,7 @@ func newBuddyLayout(img Image) buddyLayout {
 		first:      l.required("uk_bbpalloc_memr", "first_page"),
 		pages:      l.required("uk_bbpalloc_memr", "nr_pages"),
 		bitmap:     l.required("uk_bbpalloc_memr", "mm_alloc_bitmap"),
+		header:     newHeaderLayout(img),
 	}
 	if b.size == 0 || b.chunkSize == 0 || b.regionSize == 0 {
 		l.missing = append(l.missing, "struct uk_bbpalloc, chunk_head_st or uk_bbpalloc_memr is unknown")
@@ -68,6 +70,7 @@ type buddy struct {
 	regions *walk
 	maps    []region
 	ahead   int
+	window  *window
 }
 
 // region is a piece of memory with its bitmap of allocated pages.
@@ -142,6 +145,7 @@ func (b *buddy) stepRegions(f *fetcher) {
 		r.bitmap, r.err, r.done = bitmap, err, true
 		if err == nil {
 			b.readAhead(f, r)
+			b.wantHeaders(f, r)
 		}
 	}
 }

@@ -43,6 +43,45 @@ func newAllocLayout(img Image) allocLayout {
 // Heap lists the allocators. Only the buddy allocator's memory is known; of
 // others the function that names them is told.
 func (k *Kernel) Heap(ctx context.Context) (*kernel.Heap, error) {
+	s, err := k.surveyHeap(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.finish(), nil
+}
+
+// HeapMap lists the blocks of the allocators that can be told.
+func (k *Kernel) HeapMap(ctx context.Context, first, last uint64) ([]kernel.HeapArea, error) {
+	s, err := k.surveyHeap(ctx, &window{first, last})
+	if err != nil {
+		return nil, err
+	}
+	var out []kernel.HeapArea
+	for _, a := range s.order {
+		own := ownRecords(a.out.Addr, s.layout.size)
+		own.Allocator, own.Kind = a.out.Addr, a.out.Kind
+		out = append(out, own)
+		if a.walker != nil {
+			for _, area := range a.walker.areas(s.f) {
+				area.Allocator, area.Kind = a.out.Addr, a.out.Kind
+				out = append(out, area)
+			}
+		}
+	}
+	return out, nil
+}
+
+// window is a range of addresses whose blocks are wanted.
+type window struct{ first, last uint64 }
+
+// holds reports whether any of first to last lies in the window.
+func (w *window) holds(first, last uint64) bool {
+	return w != nil && first <= w.last && last >= w.first
+}
+
+// surveyHeap reads the structures of all allocators, and with a window the
+// headers of the blocks in it.
+func (k *Kernel) surveyHeap(ctx context.Context, w *window) (*heapSurvey, error) {
 	head, _, ok := k.symbol("_uk_alloc_head")
 	if !ok {
 		return nil, absent("heap", "no symbol _uk_alloc_head; the image has no ukalloc")
@@ -51,7 +90,7 @@ func (k *Kernel) Heap(ctx context.Context) (*kernel.Heap, error) {
 	if len(l.missing) > 0 {
 		return nil, absent("heap", l.missing[0])
 	}
-	s := &heapSurvey{k: k, f: newFetcher(k.cfg.Memory), layout: l, heap: &kernel.Heap{}, seen: map[uint64]bool{}}
+	s := &heapSurvey{k: k, f: newFetcher(k.cfg.Memory), layout: l, heap: &kernel.Heap{}, seen: map[uint64]bool{}, window: w}
 	for round := 0; ; round++ {
 		if s.allocs == nil {
 			if b, ok, err := s.f.get(head, 8); err != nil {
@@ -75,7 +114,7 @@ func (k *Kernel) Heap(ctx context.Context) (*kernel.Heap, error) {
 			break
 		}
 	}
-	return s.finish(), nil
+	return s, nil
 }
 
 // heapSurvey is one reading of all allocators.
@@ -87,11 +126,22 @@ type heapSurvey struct {
 	allocs *walk
 	seen   map[uint64]bool
 	order  []*allocator
+	window *window
 }
 
 type allocator struct {
-	out   kernel.Allocator
-	buddy *buddy
+	out    kernel.Allocator
+	walker allocWalker // nil for one whose memory is not known
+}
+
+// allocWalker reads one kind of allocator.
+type allocWalker interface {
+	// step goes as far as what was read allows, and asks for more.
+	step(f *fetcher)
+	// finish sums up and tells what contradicts itself.
+	finish(out *kernel.Allocator, f *fetcher)
+	// areas lists the blocks, if a window was given.
+	areas(f *fetcher) []kernel.HeapArea
 }
 
 func (s *heapSurvey) step() {
@@ -105,8 +155,8 @@ func (s *heapSurvey) step() {
 		s.order = append(s.order, s.recognise(addr, b))
 	}
 	for _, a := range s.order {
-		if a.buddy != nil {
-			a.buddy.step(s.f)
+		if a.walker != nil {
+			a.walker.step(s.f)
 		}
 	}
 }
@@ -147,7 +197,7 @@ func (s *heapSurvey) recognise(addr uint64, b []byte) *allocator {
 		a.out.Notes = append(a.out.Notes, "its structures are not described in this image: "+bl.missing[0])
 		return a
 	}
-	a.buddy = &buddy{layout: bl, addr: addr + l.priv.off}
+	a.walker = &buddy{layout: bl, addr: addr + l.priv.off, window: s.window}
 	return a
 }
 
@@ -180,8 +230,8 @@ func (s *heapSurvey) finish() *kernel.Heap {
 		s.heap.Notes = append(s.heap.Notes, s.allocs.note)
 	}
 	for _, a := range s.order {
-		if a.buddy != nil {
-			a.buddy.finish(&a.out, s.f)
+		if a.walker != nil {
+			a.walker.finish(&a.out, s.f)
 		}
 		s.heap.Allocators = append(s.heap.Allocators, a.out)
 	}

@@ -18,39 +18,56 @@ const maxRing = 16 << 20
 //
 // where byte i of all output is data[i % size].
 func (k *Kernel) Log(ctx context.Context) ([]byte, error) {
+	r, err := k.ring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held := min(r.written, r.size)
+	buf := make([]byte, held)
+	if err := target.ReadFull(ctx, k.cfg.Memory, buf, r.data); err != nil {
+		return nil, fmt.Errorf("console log: ring: %w", err)
+	}
+	if r.written <= r.size {
+		return buf, nil
+	}
+	at := r.written % r.size
+	return append(buf[at:len(buf):len(buf)], buf[:at]...), nil
+}
+
+// LogRange returns where the console ring is, its header included.
+func (k *Kernel) LogRange(ctx context.Context) (addr, size uint64, err error) {
+	r, err := k.ring(ctx)
+	return r.addr, r.data - r.addr + r.size, err
+}
+
+// ring is a console ring.
+type ring struct{ addr, data, written, size uint64 }
+
+func (k *Kernel) ring(ctx context.Context) (ring, error) {
 	sym, _, ok := k.symbol("uk_console_ring")
 	if !ok {
-		return nil, absent("console log", "no console ring in this image: no symbol uk_console_ring")
+		return ring{}, absent("console log", "no console ring in this image: no symbol uk_console_ring")
 	}
 	l := &layouter{img: k.cfg.Image}
 	written, size := l.required("uk_console_ring", "written"), l.required("uk_console_ring", "size")
 	data := l.required("uk_console_ring", "data")
 	if len(l.missing) > 0 {
-		return nil, absent("console log", l.missing[0])
+		return ring{}, absent("console log", l.missing[0])
 	}
-	ring, err := target.ReadUint(ctx, k.cfg.Memory, sym, 8)
+	at, err := target.ReadUint(ctx, k.cfg.Memory, sym, 8)
 	if err != nil {
-		return nil, fmt.Errorf("console log: uk_console_ring: %w", err)
+		return ring{}, fmt.Errorf("console log: uk_console_ring: %w", err)
 	}
 	head := make([]byte, data.off)
-	if err := target.ReadFull(ctx, k.cfg.Memory, head, ring); err != nil {
-		return nil, fmt.Errorf("console log: ring header: %w", err)
+	if err := target.ReadFull(ctx, k.cfg.Memory, head, at); err != nil {
+		return ring{}, fmt.Errorf("console log: ring header: %w", err)
 	}
 	n, okN := written.get(head)
 	room, okSize := size.get(head)
 	if !okN || !okSize || room == 0 || room > maxRing {
-		return nil, fmt.Errorf("console log: the ring at %#x claims a size of %d bytes; is it overwritten?", ring, room)
+		return ring{}, fmt.Errorf("console log: the ring at %#x claims a size of %d bytes; is it overwritten?", at, room)
 	}
-	held := min(n, room)
-	buf := make([]byte, held)
-	if err := target.ReadFull(ctx, k.cfg.Memory, buf, ring+data.off); err != nil {
-		return nil, fmt.Errorf("console log: ring: %w", err)
-	}
-	if n <= room {
-		return buf, nil
-	}
-	at := n % room
-	return append(buf[at:len(buf):len(buf)], buf[:at]...), nil
+	return ring{addr: at, data: at + data.off, written: n, size: room}, nil
 }
 
 // Uptime returns the newest time a scheduler wrote down, which is at most one
