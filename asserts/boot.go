@@ -14,13 +14,19 @@ const bannerLines = 8
 
 // watchBoot looks for the banner and for a clock that was reset: the faults
 // before it belong to another life of the guest.
-func (s *Scanner) watchBoot(seg *segment) {
+func (s *lane) watchBoot(seg *segment) {
 	if seg.time.Known {
-		if s.clock.Known && seg.time.V+rebootStep < s.clock.V {
+		s.clocked(seg.time.V)
+	}
+	for _, k := range kernelLines {
+		if rest, ok := bytes.CutPrefix(bytes.TrimLeft(seg.body, " "), []byte(k.begins)); ok {
 			s.endBoot()
-			s.kernel = ""
+			version, _, _ := bytes.Cut(rest, []byte(" "))
+			s.kernel = k.name + " " + string(version[:min(len(version), 64)])
+			return
 		}
-		s.clock = seg.time
+	}
+	if seg.time.Known {
 		return
 	}
 	if rest, ok := after(seg.body, "Powered by"); ok && seg.level == noLevel {
@@ -35,6 +41,25 @@ func (s *Scanner) watchBoot(seg *segment) {
 		s.banner--
 		s.kernel = bannerVersion(seg.body)
 	}
+}
+
+// clocked takes a timestamp of the guest, in microseconds: one that lies before
+// the last is another boot's.
+func (s *lane) clocked(us uint64) {
+	if s.clock.Known && us+rebootStep < s.clock.V {
+		s.endBoot()
+		s.kernel = ""
+	}
+	s.clock = Value(us)
+}
+
+// kernelLines are the lines by which other kernels tell their version when they
+// begin.
+var kernelLines = [...]struct{ begins, name string }{
+	{"Linux version ", "Linux"},
+	{"OSv v", "OSv"},
+	{"Solo5: Bindings version ", "Solo5"},
+	{"Xen version ", "Xen"},
 }
 
 // bannerVersion reads "CODENAME VERSION" standing alone in a line, in the form

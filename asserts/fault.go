@@ -49,6 +49,11 @@ const (
 type CodeAddr struct {
 	Addr uint64
 	Kind AddrKind
+	// Function is the name the report itself gives the place, without offset or
+	// module; "" if it gives none. Addr is 0 then if only the name was printed.
+	Function string
+	// Place is the source line the report itself names.
+	Place Location
 	// How names a guess: "" for what was printed or read as a frame, else how
 	// the address was found.
 	How string
@@ -61,6 +66,9 @@ func (c CodeAddr) Lookup() uint64 {
 	}
 	return c.Addr
 }
+
+// Printed says that the entry's address was printed, not only a name.
+func (c CodeAddr) Printed() bool { return c.Addr != 0 || c.Function == "" }
 
 // Location is a place in source text named by the report itself. Line and
 // Column are 0 when it names none.

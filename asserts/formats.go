@@ -24,26 +24,48 @@ type assembler interface {
 // format is one kind of report text, recognised by content.
 type format struct {
 	name string
+	// anchors are strings of which a line must hold one for a report of this
+	// format to begin in it; each has at least anchorLen bytes.
+	anchors []string
 	// begin returns an assembler if s begins a report of this format, else nil.
 	// open is the report right before, nil if there is none: a report that
 	// goes on with the same fault returns an assembler of the same *Fault.
 	begin func(s *segment, open assembler) assembler
 }
 
-// formats is the table of all formats, the more specific first. The last two
-// take text without a marker of its own.
+// formats is the table of all formats, the more specific first. The last takes
+// text without a marker of its own.
 var formats = [...]format{
-	{"unikraft-assert", beginAssert},
-	{"unikraft-ubsan", beginUBSan},
-	{"unikraft-ssp", beginSSP},
-	{"kasan-mimiker", beginKASAN},
-	{"flexos", beginFlexOS},
-	{"linux-cfi", beginCFI},
-	{"unikraft-ukvmem", beginUKVMem},
-	{"unikraft-screen", beginScreen},
-	{"unikraft-trap-arm64", beginTrapARM64},
-	{"unikraft-trap-x86", beginTrapX86},
-	{"unikraft-crit", beginCrit},
+	{"unikraft-assert", []string{"Assertion failure: ", "Condition warning: "}, beginAssert},
+	{"unikraft-ubsan", []string{"Undefined behavior at "}, beginUBSan},
+	{"unikraft-ssp", []string{"Stack smashing detected", "*** stack smashing"}, beginSSP},
+	{"kasan-mimiker", []string{"==KernelAddressSanitizer=="}, beginKASAN},
+	{"flexos", []string{"ERROR IN GATE got ", "Page fault at linear", "GPF rip: ", "PF_PK: "}, beginFlexOS},
+	{"linux-cfi", []string{"CFI failure "}, beginCFI},
+	{"unikraft-ukvmem", []string{"Guard page 0x", "Cannot handle ", "Unhandled page fault", "page fault handler returned"}, beginUKVMem},
+	{"unikraft-screen", []string{"Unikraft Crash - ", "Unikraft crash - ", "Unikraft Panic - "}, beginScreen},
+	{"unikraft-trap-arm64", []string{" trap caught", "async tag check"}, beginTrapARM64},
+	{"unikraft-trap-x86", []string{"Unhandled Trap ", " CS: 00"}, beginTrapX86},
+	{"unikraft-crit", []string{"CRIT: ", "CRIT:\x1b"}, beginCrit},
+}
+
+// bootMarks are not of reports, but lines the scanner must not pass unread: a
+// boot, and the kernel's version.
+var bootMarks = [...]string{"Powered by", "Linux version ", "OSv v0.", "OSv v1.", "Solo5: Bindings version ", "Xen version "}
+
+// allAnchors returns the anchors of every format, each with the format's bit,
+// and the marks of a boot.
+func allAnchors() []anchor {
+	var list []anchor
+	for i := range formats {
+		for _, text := range formats[i].anchors {
+			list = append(list, anchor{text, 1 << i})
+		}
+	}
+	for _, text := range bootMarks {
+		list = append(list, anchor{text, 1 << 63})
+	}
+	return list
 }
 
 // single is the assembler of a report of one segment.

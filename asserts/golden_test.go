@@ -34,6 +34,20 @@ func readLog(t testing.TB, name string) []byte {
 	return b
 }
 
+// logNames returns the names of the logs in testdata.
+func logNames(t testing.TB) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", "logs", "*.log"))
+	if err != nil || len(paths) < 20 {
+		t.Fatalf("%d logs in testdata, %v", len(paths), err)
+	}
+	var names []string
+	for _, p := range paths {
+		names = append(names, strings.TrimSuffix(filepath.Base(p), ".log"))
+	}
+	return names
+}
+
 // marshal writes faults as a golden holds them.
 func marshal(t *testing.T, faults []*Fault) []byte {
 	t.Helper()
@@ -48,15 +62,10 @@ func marshal(t *testing.T, faults []*Fault) []byte {
 }
 
 func TestGoldens(t *testing.T) {
-	logs, err := filepath.Glob(filepath.Join("testdata", "logs", "*.log"))
-	if err != nil || len(logs) < 20 {
-		t.Fatalf("%d logs in testdata, %v", len(logs), err)
-	}
-	for _, path := range logs {
-		name := strings.TrimSuffix(filepath.Base(path), ".log")
+	for _, name := range logNames(t) {
 		t.Run(name, func(t *testing.T) {
 			got := marshal(t, scanAll(t, readLog(t, name)))
-			golden := strings.TrimSuffix(path, ".log") + ".json"
+			golden := filepath.Join("testdata", "logs", name+".json")
 			if *update {
 				if err := os.WriteFile(golden, got, 0o644); err != nil {
 					t.Fatal(err)

@@ -7,14 +7,15 @@ import (
 )
 
 // MarshalJSON writes the stable form of issue-tracker and CI use: lower-case
-// names, addresses as "0x…" strings of their own length, unknown words left
-// out, registers as an object of name and 16-digit value. A register that was
-// cut in the log has its digits followed by "…". inferred, consequences,
-// frames and not_printed are always arrays.
+// names, addresses as "0x…" strings of their own length, registers as an object
+// of name and 16-digit value. A register that was cut in the log has its digits
+// followed by "…". kind, subkind ("" if there is none), reason, address (null if
+// it is not known), registers, frames, source, inferred, not_printed and
+// consequences are always there; what else is not known is left out.
 func (f *Fault) MarshalJSON() ([]byte, error) {
 	j := jsonFault{
 		Kind: f.Kind, Subkind: f.Subkind, Reason: f.Reason, Kernel: f.Kernel, Thread: f.Thread,
-		ThreadAddr: f.ThreadAddr.hex(), Address: f.Address.hex(), InferredAddress: f.InferredAddress.hex(),
+		ThreadAddr: f.ThreadAddr.hex(), Address: f.Address.orNull(), InferredAddress: f.InferredAddress.hex(),
 		Access: f.Access, ErrorCode: f.ErrorCode.hex(), PC: f.PC.hex(),
 		Frames: []jsonFrame{}, Inferred: []string{}, NotPrinted: []string{}, Consequences: []jsonConsequence{},
 		MoreConsequences: f.MoreConsequences,
@@ -30,21 +31,17 @@ func (f *Fault) MarshalJSON() ([]byte, error) {
 		n := f.TrapNumber.V
 		j.Trap = &n
 	}
-	if f.Location.File != "" {
-		j.Location = &jsonLocation{f.Location.File, f.Location.Line, f.Location.Column}
-	}
-	if len(f.Registers) > 0 {
-		j.Registers = make(map[string]string, len(f.Registers))
-		for _, r := range f.Registers {
-			if r.Value.Known {
-				j.Registers[r.Name] = fmt.Sprintf("0x%016x", r.Value.V)
-			} else {
-				j.Registers[r.Name] = r.Text + "…"
-			}
+	j.Location = f.Location.json()
+	j.Registers = make(map[string]string, len(f.Registers))
+	for _, r := range f.Registers {
+		if r.Value.Known {
+			j.Registers[r.Name] = fmt.Sprintf("0x%016x", r.Value.V)
+		} else {
+			j.Registers[r.Name] = r.Text + "…"
 		}
 	}
 	for _, c := range f.Backtrace {
-		j.Frames = append(j.Frames, jsonFrame{fmt.Sprintf("%#x", c.Addr), c.Kind, c.How})
+		j.Frames = append(j.Frames, c.json())
 	}
 	if len(f.Details) > 0 {
 		j.Details = make(map[string]string, len(f.Details))
@@ -69,6 +66,30 @@ func (f *Fault) MarshalJSON() ([]byte, error) {
 	return bytes.TrimRight(out.Bytes(), "\n"), nil
 }
 
+func (c CodeAddr) json() jsonFrame {
+	j := jsonFrame{Function: c.Function, Kind: c.Kind, How: c.How, Location: c.Place.json()}
+	if c.Printed() {
+		j.Address = fmt.Sprintf("%#x", c.Addr)
+	}
+	return j
+}
+
+func (l Location) json() *jsonLocation {
+	if l.File == "" {
+		return nil
+	}
+	return &jsonLocation{l.File, l.Line, l.Column}
+}
+
+// orNull is the word in hex, nil if it is not known.
+func (w Word) orNull() *string {
+	if !w.Known {
+		return nil
+	}
+	text := w.hex()
+	return &text
+}
+
 func (w Word) hex() string {
 	if !w.Known {
 		return ""
@@ -82,20 +103,20 @@ func (s Source) json() jsonSource {
 
 type jsonFault struct {
 	Kind             Kind              `json:"kind"`
-	Subkind          string            `json:"subkind,omitempty"`
+	Subkind          string            `json:"subkind"`
 	Reason           string            `json:"reason"`
 	Arch             string            `json:"arch,omitempty"`
 	Kernel           string            `json:"kernel,omitempty"`
 	Thread           string            `json:"thread,omitempty"`
 	ThreadAddr       string            `json:"thread_address,omitempty"`
 	GuestTime        string            `json:"guest_time,omitempty"`
-	Address          string            `json:"address,omitempty"`
+	Address          *string           `json:"address"`
 	InferredAddress  string            `json:"inferred_address,omitempty"`
 	Access           Access            `json:"access,omitempty"`
 	Trap             *uint64           `json:"trap,omitempty"`
 	ErrorCode        string            `json:"error_code,omitempty"`
 	PC               string            `json:"pc,omitempty"`
-	Registers        map[string]string `json:"registers,omitempty"`
+	Registers        map[string]string `json:"registers"`
 	Frames           []jsonFrame       `json:"frames"`
 	Location         *jsonLocation     `json:"location,omitempty"`
 	Details          map[string]string `json:"details,omitempty"`
@@ -108,9 +129,11 @@ type jsonFault struct {
 }
 
 type jsonFrame struct {
-	Address string   `json:"address"`
-	Kind    AddrKind `json:"kind"`
-	How     string   `json:"how,omitempty"`
+	Address  string        `json:"address,omitempty"`
+	Function string        `json:"function,omitempty"`
+	Location *jsonLocation `json:"location,omitempty"`
+	Kind     AddrKind      `json:"kind"`
+	How      string        `json:"how,omitempty"`
 }
 
 type jsonLocation struct {

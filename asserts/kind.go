@@ -26,8 +26,10 @@ const (
 	BranchTarget          Kind = "branch-target"
 	PointerAuthentication Kind = "pointer-authentication"
 	MemoryTag             Kind = "memory-tag"
+	Refcount              Kind = "refcount"
 	Bug                   Kind = "bug"
 	Warning               Kind = "warning"
+	Panic                 Kind = "panic"
 	UnknownTrap           Kind = "unknown-trap"
 )
 
@@ -41,6 +43,7 @@ const (
 	SubNonCanonical      = "non-canonical"
 	SubGuardPage         = "guard-page"
 	SubUseAfterFree      = "use-after-free"
+	SubDoubleFree        = "double-free"
 	SubHeapOverflow      = "heap-buffer-overflow"
 	SubStackOverflow     = "stack-buffer-overflow"
 	SubGlobalOverflow    = "global-buffer-overflow"

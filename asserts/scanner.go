@@ -5,56 +5,61 @@ import (
 	"io"
 )
 
-// How far reports reach.
+// ErrQuiet is what a reader of a growing log returns, with no bytes, when there
+// has been nothing new for a while: reports that wait for what may follow are
+// then complete, and the scanner reads on.
+var ErrQuiet = errors.New("the log is quiet")
+
+// Limits of one log.
 const (
-	// A report is over after this many messages that are not of it.
-	maxForeign = 64
-	// Faults are one chain while no more messages than this lie between.
-	maxChainGap = 512
-	// A report the guest survives explains a later one only if that comes
-	// within this time, in microseconds of the guest's clock, …
-	survivorTime = 1_000_000
-	// … or, without timestamps, within this many messages.
-	survivorGap = 32
-	// A clock that goes back by more than this is another boot.
-	rebootStep = 50_000
+	// maxLanes bounds the sources of one log that are told apart.
+	maxLanes = 64
+	// maxChainLines is how many lines of all sources a fault waits for more of
+	// its own.
+	maxChainLines = 16 << 10
 )
 
-// Scanner reads faults from console text of any length.
+// Scanner reads faults from console text of any length, in bounded memory. Text
+// that no report can be in is passed without being cut into lines.
 type Scanner struct {
-	lines *lineReader
-	queue []*Fault
-	cur   assembler
-	// closed: cur takes no more segments, but a report may still go on with its
-	// fault.
-	closed bool
-	gap    int // messages since the last one taken
-	chain  *Fault
-	// survivor: the last fault of chain is one the guest goes on after.
-	survivor  bool
-	chainTime Word
-	boot
-	fault *Fault
+	lines   *lineReader
+	anchors *anchors
+	queue   []*Fault
+	lanes   []*lane
+	fault   *Fault
+	// busy: some lane waits for what follows.
+	busy  bool
+	swept int64
 }
 
 // NewScanner returns a Scanner that reads r.
-func NewScanner(r io.Reader) *Scanner { return &Scanner{lines: newLineReader(r)} }
+func NewScanner(r io.Reader) *Scanner {
+	return &Scanner{lines: newLineReader(r), anchors: reportAnchors()}
+}
 
 // Scan advances to the next fault. It returns false at the end of the text or
 // when reading fails. A fault is complete, with its consequences, when the text
-// after it tells of a reboot, of the guest's end, or of nothing more.
+// after it tells of a reboot, of the guest's end, or of nothing more; faults of
+// several guests in one log come in the order they are complete.
 func (s *Scanner) Scan() bool {
 	for len(s.queue) == 0 {
+		if !s.busy {
+			s.lines.skip(s.anchors)
+		}
 		line, ok := s.lines.next()
 		if !ok {
-			s.endBoot()
+			s.end()
+			if s.lines.err == ErrQuiet {
+				s.lines.err = nil
+				continue
+			}
 			if len(s.queue) == 0 {
 				s.fault = nil
 				return false
 			}
 			break
 		}
-		splitSegments(clean(line.data), line.number, line.offset, s.feed)
+		s.line(line)
 	}
 	s.fault = s.queue[0]
 	s.queue = s.queue[1:]
@@ -72,121 +77,56 @@ func (s *Scanner) Err() error {
 	return s.lines.err
 }
 
-func (s *Scanner) feed(seg *segment) {
-	s.watchBoot(seg)
-	if s.cur != nil && !s.closed {
-		switch v := s.cur.add(seg); v {
-		case taken, last:
-			s.cur.fault().Source.LastLine = seg.number
-			s.gap = 0
-			s.closed = v == last
-			return
-		case over:
-			s.closed = true
+// line hands a line to the lane of its source.
+func (s *Scanner) line(raw rawLine) {
+	text, o := stripPrefix(clean(raw.data))
+	ln := s.lane(o.name)
+	ln.feedLine(lineText{text: text, number: raw.number, offset: raw.offset, hypervisor: o.hypervisor, partial: o.partial})
+	if raw.number-s.swept > 256 || !ln.busy() {
+		s.sweep(raw.number)
+	}
+	s.busy = s.busy || ln.busy()
+}
+
+// lane returns the lane called name. The first is that of lines that name none;
+// beyond maxLanes the one that was silent longest gives way.
+func (s *Scanner) lane(name []byte) *lane {
+	oldest := 0
+	for i, ln := range s.lanes {
+		if ln.name == string(name) {
+			return ln
+		}
+		if ln.last < s.lanes[oldest].last {
+			oldest = i
 		}
 	}
-	for i := range formats {
-		if a := formats[i].begin(seg, s.cur); a != nil {
-			s.begin(a, seg)
-			return
+	ln := &lane{name: string(name), out: &s.queue, anchors: s.anchors}
+	if len(s.lanes) < maxLanes {
+		s.lanes = append(s.lanes, ln)
+		return ln
+	}
+	s.lanes[oldest].endBoot()
+	s.lanes[oldest] = ln
+	return ln
+}
+
+// sweep ends what has waited too long and finds out whether any lane waits.
+func (s *Scanner) sweep(number int64) {
+	s.swept = number
+	s.busy = false
+	for _, ln := range s.lanes {
+		if ln.busy() && number-ln.last > maxChainLines {
+			ln.endBoot()
 		}
-	}
-	s.pass(seg)
-}
-
-// begin makes a the current report. If it goes on with the fault of the one
-// before, that one is not finished.
-func (s *Scanner) begin(a assembler, seg *segment) {
-	if s.cur != nil && s.cur.fault() != a.fault() {
-		s.finish()
-	}
-	f := a.fault()
-	f.Source.LastLine = seg.number
-	if f.Kernel == "" {
-		f.Kernel = s.kernel
-	}
-	if one, ok := a.(*single); ok {
-		s.cur, s.closed = one, true
-	} else {
-		s.cur, s.closed = a, false
-	}
-	s.gap = 0
-}
-
-// pass counts a message that is no report's.
-func (s *Scanner) pass(seg *segment) {
-	s.gap++
-	if c, ok := s.cur.(*critText); ok && !c.confirmed && (seg.enveloped() || s.gap > 3) {
-		s.cur = nil // other messages follow: it was no crash
-	}
-	if s.cur != nil && s.gap > maxForeign {
-		s.finish()
-	}
-	if s.chain != nil && s.cur == nil && s.gap > maxChainGap {
-		s.emit()
-	}
-	if _, halted := after(seg.body, "Unikraft halted"); halted {
-		s.endBoot()
+		s.busy = s.busy || ln.busy()
 	}
 }
 
-func (s *Scanner) endBoot() {
-	if c, ok := s.cur.(*critText); ok && !c.confirmed {
-		c.confirm("nothing of the guest follows it")
+// end completes every report.
+func (s *Scanner) end() {
+	for _, ln := range s.lanes {
+		ln.flushPartial()
+		ln.endBoot()
 	}
-	s.finish()
-	s.emit()
-}
-
-// finish completes the current report and puts it into the chain of faults.
-func (s *Scanner) finish() {
-	if s.cur == nil {
-		return
-	}
-	c, tentative := s.cur.(*critText)
-	f := s.cur.fault()
-	s.cur = nil
-	if tentative && !c.confirmed {
-		return
-	}
-	conclude(f)
-	switch {
-	case s.chain != nil && s.follows(f):
-		if len(s.chain.Consequences) == 0 {
-			s.chain.infer("that the later reports follow from this one: from their order")
-		}
-		s.chain.follow(f)
-	default:
-		s.emit()
-		s.chain = f
-	}
-	s.survivor = survives(f)
-	s.chainTime = f.GuestTime
-}
-
-// survives says that the guest went on after f: a warning, or a sanitizer
-// report that was printed as an error only.
-func survives(f *Fault) bool {
-	return f.Kind == Warning || f.Detail("severity") == "error"
-}
-
-// follows says that f belongs to the chain.
-func (s *Scanner) follows(f *Fault) bool {
-	if s.chain.Kind == Warning || s.chain.Kernel != "" && f.Kernel != "" && s.chain.Kernel != f.Kernel {
-		return false
-	}
-	if !s.survivor {
-		return true
-	}
-	if f.GuestTime.Known && s.chainTime.Known {
-		return f.GuestTime.V-s.chainTime.V <= survivorTime
-	}
-	return s.gap <= survivorGap
-}
-
-func (s *Scanner) emit() {
-	if s.chain != nil {
-		s.queue = append(s.queue, s.chain)
-		s.chain = nil
-	}
+	s.busy = false
 }

@@ -39,6 +39,8 @@ type segment struct {
 	stale  bool
 	number int64
 	offset int64
+	// hypervisor: Xen printed it, not the guest.
+	hypervisor bool
 }
 
 // enveloped says that the printer of the kernel made this segment.

@@ -8,7 +8,7 @@ type critText struct {
 	f         *Fault
 	lib, file string
 	line      int
-	confirmed bool
+	crash     bool // confirmed
 }
 
 // beginCrit takes any message of level CRIT that no other format knew.
@@ -41,8 +41,15 @@ func (c *critText) add(s *segment) verdict {
 	return taken
 }
 
+func (c *critText) confirmed() bool { return c.crash }
+
+// passed gives up when other messages of the kernel follow: it was no crash.
+func (c *critText) passed(s *segment, gap int) bool { return s.enveloped() || gap > 3 }
+
+func (c *critText) ended() { c.confirm("nothing of the guest follows it") }
+
 // confirm makes the message a crash.
 func (c *critText) confirm(why string) {
-	c.confirmed = true
+	c.crash = true
 	c.f.infer("explicit crash: the message has level CRIT and " + why)
 }

@@ -45,7 +45,7 @@ func beginScreen(s *segment, open assembler) assembler {
 // screenFault returns the fault the screen belongs to: that of the reason
 // printed right before, or a new one whose kind the screen does not tell.
 func screenFault(s *segment, open assembler) *Fault {
-	if c, ok := open.(*critText); ok && !c.confirmed {
+	if c, ok := open.(*critText); ok && !c.confirmed() {
 		c.confirm("a crash screen follows it")
 	}
 	if _, another := open.(*screen); open != nil && !another {
