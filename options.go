@@ -35,9 +35,26 @@ type Options struct {
 	// Guard.MaxPause, DefaultMaxPause if that is 0, in which it is read. It is
 	// observed then, not under control.
 	Brief bool
+	// Dump tells of a memory dump what its format does not.
+	Dump DumpOptions
 	// Guard says who gives the guest back if this process dies; the zero value
 	// is nobody.
 	Guard guard.Options
+}
+
+// DumpOptions tell of a memory dump what its format does not.
+type DumpOptions struct {
+	// Base is where raw RAM begins in physical memory, nil for the machine's own.
+	Base *uint64
+	// Machine names how raw RAM lies in physical memory (corefile.Layouts), ""
+	// for one piece.
+	Machine string
+	// Memory is the memory file of a Firecracker snapshot whose state file is the
+	// target.
+	Memory string
+	// Log is console text whose last fault screen gives the registers of a dump
+	// that has none, "" for none.
+	Log string
 }
 
 // sourcePath applies the source map to a recorded path.

@@ -46,8 +46,9 @@ type Session struct {
 	// asked is the target's address as it was given, spec the way there.
 	asked, spec target.Spec
 
-	machine *processors // the target; registers are remembered for an epoch
-	live    live        // nil for a dump, and while observing
+	machine *processors    // the target; registers are remembered for an epoch
+	dump    *corefile.Dump // nil for what is no dump
+	live    live           // nil for a dump, and while observing
 	// observer and view are nil unless a running VM is observed without a stop.
 	observer observer
 	view     *view
@@ -185,12 +186,7 @@ func (s *Session) reach(ctx context.Context) error {
 		imageArch = s.image.Arch()
 	}
 	if s.spec.Scheme == target.Core {
-		dump, err := corefile.Open(s.spec.Addr)
-		if err != nil {
-			return err
-		}
-		s.machine, s.arch = newProcessors(dump), dump.Arch()
-		return nil
+		return s.openDump(ctx)
 	}
 	if s.spec.Scheme == target.QMP || s.spec.Scheme == target.PID {
 		return s.observe(ctx)

@@ -4,26 +4,41 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-	"os"
+	"slices"
 
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
 	"github.com/ukdbg/ukdbg/target/mmu"
 )
 
+// contents is what a format's reader makes of a file.
+type contents struct {
+	format string // in words, for people
+	arch   *arch.Arch
+	// phys is memory by physical address, nil where the file has virtual
+	// memory alone, which is virt then.
+	phys, virt target.Memory
+	// walk is what page tables point into where that is not phys: the machine
+	// frames of a Xen PV guest.
+	walk  target.Memory
+	cpus  []cpuState
+	notes []string
+	info  vmcoreinfo
+	// entry is where the process's program begins (AT_ENTRY), 0 if not known.
+	entry uint64
+}
+
 // Dump is an opened dump. It may be used by several goroutines; UseRoot comes
 // before.
 type Dump struct {
-	file   io.Closer // nil if there is nothing to close
-	arch   *arch.Arch
-	phys   physical
-	cpus   []cpuState
+	contents
+	files  closers
 	spaces []target.Memory // virtual memory of each CPU
 	first  int             // the CPU whose virtual memory is the dump's
-	notes  []string
+	rooted bool            // a page table was found
+	opened int64           // the file's size in bytes when it was opened
+	now    func() int64    // and now; nil for what is no file
 }
 
 var (
@@ -34,95 +49,51 @@ var (
 	_ target.CPULister       = (*Dump)(nil)
 )
 
-// Open opens a dump file. Errors that are ErrFormat say what the file seems to
-// be.
-func Open(path string) (*Dump, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		f.Close()
-		return nil, fmt.Errorf("%s: %w: it is no regular file", path, ErrFormat)
-	}
-	d, err := New(f, st.Size())
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	d.file = f
-	return d, nil
-}
-
-// New opens the dump of the given size in r, which is read as long as the dump
-// is used.
-func New(r io.ReaderAt, size int64) (*Dump, error) {
-	data, size, err := unpack(r, size)
-	if err != nil {
-		return nil, err
-	}
-	l, err := readLayout(data, size)
-	if err != nil {
-		return nil, err
-	}
-	a := arch.ByMachine(l.machine)
-	if a == nil {
-		return nil, badELF("it is of a machine (%s) that is not known here", l.machine)
-	}
-	if processCore(l.notes) {
-		return nil, badELF("it is the core of a process, not of a machine")
-	}
-	d := &Dump{arch: a, phys: physical{r: data, loads: l.loads, cut: l.cut}}
-	var problems []string
-	d.cpus, problems = parseNotes(l.notes, a)
-	d.notes = append(d.notes, problems...)
-	if l.cut {
-		d.notes = append(d.notes, "the dump is cut off: some memory is missing at its end")
-	}
+func (c *contents) dump() *Dump {
+	d := &Dump{contents: *c}
 	if len(d.cpus) == 0 {
 		d.notes = append(d.notes, "the dump has no registers")
 	}
 	d.translate()
-	return d, nil
-}
-
-// processCore tells the core of a process by its auxiliary vector (NT_AUXV),
-// which no machine has.
-func processCore(notes []byte) bool {
-	const ntAuxv = 6
-	for len(notes) >= 12 {
-		le := binary.LittleEndian
-		if le.Uint32(notes[8:]) == ntAuxv {
-			return true
-		}
-		size := 12 + (uint64(le.Uint32(notes))+3)&^3 + (uint64(le.Uint32(notes[4:]))+3)&^3
-		if size > uint64(len(notes)) {
-			return false
-		}
-		notes = notes[size:]
-	}
-	return false
+	return d
 }
 
 // Close closes the file.
-func (d *Dump) Close() error {
-	if d.file == nil {
-		return nil
-	}
-	return d.file.Close()
-}
+func (d *Dump) Close() error { return d.files.Close() }
 
 // Arch returns the guest's architecture.
 func (d *Dump) Arch() *arch.Arch { return d.arch }
 
+// Format names the dump's format.
+func (d *Dump) Format() string { return d.format }
+
 // Notes says in sentences what limits this dump: what is missing, cut off or
-// assumed.
-func (d *Dump) Notes() []string { return d.notes }
+// assumed, and whether its file has grown since it was opened.
+func (d *Dump) Notes() []string {
+	notes := d.notes[:len(d.notes):len(d.notes)]
+	if d.now != nil {
+		if now := d.now(); now > d.opened {
+			notes = append(notes, fmt.Sprintf("the file grew from %d to %d bytes since it was opened: it is still being written", d.opened, now))
+		} else if now < d.opened {
+			notes = append(notes, fmt.Sprintf("the file shrank from %d to %d bytes since it was opened", d.opened, now))
+		}
+	}
+	return notes
+}
+
+// Process reports whether the dump is of a process and not of a machine: its
+// "processors" are threads, and code that its file still holds is left out of it.
+func (d *Dump) Process() bool { return d.virt != nil }
+
+// Slide tells where an image with that entry address lies, if the dump says so:
+// what to add to a link-time address. Linux notes it (VMCOREINFO), and so does a
+// process's auxiliary vector.
+func (d *Dump) Slide(entry uint64) (slide uint64, ok bool) {
+	if d.entry != 0 && entry != 0 {
+		return d.entry - entry, true
+	}
+	return d.info.number("KERNELOFFSET", 16)
+}
 
 // CPUs lists the processors the dump has registers of.
 func (d *Dump) CPUs(context.Context) ([]target.CPU, error) {
@@ -149,8 +120,8 @@ func (d *Dump) ReadRegisters(_ context.Context, cpu target.CPU) (target.Regs, er
 	return c.regs, nil
 }
 
-// ReadSystemRegisters returns the control registers of an x86 processor, by
-// gdb's names. For arm64 a dump has none, and the map is empty.
+// ReadSystemRegisters returns the control registers of a processor, by gdb's
+// names. Where a format has none the map is empty.
 func (d *Dump) ReadSystemRegisters(_ context.Context, cpu target.CPU) (map[string][]byte, error) {
 	c, err := d.cpu(cpu)
 	if err != nil {
@@ -163,8 +134,8 @@ func (d *Dump) ReadSystemRegisters(_ context.Context, cpu target.CPU) (map[strin
 	return m, nil
 }
 
-// Physical returns the guest's memory by physical address.
-func (d *Dump) Physical() target.Memory { return &d.phys }
+// Physical returns the guest's memory by physical address, nil for a process.
+func (d *Dump) Physical() target.Memory { return d.phys }
 
 // ReadMemory reads virtual memory as the first processor with paging on sees
 // it. Virtual is that of another.
@@ -180,13 +151,29 @@ func (d *Dump) Virtual(cpu target.CPU) (target.Memory, error) {
 	return d.spaces[cpu], nil
 }
 
+// Rooted reports whether the page tables are known. Where they are not virtual
+// addresses are taken as physical ones.
+func (d *Dump) Rooted() bool { return d.rooted || d.virt != nil }
+
 // UseRoot makes root the page tables of every processor, for a guest whose dump
 // does not name them.
 func (d *Dump) UseRoot(root mmu.Root) {
+	if d.virt != nil {
+		return
+	}
 	for i := range d.spaces {
-		d.spaces[i] = mmu.Virtual(&d.phys, root)
+		d.spaces[i] = mmu.Virtual(d.tables(), root)
 	}
 	d.first = 0
+	d.rooted = root.Format != mmu.Identity
+}
+
+// tables is the memory page tables point into.
+func (d *Dump) tables() target.Memory {
+	if d.walk != nil {
+		return d.walk
+	}
+	return d.phys
 }
 
 // Root returns the page tables of the first processor with paging on, which is
@@ -205,39 +192,75 @@ const identityNote = "virtual addresses are taken as physical ones: "
 // translate finds each processor's virtual memory.
 func (d *Dump) translate() {
 	d.spaces = make([]target.Memory, max(len(d.cpus), 1))
-	if d.arch.Machine == elf.EM_AARCH64 {
-		d.UseRoot(mmu.Root{})
-		d.notes = append(d.notes, identityNote+"QEMU's arm64 dumps have no TTBR and TCR")
+	if d.virt != nil {
+		for i := range d.spaces {
+			d.spaces[i] = d.virt
+		}
 		return
 	}
-	found := false
+	var cpus, reasons []string
 	for i := range d.spaces {
-		var root mmu.Root
-		why := "the dump does not say where the page tables are"
-		if i < len(d.cpus) && d.cpus[i].sys != nil {
-			c := &d.cpus[i]
-			switch {
-			case c.sys["cr0"]&mmu.CR0PG == 0:
-				why = "its paging is off"
-			case !c.long:
-				why = ""
-				d.spaces[i] = untranslated{"the processor is not in 64-bit mode, whose paging alone is known"}
-				d.notes = append(d.notes, fmt.Sprintf("CPU %d was not in 64-bit mode: its virtual memory cannot be read", i))
-			default:
-				why = ""
-				root = mmu.X86(c.sys["cr3"], c.sys["cr4"]&mmu.CR4LA57 != 0)
-				if !found {
-					d.first, found = i, true
-				}
+		var c cpuState
+		if i < len(d.cpus) {
+			c = d.cpus[i]
+		}
+		root, why, err := c.root(d.arch)
+		if err != nil {
+			d.spaces[i] = untranslated{err.Error()}
+			d.notes = append(d.notes, fmt.Sprintf("CPU %d: its virtual memory cannot be read: %v", i, err))
+			continue
+		}
+		if why == "" && !d.rooted {
+			d.first, d.rooted = i, true
+		} else if why != "" {
+			cpus = append(cpus, fmt.Sprintf("CPU %d: %s%s", i, identityNote, why))
+			if !slices.Contains(reasons, identityNote+why) {
+				reasons = append(reasons, identityNote+why)
 			}
 		}
-		if why != "" {
-			d.notes = append(d.notes, fmt.Sprintf("CPU %d: %s%s", i, identityNote, why))
-		}
-		if d.spaces[i] == nil {
-			d.spaces[i] = mmu.Virtual(&d.phys, root)
-		}
+		d.spaces[i] = mmu.Virtual(d.tables(), root)
 	}
+	if d.rooted {
+		d.notes = append(d.notes, cpus...)
+		return
+	}
+	if root, ok := d.info.root(d.arch); ok {
+		d.UseRoot(root)
+		d.notes = append(d.notes, "page tables: those VMCOREINFO names, the kernel's own")
+		return
+	}
+	d.notes = append(d.notes, reasons...)
+}
+
+// root is the root of a processor's page tables. Identity comes with the reason
+// for it; an error says that no walk is possible.
+func (c *cpuState) root(a *arch.Arch) (root mmu.Root, why string, err error) {
+	switch {
+	case c.identity:
+		return root, "the format maps them so", nil
+	case a.Machine == elf.EM_AARCH64:
+		return c.rootARM64()
+	case c.sys == nil:
+		return root, "the dump does not say where the page tables are", nil
+	case c.sys["cr0"]&mmu.CR0PG == 0:
+		return root, "paging is off", nil
+	case !c.long:
+		return root, "", fmt.Errorf("the processor was not in 64-bit mode, whose paging alone is known")
+	}
+	return mmu.X86(c.sys["cr3"], c.sys["cr4"]&mmu.CR4LA57 != 0), "", nil
+}
+
+func (c *cpuState) rootARM64() (root mmu.Root, why string, err error) {
+	tcr, ok := c.sys["TCR_EL1"]
+	if !ok {
+		return root, "the dump has no TTBR and TCR, as QEMU's of arm64 have none", nil
+	}
+	const mmuOn = 1
+	if c.sys["SCTLR_EL1"]&mmuOn == 0 {
+		return root, "the MMU is off", nil
+	}
+	root, err = mmu.ARM64(tcr, c.sys["TTBR0_EL1"], c.sys["TTBR1_EL1"])
+	return root, "", err
 }
 
 // untranslated is virtual memory that cannot be found.
@@ -249,6 +272,3 @@ func (u untranslated) ReadMemory(_ context.Context, p []byte, addr uint64) (int,
 	}
 	return 0, &target.FaultError{Addr: addr, Why: u.why}
 }
-
-// errIO marks failures of the disk, which are no holes.
-var errIO = errors.New("reading the dump file")

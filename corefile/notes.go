@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
@@ -18,43 +19,74 @@ type cpuState struct {
 	sys  map[string]uint64
 	// long says that the processor was in 64-bit mode; only with sys.
 	long bool
+	// identity says that the guest's memory is known to be mapped one to one.
+	identity bool
+	// thread is the number of the process's thread, 0 for a processor.
+	thread int
 }
 
-// ntPRStatus is the type of a note "CORE" with a processor's registers.
-const ntPRStatus = 1
+// Types of the notes named "CORE" (elf.h).
+const (
+	ntPRStatus = 1          // a processor's or a thread's registers
+	ntPRPSInfo = 3          // the process's name and arguments
+	ntAuxv     = 6          // the process's auxiliary vector
+	ntFile     = 0x46494c45 // the files it has mapped
+)
 
-// parseNotes reads the processors' states. It uses what is well formed and
-// reports what is not.
-func parseNotes(notes []byte, a *arch.Arch) (cpus []cpuState, problems []string) {
-	var qemu [][]byte
+// note is one ELF note. name is without its NULs.
+type note struct {
+	name string
+	typ  uint32
+	body []byte
+}
+
+// eachNote calls f for each note until it returns false. whole reports whether
+// none was cut off.
+func eachNote(notes []byte, f func(note) bool) (whole bool) {
+	le := binary.LittleEndian
 	for len(notes) >= 12 {
-		le := binary.LittleEndian
 		namesz, descsz, typ := uint64(le.Uint32(notes)), uint64(le.Uint32(notes[4:])), le.Uint32(notes[8:])
 		rest := notes[12:]
 		desc := (namesz + 3) &^ 3
-		end := desc + (descsz+3)&^3
 		if desc+descsz > uint64(len(rest)) {
-			problems = append(problems, "the notes are cut off")
-			break
+			return false
 		}
-		name, body := rest[:namesz], rest[desc:desc+descsz]
-		notes = rest[min(end, uint64(len(rest))):]
+		if !f(note{strings.TrimRight(string(rest[:namesz]), "\x00"), typ, rest[desc : desc+descsz]}) {
+			return true
+		}
+		notes = rest[min(desc+(descsz+3)&^3, uint64(len(rest))):]
+	}
+	return true
+}
+
+// parseNotes reads the processors' states. It uses what is well formed and
+// reports what is not.
+func parseNotes(notes []byte, a *arch.Arch) (cpus []cpuState, info vmcoreinfo, problems []string) {
+	var qemu [][]byte
+	whole := eachNote(notes, func(n note) bool {
 		switch {
-		case string(name) == "CORE\x00" && typ == ntPRStatus:
+		case n.name == "CORE" && n.typ == ntPRStatus:
 			if len(cpus) == maxCPUs {
-				return cpus, append(problems, fmt.Sprintf("more than %d processors", maxCPUs))
+				problems = append(problems, fmt.Sprintf("more than %d processors", maxCPUs))
+				return false
 			}
-			regs, err := prstatus(body, a)
+			regs, thread, err := prstatus(n.body, a)
 			if err != nil {
 				problems = append(problems, fmt.Sprintf("registers of CPU %d: %v", len(cpus), err))
 			}
-			cpus = append(cpus, cpuState{regs: regs})
-		case string(name) == "QEMU\x00" && typ == 0 && len(qemu) < maxCPUs:
-			qemu = append(qemu, body)
+			cpus = append(cpus, cpuState{regs: regs, thread: thread})
+		case n.name == "QEMU" && n.typ == 0 && len(qemu) < maxCPUs:
+			qemu = append(qemu, n.body)
+		case n.name == "VMCOREINFO":
+			info = n.body
 		}
+		return true
+	})
+	if !whole {
+		problems = append(problems, "the notes are cut off")
 	}
 	if a.Machine != elf.EM_X86_64 {
-		return cpus, problems
+		return cpus, info, problems
 	}
 	for i, body := range qemu {
 		if i == len(cpus) {
@@ -64,11 +96,15 @@ func parseNotes(notes []byte, a *arch.Arch) (cpus []cpuState, problems []string)
 			problems = append(problems, fmt.Sprintf("QEMU's note on CPU %d: %v", i, err))
 		}
 	}
-	return cpus, problems
+	return cpus, info, problems
 }
 
-// prRegs is where pr_reg is in struct elf_prstatus of 64-bit machines.
-const prRegs = 112
+// prRegs and prPID are where pr_reg and pr_pid are in struct elf_prstatus of
+// 64-bit machines.
+const (
+	prRegs = 112
+	prPID  = 32
+)
 
 // x86PRStatus lists the DWARF numbers of struct user_regs_struct in its order;
 // -1 is orig_rax.
@@ -76,8 +112,8 @@ var x86PRStatus = []int{arch.X86R15, arch.X86R14, arch.X86R13, arch.X86R12, arch
 	arch.X86RAX, arch.X86RCX, arch.X86RDX, arch.X86RSI, arch.X86RDI, -1, arch.X86RIP, arch.X86CS, arch.X86RFLAGS,
 	arch.X86RSP, arch.X86SS, arch.X86FSBase, arch.X86GSBase, 53, 50, 54, 55}
 
-// prstatus reads the registers of a struct elf_prstatus.
-func prstatus(body []byte, a *arch.Arch) (target.Regs, error) {
+// prstatus reads the registers and the number of a struct elf_prstatus.
+func prstatus(body []byte, a *arch.Arch) (_ target.Regs, thread int, _ error) {
 	regs := target.NewRegs(a)
 	order := x86PRStatus
 	if a.Machine == elf.EM_AARCH64 {
@@ -89,14 +125,14 @@ func prstatus(body []byte, a *arch.Arch) (target.Regs, error) {
 		order = append(order, arch.ARM64CPSR)
 	}
 	if len(body) < prRegs+8*len(order) {
-		return regs, fmt.Errorf("%d bytes, want at least %d", len(body), prRegs+8*len(order))
+		return regs, 0, fmt.Errorf("%d bytes, want at least %d", len(body), prRegs+8*len(order))
 	}
 	for i, num := range order {
 		if num >= 0 {
 			regs.Set(num, binary.LittleEndian.Uint64(body[prRegs+8*i:]))
 		}
 	}
-	return regs, nil
+	return regs, int(binary.LittleEndian.Uint32(body[prPID:])), nil
 }
 
 // Offsets in QEMU's struct QEMUCPUState, version 1: version and size, sixteen

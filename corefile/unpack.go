@@ -18,10 +18,16 @@ const MaxUnpacked = 16 << 30
 // maxResident bounds the memory an unpacked dump takes.
 const maxResident = 2 << 30
 
-var (
-	magicGzip = []byte{0x1f, 0x8b}
-	magicZstd = []byte{0x28, 0xb5, 0x2f, 0xfd}
-)
+// packed names the packer of a file that begins with head, "" for none.
+func packed(head []byte) string {
+	switch {
+	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		return "gzip"
+	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
+		return "zstd"
+	}
+	return ""
+}
 
 // unpack returns the dump itself: r, or what it is the compressed form of.
 func unpack(r io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
@@ -31,21 +37,21 @@ func unpack(r io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
 		if err != nil && err != io.EOF {
 			return nil, 0, err
 		}
-		return nil, 0, badELF("it has %d bytes", n)
+		return nil, 0, malformed("it has %d bytes", n)
 	}
 	src := io.NewSectionReader(r, 0, size)
 	var stream io.Reader
-	switch {
-	case bytes.HasPrefix(head[:], magicGzip):
+	switch packed(head[:]) {
+	case "gzip":
 		z, err := gzip.NewReader(bufio.NewReaderSize(src, 256<<10))
 		if err != nil {
-			return nil, 0, badELF("it is no gzip file in spite of its first bytes: %v", err)
+			return nil, 0, malformed("it is no gzip file in spite of its first bytes: %v", err)
 		}
 		stream = z
-	case bytes.HasPrefix(head[:], magicZstd):
+	case "zstd":
 		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
-			return nil, 0, badELF("it is no zstd file in spite of its first bytes: %v", err)
+			return nil, 0, malformed("it is no zstd file in spite of its first bytes: %v", err)
 		}
 		defer z.Close()
 		stream = z
