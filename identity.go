@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ukdbg/ukdbg/kernel/linux"
 	"github.com/ukdbg/ukdbg/kernel/unikraft"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/unwind"
@@ -26,6 +27,14 @@ func (s *Session) prove(ctx context.Context) error {
 			return mark(fmt.Errorf("reading registers of CPU %d: %w", cpu, err), ErrUnreachable)
 		}
 		pcs = append(pcs, regs.PC())
+	}
+	if s.isLinux {
+		return s.proveLinux(ctx, pcs)
+	}
+	if s.dump != nil && s.dump.Process() {
+		if ok, err := s.proveProcess(ctx); ok || err != nil {
+			return err
+		}
 	}
 	// Most images lie where they were linked, so that is tried first. The
 	// comparison goes past the cache: the samples are small and far apart.
@@ -72,6 +81,8 @@ func (s *Session) recognise() error {
 	var opt unwind.Options
 	img := s.kernelImage
 	switch {
+	case s.isLinux:
+		s.noKernel = "a Linux " + linux.Release(linux.Banner(linuxImage{s.image})) + ", whose tasks are not listed: each processor is shown with what it ran"
 	case !unikraft.Detect(img):
 		s.noKernel = "the image is no kernel known here"
 	case s.types == nil:
@@ -205,7 +216,14 @@ func (s *Session) TargetFacts() [][2]string {
 		return append(out, [2]string{"cost so far", fmt.Sprintf("%s, %s, %d of them of all registers", plural(s.past.Stops, "stop"), plural(commands, "monitor command"), reads)})
 	}
 	if s.live == nil {
-		return append(out, [2]string{"state", "a dump"})
+		out = append(out, [2]string{"state", "a dump"})
+		if s.dump != nil {
+			out = append(out, [2]string{"format", s.dump.Format()})
+			for _, note := range s.dump.Notes() {
+				out = append(out, [2]string{"note", note})
+			}
+		}
+		return out
 	}
 	if r, ok := s.live.(interface {
 		FoundRunning() (running, known bool)

@@ -11,6 +11,7 @@ import (
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/kernel"
+	"github.com/ukdbg/ukdbg/kernel/linux"
 	"github.com/ukdbg/ukdbg/kernel/unikraft"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/ctype"
@@ -71,6 +72,7 @@ type Session struct {
 	env         *expr.Env
 	kernel      kernel.Kernel  // nil if none was recognised
 	kernelImage unikraft.Image // the image as a Unikraft, which it may not be
+	isLinux     bool           // the image is a Linux kernel
 	noKernel    string         // why
 	warning     string
 
@@ -143,7 +145,9 @@ func (s *Session) readImage() {
 	}
 	s.kernelImage = unikraft.FromSymbolizer(s.image, s.types)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.kernelImage.WaitObjects() })
+	if s.isLinux = linux.Detect(linuxImage{s.image}); !s.isLinux {
+		wg.Go(func() { s.kernelImage.WaitObjects() })
+	}
 	wg.Go(func() {
 		s.image.CFI()
 		// Whether it has a name is of no interest here.
