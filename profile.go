@@ -1,19 +1,13 @@
 package ukdbg
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"io"
-	"slices"
-	"sort"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"github.com/ukdbg/ukdbg/exporters/pprof"
+	"github.com/ukdbg/ukdbg/kernel"
 	"github.com/ukdbg/ukdbg/profiler"
 	"github.com/ukdbg/ukdbg/symbolizer/unwind"
 	"github.com/ukdbg/ukdbg/target"
@@ -21,6 +15,8 @@ import (
 
 // ProfileOptions say how to sample.
 type ProfileOptions struct {
+	// Kind is what is sampled: profiler.CPU if empty, Wall or OffCPU.
+	Kind profiler.Kind
 	// Duration is how long, 5 s if 0.
 	Duration time.Duration
 	// Hz is the rate in samples a second, 99 if 0.
@@ -33,10 +29,17 @@ type ProfileOptions struct {
 }
 
 // Profile samples the running guest. The guest is left stopped, as it is
-// throughout a session. A dump gives one sample of each thread's stack.
+// throughout a session, or goes on where it is only observed. A dump gives one
+// sample of each thread's stack.
 func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Profile, error) {
+	if opt.Kind == "" {
+		opt.Kind = profiler.CPU
+	}
+	if !opt.Kind.Sampled() {
+		return nil, fmt.Errorf("a profile of kind %q is not made by sampling", opt.Kind)
+	}
 	if s.live == nil && !s.Observing() {
-		return s.stacksProfile(ctx)
+		return s.stacksProfile(ctx, opt.Kind)
 	}
 	if l, ok := s.live.(interface{ Interruptible() error }); ok {
 		if err := l.Interruptible(); err != nil {
@@ -49,9 +52,17 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	if opt.Hz == 0 {
 		opt.Hz = 99
 	}
-	sampler := profiler.Sampler{Unwind: s.unwindCapture, Symbolize: s.sampleFrames}
+	sampler := profiler.Sampler{Kind: opt.Kind, Unwind: s.unwindCapture, Symbolize: s.sampleFrames}
+	var threads *walker
+	if opt.Kind != profiler.CPU {
+		if s.kernel == nil {
+			return nil, fmt.Errorf("a profile of kind %s walks the guest's threads: %s", opt.Kind, s.noKernel)
+		}
+		threads = &walker{s: s, off: opt.Kind == profiler.OffCPU, waits: map[string]kernel.Thread{}}
+		sampler.Walk = threads.walk
+	}
 	if s.Observing() {
-		if len(s.cpus) == 0 {
+		if len(s.cpus) == 0 && threads == nil {
 			_, err := s.observer.ReadRegisters(ctx, 0)
 			return nil, fmt.Errorf("sampling: %w", err)
 		}
@@ -59,7 +70,7 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	} else {
 		sampler.Guest, sampler.Machine = profiler.Control(s.live), s.live
 	}
-	if k, ok := s.kernel.(currentThreads); ok {
+	if k, ok := s.kernel.(currentThreads); ok && threads == nil {
 		if slots, err := k.CurrentSlots(ctx); err == nil {
 			sampler.Threads = threadProbe{s, k, slots}
 		}
@@ -67,28 +78,52 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	if s.image != nil {
 		sampler.Code = imageMemory{s}
 	}
+	how := s.accelerator(ctx)
 	popt := profiler.Options{
 		Rate: opt.Hz, Duration: opt.Duration, MaxPause: opt.MaxPause,
-		Mappings: s.sampleMappings(), Warnings: s.sampleWarnings(ctx),
+		Mappings: s.sampleMappings(), Warnings: s.sampleWarnings(opt.Kind, how),
 	}
-	if opt.Progress != nil {
-		tick, stop := time.NewTicker(200*time.Millisecond), make(chan struct{})
-		began := time.Now()
-		go func() {
-			for {
-				select {
-				case <-tick.C:
-					opt.Progress(min(time.Since(began), opt.Duration), opt.Duration)
-				case <-stop:
-					return
-				}
-			}
-		}()
-		defer func() { tick.Stop(); close(stop) }()
-	}
+	defer showProgress(opt)()
+	looked := s.registerReads()
 	p, err := sampler.Run(ctx, popt)
+	if p != nil && threads != nil {
+		threads.refine(p)
+	}
+	if p != nil && how == "kvm" {
+		p.Pause.Exits = (s.registerReads() - looked) * len(s.cpus)
+	}
 	s.newEpoch()
 	return p, err
+}
+
+// registerReads is how often the monitor of an observed guest was asked for all
+// processors' registers.
+func (s *Session) registerReads() int {
+	if !s.Observing() {
+		return 0
+	}
+	_, reads := s.observer.Cost()
+	return reads
+}
+
+// showProgress calls opt.Progress until the function it returns is called.
+func showProgress(opt ProfileOptions) (stop func()) {
+	if opt.Progress == nil {
+		return func() {}
+	}
+	tick, end := time.NewTicker(200*time.Millisecond), make(chan struct{})
+	began := time.Now()
+	go func() {
+		for {
+			select {
+			case <-tick.C:
+				opt.Progress(min(time.Since(began), opt.Duration), opt.Duration)
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() { tick.Stop(); close(end) }
 }
 
 // unwindCapture walks the copied stack of a sample.
@@ -142,21 +177,33 @@ func (s *Session) sampleMappings() []profiler.Mapping {
 	return []profiler.Mapping{m}
 }
 
-// sampleWarnings asks the VMM whether it emulates the processor.
-func (s *Session) sampleWarnings(ctx context.Context) []string {
-	var warnings []string
-	if s.Observing() {
-		warnings = append(warnings, "sampled without a stop: a stack is read some microseconds after its registers, and what ran on meanwhile may be torn")
-	}
+// accelerator asks the VMM what runs the guest's processors: "kvm", "tcg", or ""
+// where it does not tell.
+func (s *Session) accelerator(ctx context.Context) string {
 	m, ok := s.machine.machine.(target.Monitor)
 	if !ok {
-		return warnings
+		return ""
 	}
 	text, err := m.Monitor(ctx, "info kvm")
-	if err != nil || strings.Contains(text, "enabled") || !strings.Contains(text, "kvm") {
-		return warnings
+	switch {
+	case err != nil || !strings.Contains(text, "kvm"):
+		return ""
+	case strings.Contains(text, "enabled"):
+		return "kvm"
 	}
-	return append(warnings, profiler.BiasWarning)
+	return "tcg"
+}
+
+// sampleWarnings says what limits the truth of samples.
+func (s *Session) sampleWarnings(kind profiler.Kind, accelerator string) []string {
+	var warnings []string
+	if s.Observing() && kind == profiler.CPU {
+		warnings = append(warnings, "sampled without a stop: a stack is read some microseconds after its registers, and what ran on meanwhile may be torn")
+	}
+	if accelerator == "tcg" && kind != profiler.OffCPU {
+		warnings = append(warnings, profiler.BiasWarning)
+	}
+	return warnings
 }
 
 // glance is the run control of a guest that is not controlled: a stop is a look.
@@ -171,27 +218,37 @@ func (g glance) Stop(context.Context) (target.Stop, time.Time, error) {
 }
 
 // stacksProfile makes a profile of the stacks of all threads, one sample each.
-func (s *Session) stacksProfile(ctx context.Context) (*profiler.Profile, error) {
+func (s *Session) stacksProfile(ctx context.Context, kind profiler.Kind) (*profiler.Profile, error) {
 	threads, err := s.Threads(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &profiler.Profile{Mappings: s.sampleMappings(), Start: time.Now(), Ticks: 1,
+	p := &profiler.Profile{Kind: kind, Mappings: s.sampleMappings(), Start: time.Now(), Ticks: 1,
 		Warnings: []string{"made of a dump: one sample of each thread's stack, running or not"}}
-	for _, t := range threads {
-		frames, err := s.unwind(ctx, t)
+	w := walker{s: s, off: kind == profiler.OffCPU, waits: map[string]kernel.Thread{}}
+	for i := range threads {
+		t := &threads[i]
+		if !w.wanted(t) {
+			continue
+		}
+		frames, err := s.unwind(ctx, *t)
 		if err != nil && len(frames) == 0 {
 			continue
 		}
-		sample := profiler.Sample{Count: 1, CPU: t.CPU, Thread: profiler.Thread{ID: int64(t.ID), Name: t.Name, Known: true}}
-		for _, c := range calls(frames) {
-			for _, f := range s.sampleFrames(c.Addr) {
-				f.Guessed = c.Guessed
+		c := w.capture(t, nil)
+		sample := profiler.Sample{Count: 1, CPU: c.CPU, Thread: c.Thread, State: c.State}
+		for i, call := range calls(frames) {
+			if i == 0 && c.Returning {
+				call.Addr--
+			}
+			for _, f := range s.sampleFrames(call.Addr) {
+				f.Guessed = call.Guessed
 				sample.Stack = append(sample.Stack, f)
 			}
 		}
 		p.Samples = append(p.Samples, sample)
 	}
+	w.refine(p)
 	return p, nil
 }
 
@@ -243,115 +300,5 @@ func (t threadProbe) Thread(ctx context.Context, _ target.Memory, _ target.CPU, 
 	if err != nil {
 		return profiler.Thread{}, err
 	}
-	return profiler.Thread{ID: int64(id), Name: name, Known: true}, nil
-}
-
-// WritePprof writes what go tool pprof opens.
-func WritePprof(w io.Writer, p *profiler.Profile) error { return pprof.Write(w, p) }
-
-// topRow is one function of a profile: samples in it, and in it or below.
-type topRow struct {
-	Function string `json:"function"`
-	File     string `json:"file,omitempty"`
-	Flat     int64  `json:"flat"`
-	Cum      int64  `json:"cum"`
-}
-
-// top lists the n functions with most samples.
-func top(p *profiler.Profile, n int) (rows []topRow, total int64) {
-	at := map[string]*topRow{}
-	row := func(f profiler.Frame) *topRow {
-		name := f.Function
-		if name == "" {
-			name = fmt.Sprintf("%#x", f.Address)
-		}
-		if at[name] == nil {
-			at[name] = &topRow{Function: name, File: f.File}
-		}
-		return at[name]
-	}
-	for _, s := range p.Samples {
-		total += s.Count
-		var seen []*topRow
-		for i, f := range s.Stack {
-			r := row(f)
-			if i == 0 {
-				r.Flat += s.Count
-			}
-			if !slices.Contains(seen, r) {
-				r.Cum += s.Count
-				seen = append(seen, r)
-			}
-		}
-	}
-	for _, r := range at {
-		rows = append(rows, *r)
-	}
-	sort.Slice(rows, func(i, j int) bool {
-		a, b := rows[i], rows[j]
-		if a.Flat != b.Flat {
-			return a.Flat > b.Flat
-		}
-		if a.Cum != b.Cum {
-			return a.Cum > b.Cum
-		}
-		return a.Function < b.Function
-	})
-	return rows[:min(n, len(rows))], total
-}
-
-// WriteProfile shows the n functions with most samples.
-func WriteProfile(w io.Writer, p *profiler.Profile, n int) {
-	out := bufio.NewWriter(w)
-	rows, total := top(p, n)
-	share := 0.0
-	if p.Duration > 0 {
-		share = 100 * p.Pause.Total.Seconds() / p.Duration.Seconds()
-	}
-	fmt.Fprintf(out, "%d samples in %.2f s · guest stopped %s in %d stops (%.1f %%), longest %s\n",
-		total, p.Duration.Seconds(), roundDuration(p.Pause.Total), p.Pause.Stops, share, roundDuration(p.Pause.Longest))
-	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(tw, "  FLAT\tCUM\tFUNCTION\n")
-	for _, r := range rows {
-		fmt.Fprintf(tw, "%5.1f %%\t%5.1f %%\t%s\n", percent(r.Flat, total), percent(r.Cum, total), escape(r.Function))
-	}
-	// What follows goes through the same buffered writer, whose error is sticky.
-	if tw.Flush() == nil {
-		for _, warning := range p.Warnings {
-			fmt.Fprintf(out, "warning: %s\n", warning)
-		}
-	}
-	if out.Flush() != nil {
-		return // the writer's owner sees it
-	}
-}
-
-func percent(n, total int64) float64 {
-	if total == 0 {
-		return 0
-	}
-	return 100 * float64(n) / float64(total)
-}
-
-// WriteProfileJSON writes the n functions with most samples and what the
-// sampling cost: docs/json.md.
-func WriteProfileJSON(w io.Writer, p *profiler.Profile, n int) error {
-	rows, total := top(p, n)
-	if rows == nil {
-		rows = []topRow{}
-	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(struct {
-		Ticks    int64    `json:"ticks"`
-		Samples  int64    `json:"samples"`
-		Duration int64    `json:"duration_ns"`
-		Period   int64    `json:"period_ns"`
-		Stopped  int64    `json:"stopped_ns"`
-		Longest  int64    `json:"longest_ns"`
-		Stops    int      `json:"stops"`
-		Warnings []string `json:"warnings"`
-		Top      []topRow `json:"top"`
-	}{int64(p.Ticks), total, p.Duration.Nanoseconds(), p.Period.Nanoseconds(), p.Pause.Total.Nanoseconds(),
-		p.Pause.Longest.Nanoseconds(), p.Pause.Stops, append([]string{}, p.Warnings...), rows})
+	return profiler.Thread{ID: int64(id), Name: name, Known: true, Idle: name == "idle"}, nil
 }

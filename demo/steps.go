@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/exporters/pprof"
 	"github.com/ukdbg/ukdbg/repl"
 )
 
@@ -82,7 +83,7 @@ func (w *walk) profile(ctx context.Context, s *ukdbg.Session) error {
 		return err
 	}
 	ukdbg.WriteProfile(w.out, p, 10)
-	return writeFile(path, func(f io.Writer) error { return ukdbg.WritePprof(f, p) })
+	return writeFile(path, func(f io.Writer) error { return pprof.Write(f, p) })
 }
 
 // spans sends the trace to a receiver, or writes it.

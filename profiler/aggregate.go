@@ -39,6 +39,7 @@ type bucket struct {
 	thread    Thread
 	cpu       target.CPU
 	truncated bool
+	state     string
 	count     int64
 }
 
@@ -79,6 +80,8 @@ func (a *aggregate) count(c *Capture, calls []Call, truncated bool, limit int) b
 	k = append(k, flag(truncated), flag(c.Thread.Known))
 	k = binary.LittleEndian.AppendUint64(k, uint64(c.Thread.ID))
 	k = binary.LittleEndian.AppendUint64(k, uint64(c.CPU))
+	k = append(k, c.State...)
+	k = append(k, 0)
 	k = append(k, c.Thread.Name...)
 	a.key = k
 	b := a.buckets[string(k)]
@@ -86,7 +89,7 @@ func (a *aggregate) count(c *Capture, calls []Call, truncated bool, limit int) b
 		if len(a.order) >= limit {
 			return false
 		}
-		b = &bucket{calls: append([]Call(nil), calls...), thread: c.Thread, cpu: c.CPU, truncated: truncated}
+		b = &bucket{calls: append([]Call(nil), calls...), thread: c.Thread, cpu: c.CPU, truncated: truncated, state: c.State}
 		a.buckets[string(k)] = b
 		a.order = append(a.order, b)
 	}
@@ -127,7 +130,7 @@ func (a *aggregate) samples(symbolize Symbolize, period time.Duration) []Sample 
 	for _, b := range a.order {
 		s := Sample{
 			Thread: b.thread, CPU: b.cpu, Count: b.count, Truncated: b.truncated,
-			Weight: time.Duration(b.count) * period,
+			Value: b.count * period.Nanoseconds(), State: b.state,
 		}
 		for _, call := range b.calls {
 			for _, f := range lookup(call.Addr) {

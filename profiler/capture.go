@@ -17,6 +17,10 @@ type Capture struct {
 	CPU    target.CPU
 	Regs   target.Regs
 	Thread Thread
+	// State is that of the sample.
+	State string
+	// Returning: the program counter is a return address.
+	Returning bool
 	// Code, if set, reads what never changes in the guest (its image's code and
 	// read-only data) for an unwinder that looks beyond the stack.
 	Code target.Memory
@@ -25,6 +29,12 @@ type Capture struct {
 	// missing is how many bytes of stack would have been needed for what the
 	// unwinder asked for in vain, 0 if that was not on this stack.
 	missing uint64
+}
+
+// NewCapture is a capture of a thread: its registers and the ranges of its stack
+// that StackRanges named, read by now.
+func NewCapture(regs target.Regs, stack []target.Range) *Capture {
+	return &Capture{CPU: NoCPU, Regs: regs, stack: stack}
 }
 
 // ReadMemory reads from the copied stack, else from Code.
@@ -69,10 +79,10 @@ func (c *Capture) miss(end uint64) {
 	}
 }
 
-// stackRanges splits the copy of n bytes from sp at page borders, so that a
+// StackRanges splits the copy of n bytes from sp at page borders, so that a
 // hole above the stack costs only what lies in it. It ends at the top of the
 // address space.
-func stackRanges(sp uint64, n int) []target.Range {
+func StackRanges(sp uint64, n int) []target.Range {
 	var rs []target.Range
 	for n > 0 {
 		size := min(n, int(page-sp%page))
@@ -122,7 +132,7 @@ func (s *Sampler) capture(ctx context.Context, cpus []target.CPU, window int) ([
 		at := share{stack: len(ranges)}
 		if regs.Arch != nil {
 			if sp, ok := regs.Get(regs.Arch.SP); ok {
-				ranges = append(ranges, stackRanges(sp, window)...)
+				ranges = append(ranges, StackRanges(sp, window)...)
 			}
 		}
 		at.probe = len(ranges)

@@ -1,6 +1,7 @@
 package profiler
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -8,6 +9,8 @@ import (
 
 // Profile is what a sampling run found.
 type Profile struct {
+	// Kind says what is counted; the zero Kind is CPU.
+	Kind Kind
 	// Samples are aggregated: each distinct stack, thread and processor once.
 	Samples  []Sample
 	Mappings []Mapping
@@ -33,6 +36,10 @@ type Pause struct {
 	// Total and Longest are the time the guest was kept stopped, over Stops.
 	Total, Longest time.Duration
 	Stops          int
+	// Exits counts how often the guest's processors left the guest to be looked
+	// at although nothing stopped it, as KVM's do when a monitor asks for their
+	// registers.
+	Exits int
 }
 
 // Share returns the part of the run the guest was stopped, from 0 to 1.
@@ -43,6 +50,29 @@ func (p *Profile) Share() float64 {
 	return float64(p.Pause.Total) / float64(p.Duration)
 }
 
+// Counted reports whether only the numbers of samples say anything, as of a dump,
+// whose stacks stand for no time.
+func (p *Profile) Counted() bool {
+	for i := range p.Samples {
+		if p.Samples[i].Value != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Total is the sum of the samples' counts and values.
+func (p *Profile) Total() (count, value int64) {
+	for i := range p.Samples {
+		count += p.Samples[i].Count
+		value += p.Samples[i].Value
+	}
+	return count, value
+}
+
+// NoCPU is Sample.CPU of a sample that belongs to no processor.
+const NoCPU target.CPU = -1
+
 // Sample is one stack of one thread on one processor, and how often it was seen.
 type Sample struct {
 	// Stack is innermost first. Frames inlined into the same function call
@@ -51,8 +81,11 @@ type Sample struct {
 	Thread Thread
 	CPU    target.CPU
 	Count  int64
-	// Weight is the time the samples stand for.
-	Weight time.Duration
+	// Value is what the samples stand for: nanoseconds, or bytes for Heap.
+	Value int64
+	// State says in a word or two what the thread did ("running", "ready", "waits
+	// for mutex cache.lock"), "" where the kind of profile does not tell.
+	State string
 	// Truncated says that the stack goes on beyond what was captured.
 	Truncated bool
 }
@@ -91,4 +124,43 @@ type Thread struct {
 	Name string
 	// Known says that the thread was found out at all.
 	Known bool
+	// Idle: it is the one that runs when there is nothing to do.
+	Idle bool
 }
+
+// Library is the micro-library the sample's innermost frame with a source file
+// belongs to, "" if none has one.
+func (s *Sample) Library() string {
+	for _, f := range s.Stack {
+		if f.File != "" {
+			return Library(f.File)
+		}
+	}
+	return ""
+}
+
+// String is what a frame is called: its function, or its address.
+func (f Frame) String() string {
+	name := f.Function
+	if name == "" {
+		name = fmt.Sprintf("%#x", f.Address)
+	}
+	if f.Guessed {
+		name += " (guessed)"
+	}
+	return name
+}
+
+// String is what a thread is called, "" for one that is not known.
+func (t Thread) String() string {
+	switch {
+	case !t.Known:
+		return ""
+	case t.Name == "":
+		return fmt.Sprintf("thread %d", t.ID)
+	}
+	return t.Name
+}
+
+// NotCaptured stands for the callers of a stack that was cut off.
+const NotCaptured = "[stack not captured further]"

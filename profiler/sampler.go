@@ -25,6 +25,12 @@ type Sampler struct {
 	Threads Threads
 	// Code may be nil; see Capture.Code.
 	Code target.Memory
+	// Walk, if set, takes the samples: of every thread, not of what the
+	// processors run. It is called while the guest is stopped, or at a glance if
+	// Unstopped, and wants window bytes copied of each stack.
+	Walk func(ctx context.Context, window int) ([]*Capture, error)
+	// Kind is what the profile is called.
+	Kind Kind
 
 	seen map[string]Thread
 }
@@ -148,6 +154,7 @@ type run struct {
 	agg  *aggregate
 	need chan int // the copy a stack would have wanted, in bytes
 	full bool     // a stack goes on beyond MaxStack
+	memo memo     // stacks unwound before
 }
 
 func newRun(s *Sampler, opt Options, cpus []target.CPU) *run {
@@ -155,11 +162,12 @@ func newRun(s *Sampler, opt Options, cpus []target.CPU) *run {
 	r := &run{
 		s: s, opt: opt, cpus: cpus, period: period,
 		profile: &Profile{
+			Kind:     s.Kind,
 			Mappings: opt.Mappings, Warnings: append([]string(nil), opt.Warnings...),
 			Start: time.Now(), Asked: period,
 		},
 		work: make(chan *Capture, queue), done: make(chan struct{}),
-		agg: newAggregate(), need: make(chan int, 1),
+		agg: newAggregate(), need: make(chan int, 1), memo: newMemo(),
 	}
 	go r.unwind()
 	return r
@@ -234,7 +242,11 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 		r.profile.Ended = "the guest stopped by itself (" + reasonText(stop) + ") and is left so"
 		return 0, nil
 	}
-	caps, cerr := r.s.capture(ctx, r.cpus, window)
+	take := r.s.Walk
+	if take == nil {
+		take = func(ctx context.Context, window int) ([]*Capture, error) { return r.s.capture(ctx, r.cpus, window) }
+	}
+	caps, cerr := take(ctx, window)
 	// The guest runs again whatever became of the context.
 	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
 	rerr := r.s.Guest.Resume(rctx)
@@ -281,6 +293,11 @@ func (r *run) sampleFailed(ctx context.Context, err error) error {
 func (r *run) unwind() {
 	defer close(r.done)
 	for c := range r.work {
+		key := r.memo.key(c)
+		if calls, ok := r.memo.stacks[key]; ok {
+			r.agg.add(c, calls, false)
+			continue
+		}
 		var calls []Call
 		if r.s.Unwind != nil {
 			// An error is how most stacks end; what was found counts.
@@ -289,7 +306,14 @@ func (r *run) unwind() {
 		if len(calls) == 0 && c.Regs.Arch != nil {
 			calls = []Call{{Addr: c.Regs.PC()}}
 		}
-		r.agg.add(c, calls, r.grow(c))
+		if c.Returning && len(calls) > 0 {
+			calls[0].Addr-- // into the call
+		}
+		cut := r.grow(c)
+		if !cut {
+			r.memo.keep(key, calls)
+		}
+		r.agg.add(c, calls, cut)
 	}
 }
 

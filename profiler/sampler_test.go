@@ -65,7 +65,7 @@ func TestSharesOfPeriodicGuest(t *testing.T) {
 	}
 	var weight time.Duration
 	for _, s := range p.Samples {
-		weight += s.Weight
+		weight += time.Duration(s.Value)
 	}
 	if d := weight - p.Duration; d > time.Millisecond || d < -time.Millisecond {
 		t.Errorf("weights add up to %v in a run of %v", weight, p.Duration)

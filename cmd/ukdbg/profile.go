@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -14,41 +16,103 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/profiler"
 )
 
 func newProfile(e env) *cobra.Command {
 	var flags targetFlags
 	var opt ukdbg.ProfileOptions
-	var output string
+	var output, format string
 	var top int
 	cmd := &cobra.Command{
-		Use:   "profile TARGET -e NAME.dbg [-o FILE.pb.gz]",
+		Use:   "profile [cpu|wall|offcpu] TARGET -e NAME.dbg [-o FILE.pb.gz]",
 		Short: "Sample the running guest, write a pprof profile",
 		Long: `profile stops the guest briefly for each sample, unwinds the stack of every CPU,
 and writes what 'go tool pprof' opens. How long the guest was stopped is measured
 and written into the profile. ^C ends early and keeps what was sampled. A dump
-gives one sample of each thread.`,
-		Args: exactArgs("a TARGET"),
+gives one sample of each thread.
+
+` + profileFormsHelp(),
+		Args: kindAndTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opt.Hz <= 0 || opt.Duration <= 0 {
 				return usageError{errors.New("--hz and --duration must be above 0")}
 			}
-			return once(context.WithoutCancel(cmd.Context()), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
-				return profile(ctx, e, &flags, s, opt, output, top)
+			if err := (profileOutput{output, format}).check(); err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				opt.Kind = profiler.Kind(args[0])
+			}
+			return once(context.WithoutCancel(cmd.Context()), e, &flags, args[len(args)-1], func(ctx context.Context, s *ukdbg.Session) error {
+				return profile(ctx, e, &flags, s, opt, profileOutput{output, format}, top)
 			})
 		},
 	}
+	cmd.AddCommand(newProfileDiff(e))
 	flags.stops.budget = "5%"
 	flags.add(cmd)
 	flags.addJSON(cmd)
 	cmd.Flags().DurationVarP(&opt.Duration, "duration", "d", 5*time.Second, "how long")
-	cmd.Flags().Float64Var(&opt.Hz, "hz", 99, "samples a second")
+	cmd.Flags().Float64VarP(&opt.Hz, "hz", "F", 99, "samples a second")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the profile to write, - for stdout")
+	cmd.Flags().StringVar(&format, "format", "", "its format, if not by the end of its name")
 	cmd.Flags().IntVar(&top, "top", 20, "functions to show")
 	return cmd
 }
 
-func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, opt ukdbg.ProfileOptions, output string, top int) error {
+// profileOutput is the file a profile goes to, and its format.
+type profileOutput struct{ path, format string }
+
+// check tells a wrong format before anything is sampled.
+func (o profileOutput) check() error {
+	if o.format != "" && o.path == "" {
+		return usageError{errors.New("--format wants -o FILE")}
+	}
+	if _, err := ukdbg.FindProfileForm(o.format, o.path); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+func (o profileOutput) write(e env, p *profiler.Profile, name string) error {
+	if o.path == "" {
+		return nil
+	}
+	form, err := ukdbg.FindProfileForm(o.format, o.path)
+	if err != nil {
+		return err
+	}
+	return writeTo(e, o.path, func(w io.Writer) error { return form.Write(w, p, name) })
+}
+
+// profileFormsHelp lists the formats for the verb's help.
+func profileFormsHelp() string {
+	var b strings.Builder
+	b.WriteString("Formats (--format, or by the end of the file's name):\n")
+	for _, f := range ukdbg.ProfileForms() {
+		fmt.Fprintf(&b, "  %-10s %s (%s)\n", f.Name, f.About, strings.Join(f.Suffixes, " "))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// kinds are the words that may come before TARGET.
+var kinds = []profiler.Kind{profiler.CPU, profiler.Wall, profiler.OffCPU}
+
+// kindAndTarget takes what is profiled, if told, and of whom.
+func kindAndTarget(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 1:
+		return nil
+	case len(args) == 2 && slices.Contains(kinds, profiler.Kind(args[0])):
+		return nil
+	case len(args) == 2:
+		return usageError{fmt.Errorf("what to profile: %q is none of cpu, wall and offcpu", args[0])}
+	}
+	return usageError{errors.New("want what to profile (cpu, wall, offcpu) and a TARGET")}
+}
+
+func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, opt ukdbg.ProfileOptions, out profileOutput, top int) error {
 	if s.FoundPaused() {
 		return errors.New("the guest is paused, and sampling would let it run: whoever paused it is to let it run first (attach and continue, or the VMM's monitor)")
 	}
@@ -68,15 +132,13 @@ func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, o
 	if err != nil {
 		return err
 	}
-	if output != "" {
-		if err := writeTo(e, output, func(w io.Writer) error { return ukdbg.WritePprof(w, p) }); err != nil {
-			return err
-		}
+	if err := out.write(e, p, s.ImageName()); err != nil {
+		return err
 	}
 	switch {
 	case flags.json:
 		return ukdbg.WriteProfileJSON(e.out, p, top)
-	case output != "-":
+	case out.path != "-":
 		ukdbg.WriteProfile(e.out, p, top)
 	}
 	return nil

@@ -31,8 +31,8 @@ type Options struct {
 	Count bool
 }
 
-// child returns the child of a name, making it if need be.
-func (n *Node) child(name string) *Node {
+// Child returns the child of a name, making it if need be.
+func (n *Node) Child(name string) *Node {
 	if c := n.index[name]; c != nil {
 		return c
 	}
@@ -48,7 +48,7 @@ func (n *Node) child(name string) *Node {
 // merge adds a tree of children to n's.
 func (n *Node) merge(from *Node) {
 	for _, f := range from.Children {
-		c := n.child(f.Name)
+		c := n.Child(f.Name)
 		c.Count += f.Count
 		c.Errors += f.Errors
 		c.Total += f.Total
@@ -81,7 +81,7 @@ func Build(spans iter.Seq2[exporters.Span, error], opt Options) (*Node, error) {
 		duration := max(s.End-s.Start, 0)
 		at := root
 		if !opt.Mixed {
-			at = root.child(ThreadName(s.Thread))
+			at = root.Child(ThreadName(s.Thread))
 		}
 		mine := pending[s.ID]
 		delete(pending, s.ID)
@@ -96,7 +96,7 @@ func Build(spans iter.Seq2[exporters.Span, error], opt Options) (*Node, error) {
 				at = &p.sub
 			}
 		}
-		n := at.child(s.Name)
+		n := at.Child(s.Name)
 		n.Count++
 		n.Total += duration
 		n.Self += duration
@@ -111,18 +111,18 @@ func Build(spans iter.Seq2[exporters.Span, error], opt Options) (*Node, error) {
 	for _, p := range pending {
 		at := root
 		if !opt.Mixed {
-			at = root.child(p.thread)
+			at = root.Child(p.thread)
 		}
-		at.child(Unfinished).merge(&p.sub)
+		at.Child(Unfinished).merge(&p.sub)
 	}
-	root.finish()
+	root.Finish()
 	return root, nil
 }
 
-// finish sorts the children, and gives nodes that are no spans their time.
-func (n *Node) finish() {
+// Finish sorts the children, and gives nodes that are no spans their time.
+func (n *Node) Finish() {
 	for _, c := range n.Children {
-		c.finish()
+		c.Finish()
 	}
 	if n.Count == 0 {
 		n.Total = 0

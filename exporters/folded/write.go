@@ -16,6 +16,11 @@ func Write(w io.Writer, spans iter.Seq2[exporters.Span, error], opt Options) err
 	if err != nil {
 		return err
 	}
+	return WriteTree(w, root, opt)
+}
+
+// WriteTree writes the stacks below a tree's root, one line each.
+func WriteTree(w io.Writer, root *Node, opt Options) error {
 	out := bufio.NewWriter(w)
 	for _, c := range root.Children {
 		writeNode(out, nil, c, opt)

@@ -13,8 +13,14 @@ import (
 	"github.com/ukdbg/ukdbg/exporters/folded"
 )
 
-//go:embed page.js
-var script string
+//go:embed common.js
+var common string
+
+//go:embed trace.js
+var traceScript string
+
+//go:embed flame.js
+var flameScript string
 
 //go:embed page.css
 var style string
@@ -42,19 +48,24 @@ func Write(w io.Writer, t exporters.Trace, opt Options) error {
 	if err := d.instants(t.Instants); err != nil {
 		return fmt.Errorf("writing an HTML page: %w", err)
 	}
-	out := bufio.NewWriter(w)
 	name := t.Process
 	if name == "" {
 		name = "guest"
 	}
+	return page(w, name+" · ukdbg trace", d.encode(name, t.Clock, tree), common+traceScript)
+}
+
+// page writes a page that a script draws from data.
+func page(w io.Writer, title string, data []byte, script string) error {
+	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src '%s'; style-src '%s'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width">
-<title>%s · ukdbg trace</title>
+<title>%s</title>
 <style>%s</style></head><body>
-<script type="application/json" id="data">`, hash(script), hash(style), escape(name), style)
-	if _, err := out.Write(d.encode(name, t.Clock, tree)); err != nil {
+<script type="application/json" id="data">`, hash(script), hash(style), escape(title), style)
+	if _, err := out.Write(data); err != nil {
 		return fmt.Errorf("writing an HTML page: %w", err)
 	}
 	fmt.Fprintf(out, "</script>\n<noscript>This page draws with JavaScript.</noscript>\n<script>%s</script></body></html>\n", script)

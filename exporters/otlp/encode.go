@@ -77,7 +77,7 @@ func newEncoder(opt Options) *encoder {
 	if e.traces.most <= 0 {
 		e.traces.most = DefaultMaxTrace
 	}
-	e.resource = wire.AppendBytes(nil, resourceSpansResource, opt.Resource.append(nil))
+	e.resource = wire.AppendBytes(nil, resourceSpansResource, opt.Resource.Append(nil))
 	e.resource = wire.AppendString(e.resource, resourceSpansSchema, schemaURL)
 	scope := wire.AppendString(nil, scopeName, ScopeName)
 	if opt.Version != "" {

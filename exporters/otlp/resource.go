@@ -29,8 +29,8 @@ type Resource struct {
 	Attrs []exporters.Attr
 }
 
-// append appends the fields of a Resource message.
-func (r Resource) append(b []byte) []byte {
+// Append appends the fields of a Resource message to b.
+func (r Resource) Append(b []byte) []byte {
 	name := r.ServiceName
 	if name == "" {
 		name = "unknown_service:unikernel"

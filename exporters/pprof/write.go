@@ -32,6 +32,9 @@ func Write(w io.Writer, p *profiler.Profile) error {
 }
 
 func comments(p *profiler.Profile) []string {
+	if !p.Kind.Sampled() {
+		return warnings(p, nil)
+	}
 	all := []string{
 		fmt.Sprintf("guest stopped for %v in all (%.2f %% of %v), longest %v, %d stops",
 			p.Pause.Total.Round(time.Microsecond), 100*p.Share(), p.Duration.Round(time.Millisecond),
@@ -39,9 +42,16 @@ func comments(p *profiler.Profile) []string {
 		fmt.Sprintf("sampled %d times, %d moments of the schedule missed, asked for one every %v, got one every %v",
 			p.Ticks, p.Missed, p.Asked, p.Period.Round(time.Microsecond)),
 	}
+	if p.Pause.Exits > 0 {
+		all = append(all, fmt.Sprintf("the guest's processors left the guest %d times to be looked at", p.Pause.Exits))
+	}
 	if p.Ended != "" {
 		all = append(all, "ended early: "+p.Ended)
 	}
+	return warnings(p, all)
+}
+
+func warnings(p *profiler.Profile, all []string) []string {
 	for _, w := range p.Warnings {
 		all = append(all, "warning: "+w)
 	}
@@ -107,10 +117,13 @@ func (b *builder) valueType(name, unit string) []byte {
 
 func (b *builder) profile(p *profiler.Profile) {
 	b.str("") // the table's first string must be the empty one
-	b.field(profileSampleType, b.valueType("samples", "count"))
-	b.field(profileSampleType, b.valueType("cpu", "nanoseconds"))
-	b.field(profilePeriodType, b.valueType("cpu", "nanoseconds"))
-	b.number(profilePeriod, uint64(p.Period.Nanoseconds()))
+	count, value := p.Kind.Units()
+	b.field(profileSampleType, b.valueType(count.Name, count.Unit))
+	b.field(profileSampleType, b.valueType(value.Name, value.Unit))
+	if p.Kind.Sampled() {
+		b.field(profilePeriodType, b.valueType(value.Name, value.Unit))
+		b.number(profilePeriod, uint64(p.Period.Nanoseconds()))
+	}
 	b.number(profileDurationNanos, uint64(p.Duration.Nanoseconds()))
 	if !p.Start.IsZero() {
 		b.number(profileTimeNanos, uint64(p.Start.UnixNano()))
@@ -120,12 +133,12 @@ func (b *builder) profile(p *profiler.Profile) {
 	}
 	b.mappings(p.Mappings)
 	// Stacks of a dump stand for no time: show their number.
-	shown := "samples"
+	shown := value.Name
+	if p.Counted() {
+		shown = count.Name
+	}
 	for i := range p.Samples {
 		b.sample(&p.Samples[i])
-		if p.Samples[i].Weight != 0 {
-			shown = "cpu"
-		}
 	}
 	b.number(profileDefaultSampleType, b.str(shown))
 }
@@ -176,18 +189,25 @@ func (b *builder) sample(s *profiler.Sample) {
 		first = last + 1
 	}
 	if s.Truncated {
-		b.ids = append(b.ids, b.location([]profiler.Frame{{Function: notCaptured}}, true))
+		b.ids = append(b.ids, b.location([]profiler.Frame{{Function: profiler.NotCaptured}}, true))
 	}
 	e := wire.AppendPacked(b.buf[:0], sampleLocationID, b.ids)
-	e = wire.AppendPacked(e, sampleValue, []uint64{uint64(s.Count), uint64(s.Weight.Nanoseconds())})
-	e = b.label(e, "cpu", labelNum, uint64(s.CPU))
+	e = wire.AppendPacked(e, sampleValue, []uint64{uint64(s.Count), uint64(s.Value)})
+	if s.CPU != profiler.NoCPU {
+		e = b.label(e, "cpu", labelNum, uint64(s.CPU))
+	}
 	if s.Thread.Known {
-		name := s.Thread.Name
-		if name == "" {
-			name = fmt.Sprintf("thread %d", s.Thread.ID)
-		}
-		e = b.label(e, "thread", labelStr, b.str(name))
+		e = b.label(e, "thread", labelStr, b.str(s.Thread.String()))
 		e = b.label(e, "thread_id", labelNum, uint64(s.Thread.ID))
+	}
+	if s.State != "" {
+		e = b.label(e, "state", labelStr, b.str(s.State))
+	}
+	if s.Thread.Idle {
+		e = b.label(e, "idle", labelStr, b.str("true"))
+	}
+	if lib := s.Library(); lib != "" {
+		e = b.label(e, "library", labelStr, b.str(lib))
 	}
 	b.field(profileSample, e)
 	b.buf = e
@@ -197,9 +217,6 @@ func (b *builder) sample(s *profiler.Sample) {
 func (b *builder) label(e []byte, key string, num int32, v uint64) []byte {
 	return wire.AppendBytes(e, sampleLabel, wire.AppendVarint(wire.AppendVarint(nil, labelKey, b.str(key)), num, v))
 }
-
-// notCaptured stands for the callers of a stack that was cut off.
-const notCaptured = "[stack not captured further]"
 
 // location returns the number of the location of frames, which are those of one
 // address, and writes it when it is new.

@@ -24,9 +24,9 @@ func sample() *profiler.Profile {
 	worker := profiler.Thread{ID: 3, Name: "worker-1", Known: true}
 	return &profiler.Profile{
 		Samples: []profiler.Sample{
-			{Stack: []profiler.Frame{hot, holder, caller, guessed}, Thread: worker, CPU: 0, Count: 70, Weight: 700 * time.Millisecond},
-			{Stack: []profiler.Frame{caller}, Thread: worker, CPU: 1, Count: 20, Weight: 200 * time.Millisecond, Truncated: true},
-			{Stack: []profiler.Frame{nameless}, CPU: 1, Count: 10, Weight: 100 * time.Millisecond},
+			{Stack: []profiler.Frame{hot, holder, caller, guessed}, Thread: worker, CPU: 0, Count: 70, Value: 700 * 1e6},
+			{Stack: []profiler.Frame{caller}, Thread: worker, CPU: 1, Count: 20, Value: 200 * 1e6, Truncated: true},
+			{Stack: []profiler.Frame{nameless}, CPU: 1, Count: 10, Value: 100 * 1e6},
 		},
 		Mappings: []profiler.Mapping{
 			{File: "shop.dbg", BuildID: "c0ffee", Start: 0x100000, Last: 0x1fffff},
@@ -93,7 +93,7 @@ func TestRoundTrip(t *testing.T) {
 	if f := first.Location[2].Line[0].Function; f.Name != "entry (guessed)" || f.SystemName != "entry" {
 		t.Errorf("guessed frame is %q", f.Name)
 	}
-	if locs := p.Sample[1].Location; len(locs) != 2 || locs[1].Line[0].Function.Name != notCaptured {
+	if locs := p.Sample[1].Location; len(locs) != 2 || locs[1].Line[0].Function.Name != profiler.NotCaptured {
 		t.Error("a truncated stack does not say so")
 	}
 	text := strings.Join(p.Comments, "\n")
@@ -107,7 +107,7 @@ func TestRoundTrip(t *testing.T) {
 func TestStacksOfADumpAreCounted(t *testing.T) {
 	p := sample()
 	for i := range p.Samples {
-		p.Samples[i].Weight = 0
+		p.Samples[i].Value = 0
 	}
 	out := written(t, p)
 	if out.DefaultSampleType != "samples" {

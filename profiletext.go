@@ -1,0 +1,129 @@
+package ukdbg
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ukdbg/ukdbg/profiler"
+)
+
+// topRow is one function of a profile: samples in it, and in it or below, and what
+// these stand for.
+type topRow struct {
+	Function  string `json:"function"`
+	File      string `json:"file,omitempty"`
+	Flat      int64  `json:"flat"`
+	Cum       int64  `json:"cum"`
+	FlatValue int64  `json:"flat_value"`
+	CumValue  int64  `json:"cum_value"`
+}
+
+// top lists the n functions with most of their own.
+func top(p *profiler.Profile, n int) []topRow {
+	rows := []topRow{}
+	all := profiler.Functions(p)
+	for _, f := range all[:min(n, len(all))] {
+		rows = append(rows, topRow{f.Name, f.File, f.FlatCount, f.CumCount, f.Flat, f.Cum})
+	}
+	return rows
+}
+
+// WriteProfile shows the n functions with most samples.
+func WriteProfile(w io.Writer, p *profiler.Profile, n int) {
+	out := bufio.NewWriter(w)
+	count, total := p.Total()
+	if p.Counted() {
+		total = count
+	}
+	if p.Kind.Sampled() {
+		fmt.Fprintf(out, "%d samples in %.2f s · guest stopped %s in %d stops (%.1f %%), longest %s\n",
+			count, p.Duration.Seconds(), roundDuration(p.Pause.Total), p.Pause.Stops, 100*p.Share(), roundDuration(p.Pause.Longest))
+	} else {
+		units, value := p.Kind.Units()
+		fmt.Fprintf(out, "%d %s · %s %s\n", count, units.Name, profileValue(value, total), value.Name)
+	}
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "  FLAT\tCUM\tFUNCTION\n")
+	for _, r := range top(p, n) {
+		fmt.Fprintf(tw, "%5.1f %%\t%5.1f %%\t%s\n", percent(r.FlatValue, total), percent(r.CumValue, total), escape(r.Function))
+	}
+	// What follows goes through the same buffered writer, whose error is sticky.
+	if tw.Flush() == nil {
+		for _, warning := range p.Warnings {
+			fmt.Fprintf(out, "warning: %s\n", warning)
+		}
+	}
+	if out.Flush() != nil {
+		return // the writer's owner sees it
+	}
+}
+
+func profileValue(u profiler.Unit, v int64) string {
+	switch u.Unit {
+	case "bytes":
+		return size(uint64(max(v, 0)))
+	case "nanoseconds":
+		return roundDuration(time.Duration(v))
+	}
+	return fmt.Sprint(v)
+}
+
+func percent(n, total int64) float64 {
+	if total == 0 {
+		return 0
+	}
+	return 100 * float64(n) / float64(total)
+}
+
+// WriteProfileJSON writes the n functions with most samples and what the
+// sampling cost: docs/json.md.
+func WriteProfileJSON(w io.Writer, p *profiler.Profile, n int) error {
+	count, value := p.Total()
+	_, unit := p.Kind.Units()
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(struct {
+		Kind     profiler.Kind `json:"kind"`
+		Unit     string        `json:"unit"`
+		Ticks    int64         `json:"ticks"`
+		Missed   int64         `json:"missed"`
+		Samples  int64         `json:"samples"`
+		Value    int64         `json:"value"`
+		Duration int64         `json:"duration_ns"`
+		Period   int64         `json:"period_ns"`
+		Stopped  int64         `json:"stopped_ns"`
+		Longest  int64         `json:"longest_ns"`
+		Stops    int           `json:"stops"`
+		Exits    int           `json:"vcpu_exits"`
+		Warnings []string      `json:"warnings"`
+		Top      []topRow      `json:"top"`
+	}{p.Kind, unit.Unit, int64(p.Ticks), int64(p.Missed), count, value, p.Duration.Nanoseconds(), p.Period.Nanoseconds(), p.Pause.Total.Nanoseconds(),
+		p.Pause.Longest.Nanoseconds(), p.Pause.Stops, p.Pause.Exits, append([]string{}, p.Warnings...), top(p, n)})
+}
+
+// WriteProfileDiff shows the n functions whose shares of two profiles differ most.
+func WriteProfileDiff(w io.Writer, changes []profiler.Change, n int) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(tw, "FLAT BEFORE\tAFTER\tCHANGE\tCUM BEFORE\tAFTER\tCHANGE\tBY CHANCE\t  FUNCTION\n")
+	for _, c := range changes[:min(n, len(changes))] {
+		fmt.Fprintf(tw, "%.1f %%\t%.1f %%\t%+.1f\t%.1f %%\t%.1f %%\t%+.1f\t%s\t  %s\n", 100*c.Flat[0], 100*c.Flat[1], 100*(c.Flat[1]-c.Flat[0]),
+			100*c.Cum[0], 100*c.Cum[1], 100*(c.Cum[1]-c.Cum[0]), chanceText(c.P), escape(c.Name))
+	}
+	if tw.Flush() != nil {
+		return // the writer's owner sees it
+	}
+}
+
+func chanceText(p float64) string {
+	switch {
+	case p < 0.0001:
+		return "<0.01 %"
+	case p >= 1:
+		return "–"
+	}
+	return fmt.Sprintf("%.2g %%", 100*p)
+}
