@@ -3,10 +3,7 @@ package exporttest
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 )
 
@@ -26,7 +23,7 @@ const { DuckDBInstance } = require("@duckdb/node-api");
 // The first use on a machine installs DuckDB into the user's cache folder.
 func DuckDB(t testing.TB, query string) [][]any {
 	t.Helper()
-	dir, err := duckdbFolder()
+	dir, err := npmFolder("duckdb-1.5.6", duckdb)
 	if err != nil {
 		t.Fatalf("no DuckDB to read Parquet with (make tools installs npm): %v", err)
 	}
@@ -43,38 +40,4 @@ func DuckDB(t testing.TB, query string) [][]any {
 		t.Fatalf("DuckDB's answer: %v: %s", err, out)
 	}
 	return rows
-}
-
-func duckdbFolder() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "ukdbg", "duckdb-1.5.6")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "@duckdb", "node-api")); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
-	}
-	temp, err := os.MkdirTemp(filepath.Dir(dir), "duckdb-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(temp)
-	if err := os.WriteFile(filepath.Join(temp, "package.json"), []byte(`{"private":true}`), 0o644); err != nil {
-		return "", err
-	}
-	cmd := exec.Command("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", duckdb)
-	cmd.Dir = temp
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm install %s: %w: %s", duckdb, err, text)
-	}
-	// Another test may have been first; then its folder is as good.
-	if err := os.Rename(temp, dir); err != nil && !os.IsExist(err) {
-		if _, there := os.Stat(filepath.Join(dir, "node_modules")); there != nil {
-			return "", err
-		}
-	}
-	return dir, nil
 }
