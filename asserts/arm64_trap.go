@@ -128,10 +128,8 @@ func (s *scene) arm64Break(imm uint64) {
 		s.sanitizerTrap(imm & 0xff)
 	case imm >= 0x8000 && imm <= 0x83ff:
 		expected := f.Reg(fmt.Sprintf("x%d", imm>>5&31))
-		s.kcfi(fmt.Sprintf("x%d", imm&31), uint32(expected.V))
-		if !expected.Known {
-			f.detail("expected type register", "not known")
-		}
+		expected.V &= 0xffffffff
+		s.kcfi(fmt.Sprintf("x%d", imm&31), expected)
 	case imm >= 0x900 && imm <= 0x93f:
 		s.tagCheck(imm)
 	case imm == 1, imm == 0x3e8:

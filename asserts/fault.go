@@ -52,6 +52,8 @@ type CodeAddr struct {
 	// Function is the name the report itself gives the place, without offset or
 	// module; "" if it gives none. Addr is 0 then if only the name was printed.
 	Function string
+	// Offset is how far into Function the place is, if that was printed.
+	Offset Word
 	// Place is the source line the report itself names.
 	Place Location
 	// How names a guess: "" for what was printed or read as a frame, else how
@@ -68,7 +70,7 @@ func (c CodeAddr) Lookup() uint64 {
 }
 
 // Printed says that the entry's address was printed, not only a name.
-func (c CodeAddr) Printed() bool { return c.Addr != 0 || c.Function == "" }
+func (c CodeAddr) Printed() bool { return c.Addr != 0 || c.Function == "" && c.Place.File == "" }
 
 // Location is a place in source text named by the report itself. Line and
 // Column are 0 when it names none.
@@ -117,6 +119,7 @@ type Fault struct {
 	// ThreadAddr is the address of the thread's struct.
 	ThreadAddr Word
 	derived    bool // Reason was made here and may give way to a better one
+	goesOn     bool // the guest survives what the report tells
 	// GuestTime is the guest's clock in microseconds at the first line.
 	GuestTime Word
 	// Address is the fault address as printed or read.

@@ -67,7 +67,7 @@ func (f *Fault) MarshalJSON() ([]byte, error) {
 }
 
 func (c CodeAddr) json() jsonFrame {
-	j := jsonFrame{Function: c.Function, Kind: c.Kind, How: c.How, Location: c.Place.json()}
+	j := jsonFrame{Function: c.Function, Offset: c.Offset.hex(), Kind: c.Kind, How: c.How, Location: c.Place.json()}
 	if c.Printed() {
 		j.Address = fmt.Sprintf("%#x", c.Addr)
 	}
@@ -131,6 +131,7 @@ type jsonFault struct {
 type jsonFrame struct {
 	Address  string        `json:"address,omitempty"`
 	Function string        `json:"function,omitempty"`
+	Offset   string        `json:"offset,omitempty"`
 	Location *jsonLocation `json:"location,omitempty"`
 	Kind     AddrKind      `json:"kind"`
 	How      string        `json:"how,omitempty"`

@@ -205,7 +205,7 @@ func (s *lane) finish() {
 // survives says that the guest went on after f: a warning, or a sanitizer
 // report that was printed as an error only.
 func survives(f *Fault) bool {
-	return f.Kind == Warning || f.Detail("severity") == "error"
+	return f.goesOn || f.Kind == Warning || f.Detail("severity") == "error"
 }
 
 // follows says that f belongs to the chain.

@@ -83,10 +83,15 @@ func (r *renderer) headline() {
 
 // names returns the frames of a backtrace entry.
 func (r *renderer) names(c CodeAddr) []Frame {
-	if r.o.Names == nil {
+	if r.o.Names != nil && c.Printed() {
+		if frames := r.o.Names.Frames(c.Lookup()); len(frames) > 0 {
+			return frames
+		}
+	}
+	if c.Function == "" && c.Place.File == "" {
 		return nil
 	}
-	return r.o.Names.Frames(c.Lookup())
+	return []Frame{{Function: c.Function, File: c.Place.File, Line: c.Place.Line}}
 }
 
 // where tells the thread, the place, and the source around it.
@@ -213,7 +218,7 @@ func (r *renderer) backtrace() (functions []string) {
 // repeats counts the entries behind entry i that have its address.
 func (r *renderer) repeats(i int) (same int) {
 	list := r.f.Backtrace
-	for k := i + 1; k < len(list) && list[k].Lookup() == list[i].Lookup(); k++ {
+	for k := i + 1; k < len(list) && list[k].Lookup() == list[i].Lookup() && list[k].Function == list[i].Function; k++ {
 		same++
 	}
 	return same

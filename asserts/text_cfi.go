@@ -11,7 +11,8 @@ import (
 //	CFI failure at WHERE (no target information)
 //	CFI failure (target: WHAT):
 //
-// WHERE and WHAT are symbol+offset or addresses.
+// WHERE and WHAT are symbol+offset or addresses. Linux's oops or warning may
+// follow.
 func beginCFI(s *segment, _ assembler) assembler {
 	rest, ok := after(s.body, "CFI failure ")
 	if !ok || !(bytes.HasPrefix(rest, []byte("at ")) || bytes.HasPrefix(rest, []byte("("))) {
@@ -27,11 +28,15 @@ func beginCFI(s *segment, _ assembler) assembler {
 		if w := hexWord(where); w.Known {
 			f.PC = w
 		}
+		if name := kernelSymbol([]byte(where)); name != "" {
+			f.frame(CodeAddr{Kind: AtPC, Function: name, Offset: symbolOffset([]byte(where))})
+		}
 	}
 	if _, t, ok := strings.Cut(text, "target: "); ok {
 		t = t[:cutEnd(t)]
 		f.detail("target", t)
 		f.Reason = "an indirect call went to " + t + ", a function of another type"
+		f.derived = kernelSymbol([]byte(t)) == "" // an image may name an address
 	}
 	if w := hexAfter(rest, "expected type: "); w.Known {
 		f.detail("expected type", w.hex())
@@ -42,7 +47,7 @@ func beginCFI(s *segment, _ assembler) assembler {
 	if s.caller != 0 {
 		f.frame(CodeAddr{Addr: s.caller, Kind: ReturnAddr, How: "return address of the print call"})
 	}
-	return &single{f}
+	return &linux{f: f}
 }
 
 // hexWord parses a text that is an address and nothing else.

@@ -14,9 +14,18 @@ import (
 //	* write of size 1
 //	* redzone code 0x2 (partial redzone)
 //	============================================
+//
+// A fork prints the shadow memory behind it, 12 rows with the bad byte in
+// brackets, and a legend:
+//
+//	Shadow bytes around buggy address:
+//	<ADDRESS>:  00[02] fa …
+//	Shadow byte legend (one shadow byte represents 8 application bytes):
+//	address sanitizer detected an error
 type kasan struct {
 	f     *Fault
 	lines int
+	done  bool // the second rule was seen
 }
 
 func beginKASAN(s *segment, _ assembler) assembler {
@@ -36,8 +45,11 @@ func (k *kasan) fault() *Fault { return k.f }
 
 func (k *kasan) add(s *segment) verdict {
 	b := bytes.TrimLeft(s.body, " ")
-	if k.lines++; k.lines > 16 {
+	if k.lines++; k.lines > 64 {
 		return over
+	}
+	if k.done {
+		return k.shadow(b)
 	}
 	f := k.f
 	switch {
@@ -55,7 +67,34 @@ func (k *kasan) add(s *segment) verdict {
 	case bytes.HasPrefix(b, []byte("========")):
 		f.cutAt(s)
 		k.conclude()
+		k.done = true
+		return taken
+	}
+	return foreign
+}
+
+// shadow takes the lines behind the second rule.
+func (k *kasan) shadow(b []byte) verdict {
+	switch {
+	case bytes.HasPrefix(b, []byte("Shadow byte")):
+		return taken
+	case bytes.HasPrefix(b, []byte("address sanitizer detected an error")):
 		return last
+	}
+	name, row, ok := bytes.Cut(b, []byte(":"))
+	if !ok {
+		return foreign
+	}
+	if _, n := hexValue(bytes.TrimPrefix(name, []byte("=>"))); n > 4 && len(row) > 32 {
+		if i := bytes.IndexByte(row, '['); i >= 0 && i+3 < len(row) && row[i+3] == ']' {
+			if code, _ := hexBytes(row[i+1:i+3], 1); len(code) == 1 {
+				k.f.detail("shadow byte", fmt.Sprintf("%#02x", code[0]))
+			}
+		}
+		return taken
+	}
+	if code, rest := hexBytes(bytes.TrimSpace(row), 1); len(code) == 1 && len(rest) == 0 {
+		return taken // of the legend
 	}
 	return foreign
 }

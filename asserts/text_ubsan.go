@@ -17,21 +17,7 @@ func beginUBSan(s *segment, _ assembler) assembler {
 	f := newFault(UndefinedBehavior, "unikraft-ubsan", s)
 	loc, msg := splitLocation(text)
 	f.Location = loc
-	f.Subkind = ubsanSubkind(msg)
-	f.Reason = "undefined behavior: " + msg
-	if strings.Contains(msg, "control flow integrity check failure") {
-		f.Kind, f.Subkind = ControlFlowIntegrity, "clang-cfi"
-		f.Reason = msg
-	}
-	if w := hexAfter([]byte(msg), "address 0x"); w.Known {
-		f.Address = w
-	}
-	switch {
-	case strings.HasPrefix(msg, "load "):
-		f.Access = Read
-	case strings.HasPrefix(msg, "store "):
-		f.Access = Write
-	}
+	f.describeUB(msg)
 	if s.level == levelErr {
 		f.detail("severity", "error")
 	}
@@ -73,6 +59,7 @@ var ubsanSubkinds = [...]struct{ phrase, sub string }{
 	{"division by zero", SubDivideByZero},
 	{"negation of", "negate-overflow"},
 	{"pointer index expression", "pointer-overflow"},
+	{"never be null", "nonnull"},
 	{"insufficient space", SubOutOfBounds},
 	{"out of bounds for type", SubOutOfBounds},
 	{"null pointer", SubNullDereference},
@@ -88,8 +75,11 @@ var ubsanSubkinds = [...]struct{ phrase, sub string }{
 }
 
 func ubsanSubkind(msg string) string {
-	if strings.HasPrefix(msg, "shift of") {
+	if strings.HasPrefix(msg, "shift ") || strings.HasPrefix(msg, "left shift ") {
 		return "shift"
+	}
+	if strings.HasPrefix(msg, "applying ") { // "applying non-zero offset 4 to null pointer"
+		return "pointer-overflow"
 	}
 	for _, e := range ubsanSubkinds {
 		if strings.Contains(msg, e.phrase) {

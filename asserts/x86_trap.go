@@ -62,7 +62,11 @@ func (s *scene) x86() bool {
 		s.stackExhausted()
 		s.reason("double fault: a fault while the handler of another was being called")
 	case Breakpoint:
-		s.reason("a breakpoint instruction (int3) was executed before " + s.place(f.PC.V))
+		reason := "a breakpoint instruction (int3) was executed"
+		if f.PC.Known {
+			reason += " before " + s.place(f.PC.V)
+		}
+		s.reason(reason)
 	case UnknownTrap:
 		if f.TrapNumber.Known {
 			s.fallback(fmt.Sprintf("trap %d", f.TrapNumber.V))

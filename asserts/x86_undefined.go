@@ -114,15 +114,17 @@ func (s *scene) kcfiX86() bool {
 	}
 	names := [...]string{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 		"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"}
-	s.kcfi(names[num], -binary.LittleEndian.Uint32(mov[2:]))
+	s.kcfi(names[num], Value(uint64(-binary.LittleEndian.Uint32(mov[2:]))))
 	return true
 }
 
 // kcfi fills in a failed kCFI check whose target is in register reg.
-func (s *scene) kcfi(reg string, expected uint32) {
+func (s *scene) kcfi(reg string, expected Word) {
 	f := s.f
 	f.Kind, f.Subkind = ControlFlowIntegrity, SubKCFI
-	f.detail("expected type", fmt.Sprintf("%#x", expected))
+	if expected.Known {
+		f.detail("expected type", expected.hex())
+	}
 	target := f.Reg(reg)
 	if !target.Known {
 		s.reason(kcfiReason)
@@ -132,7 +134,9 @@ func (s *scene) kcfi(reg string, expected uint32) {
 	reason := "an indirect call went to " + s.place(target.V) + ", a function of another type"
 	if actual := s.half(target.V - 4); actual.Known {
 		f.detail("actual type", actual.hex())
-		reason += fmt.Sprintf(" (%s, expected %s)", actual.hex(), f.Detail("expected type"))
+		if expected.Known {
+			reason += fmt.Sprintf(" (%s, expected %s)", actual.hex(), expected.hex())
+		}
 	} else if f.Source.Format == MachineFormat {
 		f.detail("actual type", "unreadable")
 	}
