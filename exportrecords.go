@@ -36,7 +36,7 @@ func (m *model) records() iter.Seq2[exporters.Event, error] {
 			}
 			values = s.Rec.Values(values[:0])
 			for i, v := range values {
-				ev.Attrs = append(ev.Attrs, attribute(s.Rec.Def, i, v))
+				ev.Attrs = append(ev.Attrs, attribute(s.Rec, i, v))
 			}
 			if !yield(ev, nil) {
 				return errStop
@@ -50,14 +50,15 @@ func (m *model) records() iter.Seq2[exporters.Event, error] {
 }
 
 // attribute names argument i as the format does, else by its number.
-func attribute(d *tracebuf.Definition, i int, v tracebuf.Value) exporters.Attr {
+func attribute(r *tracebuf.Record, i int, v tracebuf.Value) exporters.Attr {
+	d := r.Def
 	key := d.ArgName(i)
 	if key == "" {
 		key = "arg" + strconv.Itoa(i)
 	}
 	switch {
-	case v.Str != nil:
-		return exporters.String(key, string(v.Str))
+	case d.Args[i].Type == tracebuf.ArgString:
+		return exporters.String(key, string(r.Str(v)))
 	case d.Signed(i):
 		shift := 64 - 8*uint(d.Args[i].Size)
 		return exporters.Int(key, int64(v.Num<<shift)>>shift)

@@ -31,7 +31,7 @@ func WriteTrace(w io.Writer, t *Trace, n int) {
 // WriteTraceSummary counts and times the operations by name.
 func WriteTraceSummary(w io.Writer, t *Trace) {
 	sum := analysis.NewSummary()
-	totals, err := new(analysis.Query).Run([]stream.Source{t.Source()}, analysis.Visitor{Interval: sum.Interval, Instant: sum.Instant})
+	totals, err := new(analysis.Query).Run([]stream.Source{t.Source()}, sum.Visitor())
 	if err != nil {
 		return
 	}

@@ -52,6 +52,14 @@ type Definition struct {
 	fixed      int
 	offsets    []int
 	hasStrings bool
+	// steps read the arguments one by one. They take bare bytes and those of
+	// the strings, the first of which has its length at lengthAt; lengthMask is
+	// 0 where there is none.
+	steps      []step
+	strings    int
+	bare       uint64
+	lengthAt   uint64
+	lengthMask uint64
 }
 
 // FormatProblem says in what way the format and the arguments disagree, ""
@@ -187,6 +195,7 @@ func parseDefinition(b []byte) (def *Definition, size int, reason string) {
 		def.Args[i] = a
 		def.layout(a)
 	}
+	def.plan()
 	def.text = compileFormat(text, def.Args)
 	return def, int(claimed), ""
 }

@@ -221,7 +221,8 @@ func number(text string, i int) (n, end int) {
 	return n, i
 }
 
-func (f *format) append(dst []byte, vals []Value) []byte {
+// append prints values whose strings lie in args.
+func (f *format) append(dst, args []byte, vals []Value) []byte {
 	for i := range f.parts {
 		p := &f.parts[i]
 		if p.conv == 0 {
@@ -232,7 +233,7 @@ func (f *format) append(dst []byte, vals []Value) []byte {
 			v := &vals[p.arg]
 			switch p.conv {
 			case 's':
-				dst = append(dst, v.Str...)
+				dst = append(dst, str(args, *v)...)
 				continue
 			case 'd':
 				dst = strconv.AppendInt(dst, signExtend(v.Num, f.sizes[p.arg]), 10)
@@ -251,7 +252,7 @@ func (f *format) append(dst []byte, vals []Value) []byte {
 				continue
 			}
 		}
-		dst = p.append(dst, f, vals)
+		dst = p.append(dst, args, f, vals)
 	}
 	return dst
 }
@@ -273,7 +274,7 @@ func (f *format) snum(vals []Value, i int) int64 {
 }
 
 // append prints one conversion as C does.
-func (p *part) append(dst []byte, f *format, vals []Value) []byte {
+func (p *part) append(dst, args []byte, f *format, vals []Value) []byte {
 	if p.arg < 0 {
 		return append(dst, "<not recorded>"...)
 	}
@@ -292,7 +293,7 @@ func (p *part) append(dst []byte, f *format, vals []Value) []byte {
 	case 's':
 		var s []byte
 		if q.arg < len(vals) {
-			s = vals[q.arg].Str
+			s = str(args, vals[q.arg])
 		}
 		if q.prec >= 0 && q.prec < len(s) {
 			s = s[:q.prec]

@@ -31,7 +31,8 @@ type Pairer struct {
 	lastID  uint64
 	lean    bool
 
-	alone   []int // halves without the other, by Definition.Index
+	met     []uint64 // records that MeasureAll took, by Definition.Index
+	alone   []int    // halves without the other, by Definition.Index
 	dropped []Unmatched
 	lost    int
 }
@@ -51,7 +52,8 @@ type openSpan struct {
 // the scheduler's switches, nil where they are not traced.
 func NewPairer(defs *Definitions, sw *Switch) *Pairer {
 	p := &Pairer{
-		Idle: "idle", defs: defs, roles: rolesOf(defs), threads: newThreads(), alone: make([]int, len(defs.All)),
+		Idle: "idle", defs: defs, roles: rolesOf(defs), threads: newThreads(),
+		met: make([]uint64, len(defs.All)), alone: make([]int, len(defs.All)),
 	}
 	if sw == nil {
 		return p

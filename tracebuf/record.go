@@ -151,7 +151,15 @@ func (r *Record) AppendText(dst []byte) []byte {
 		return dst
 	}
 	var few [fewArgs]Value
-	return r.Def.text.append(dst, r.Values(few[:0]))
+	return r.Def.text.append(dst, r.Args, r.Values(few[:0]))
+}
+
+// AppendValues is AppendText for who has the record's values already.
+func (r *Record) AppendValues(dst []byte, vals []Value) []byte {
+	if r.Def == nil {
+		return dst
+	}
+	return r.Def.text.append(dst, r.Args, vals)
 }
 
 // Text returns the printed record without trailing newlines.

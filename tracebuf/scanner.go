@@ -3,6 +3,7 @@ package tracebuf
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // Stats counts what a Scanner met.
@@ -32,28 +33,136 @@ type Scanner struct {
 	rec   Record
 	ext   Ext
 	stats Stats
+	// dense and base are the definitions' as Lookup uses them, the slide in it.
+	dense []*Definition
+	base  uint64
+	// few are the n values of Decode; where they do not fit, n is -1 and many has
+	// them.
+	few  [fewArgs]Value
+	n    int
+	many []Value
 }
 
 // NewScanner reads the records of data, which is [buffer, writep) and is not
 // copied. Slide is run-time minus link-time address, 0 for images that run
 // where they were linked.
 func NewScanner(data []byte, defs *Definitions, slide uint64) *Scanner {
-	return &Scanner{data: data, defs: defs, slide: slide}
+	return &Scanner{data: data, defs: defs, slide: slide, dense: defs.dense, base: defs.lowest + slide}
 }
 
 // Scan moves to the next record, good or bad, and reports whether there is one.
 func (s *Scanner) Scan() bool {
-	if s.pos >= len(s.data) {
+	// A plain record with room behind it, as nearly all are; whatever is not
+	// like that is parsed with more care. pos never passes the end.
+	b := s.data[s.pos:]
+	if len(b) < recordHeader+wide {
+		return s.scan(b)
+	}
+	head := binary.LittleEndian.Uint64(b)
+	time := binary.LittleEndian.Uint64(b[8:])
+	cookie := binary.LittleEndian.Uint64(b[16:])
+	size := head >> 32
+	// An address between two slots has its low bits on top: past every slot.
+	slot := bits.RotateLeft64(cookie-s.base, -3)
+	if uint32(head) != recordMagic || slot >= uint64(len(s.dense)) || size+recordHeader+wide > uint64(len(b)) {
+		return s.scan(b)
+	}
+	def := s.dense[slot]
+	if def == nil || def.strings > 1 {
+		return s.scan(b)
+	}
+	args := b[recordHeader : recordHeader+size+wide]
+	if def.lengthAt >= uint64(len(args)) || def.bare+uint64(args[def.lengthAt])&def.lengthMask != size {
+		return s.scan(b)
+	}
+	s.accept(def, args[:size:size], time, cookie)
+	return true
+}
+
+// Decode is Scan that also reads the arguments of a good record: Values has
+// them. It repeats Scan's beginning because a call would cost as much as it does.
+func (s *Scanner) Decode() bool {
+	b := s.data[s.pos:]
+	if len(b) < recordHeader+wide {
+		return s.decode(b)
+	}
+	head := binary.LittleEndian.Uint64(b)
+	time := binary.LittleEndian.Uint64(b[8:])
+	cookie := binary.LittleEndian.Uint64(b[16:])
+	size := head >> 32
+	slot := bits.RotateLeft64(cookie-s.base, -3)
+	if uint32(head) != recordMagic || slot >= uint64(len(s.dense)) || size+recordHeader+wide > uint64(len(b)) {
+		return s.decode(b)
+	}
+	def := s.dense[slot]
+	if def == nil || def.strings > 1 || len(def.steps) > len(s.few) {
+		return s.decode(b)
+	}
+	args := b[recordHeader : recordHeader+size+wide]
+	if def.lengthAt >= uint64(len(args)) {
+		return s.decode(b)
+	}
+	text := uint64(args[def.lengthAt]) & def.lengthMask
+	if def.bare+text != size {
+		return s.decode(b)
+	}
+	steps, few := def.steps, &s.few
+	for i, st := range steps {
+		// Below 4 GiB, and with an end at most 8 later: what the compiler needs
+		// not check or compute.
+		off := uint64(uint32(st.at + text&st.after))
+		v := binary.LittleEndian.Uint64(args[off : off+wide : off+wide])
+		few[i%fewArgs] = Value{Num: v & st.mask, at: int(off + 1)}
+	}
+	s.n = len(steps)
+	s.accept(def, args[:size:size], time, cookie)
+	return true
+}
+
+// Values are the arguments of the record that Decode moved to, none of a bad
+// one; valid until the next Decode.
+func (s *Scanner) Values() []Value {
+	if s.n < 0 {
+		return s.many
+	}
+	return s.few[:s.n]
+}
+
+// accept makes a plain record the current one and passes it.
+func (s *Scanner) accept(def *Definition, args []byte, time, cookie uint64) {
+	r := &s.rec
+	size := recordHeader + len(args)
+	r.Problem, r.Offset, r.Size, r.Time, r.Cookie, r.Def, r.Args, r.Position = Good, s.pos, size, time, cookie, def, args, 0
+	if r.Ext != nil {
+		r.Ext = nil
+	}
+	s.pos += size
+	s.count(time)
+}
+
+// scan is Scan for every kind of record; b is the data from pos on.
+func (s *Scanner) scan(b []byte) bool {
+	if len(b) == 0 {
 		return false
 	}
 	problem := s.parse(s.pos, &s.rec)
 	if problem == Good {
 		s.pos += s.rec.Size
-		s.count()
+		s.count(s.rec.Time)
 		return true
 	}
 	s.skip(problem)
 	return true
+}
+
+// decode is Decode for every kind of record.
+func (s *Scanner) decode(b []byte) bool {
+	ok := s.scan(b)
+	s.n = -1
+	if s.many = s.many[:0]; ok {
+		s.many = s.rec.Values(s.many)
+	}
+	return ok
 }
 
 // Record returns the current record. It and its arguments are valid until the
@@ -63,13 +172,11 @@ func (s *Scanner) Record() *Record { return &s.rec }
 // Stats returns the counts so far.
 func (s *Scanner) Stats() Stats { return s.stats }
 
-func (s *Scanner) count() {
-	t := s.rec.Time
-	switch {
-	case s.stats.Records == 0:
-		s.stats.First = t
-	case t < s.stats.Last:
+func (s *Scanner) count(t uint64) {
+	if t < s.stats.Last {
 		s.stats.Backwards++
+	} else if s.stats.Records == 0 {
+		s.stats.First = t
 	}
 	s.stats.Last = t
 	s.stats.Records++

@@ -3,6 +3,7 @@ package tracebuf
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 )
 
@@ -237,8 +238,12 @@ func FuzzScanner(f *testing.F) {
 		p := NewPairer(defs, &Switch{Name: "sched_switch", From: 0, To: 1})
 		sc := NewScanner(data, defs, slide)
 		at := 0
+		decoded := NewScanner(data, defs, slide)
 		for sc.Scan() {
 			r := sc.Record()
+			if !decoded.Decode() || decoded.Record().Offset != at || !slices.Equal(decoded.Values(), r.Values(nil)) {
+				t.Fatalf("Decode finds other values in the record at %d", at)
+			}
 			if r.Offset != at || r.Size <= 0 {
 				t.Fatalf("record at %d with %d bytes, expected at %d", r.Offset, r.Size, at)
 			}
@@ -295,6 +300,7 @@ func FuzzFormat(f *testing.F) {
 		for _, a := range d.Args {
 			d.layout(a)
 		}
+		d.plan()
 		r := Record{Def: d, Args: args}
 		r.AppendText(nil)
 	})

@@ -171,7 +171,7 @@ func (t *traces) addFile(e env, f *traceFlags, path string) error {
 	t.opens = append(t.opens, func() (stream.Source, error) {
 		if !used {
 			used = true
-			return first, nil
+			return first.Source, nil
 		}
 		if path == "-" {
 			return nil, errors.New("this needs to read the trace twice: write it to a file first")
@@ -181,7 +181,7 @@ func (t *traces) addFile(e env, f *traceFlags, path string) error {
 			return nil, err
 		}
 		t.closers = append(t.closers, again.Close)
-		return again, nil
+		return again.Source, nil
 	})
 	return nil
 }
@@ -209,7 +209,18 @@ func (t *traces) close() error {
 }
 
 // analyse runs a query over the inputs of a verb and gives f what was met.
-func (f *traceFlags) analyse(ctx context.Context, e env, args []string, v analysis.Visitor, answer func(*traces, *analysis.Totals) error) (err error) {
+func (f *traceFlags) analyse(ctx context.Context, e env, args []string, v analysis.Visitor, answer func(*traces, *analysis.Totals) error) error {
+	return f.read(ctx, e, args, func(q *analysis.Query, t *traces, sources []stream.Source) error {
+		totals, err := q.Run(sources, v)
+		if err != nil {
+			return err
+		}
+		return answer(t, totals)
+	})
+}
+
+// read opens the inputs of a verb, begins a reading and gives do all it needs.
+func (f *traceFlags) read(ctx context.Context, e env, args []string, do func(*analysis.Query, *traces, []stream.Source) error) (err error) {
 	if err := f.checkForm(); err != nil {
 		return err
 	}
@@ -226,11 +237,7 @@ func (f *traceFlags) analyse(ctx context.Context, e env, args []string, v analys
 	if err != nil {
 		return err
 	}
-	totals, err := q.Run(sources, v)
-	if err != nil {
-		return err
-	}
-	return answer(t, totals)
+	return do(q, t, sources)
 }
 
 // someArgs wants at least one argument.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -32,32 +31,19 @@ comparisons together. Each of A and B is a TARGET or a FILE.`,
 	return cmd
 }
 
-func traceDiff(ctx context.Context, e env, flags *traceFlags, args []string, all bool) (err error) {
-	if err := flags.checkForm(); err != nil {
-		return err
-	}
+func traceDiff(ctx context.Context, e env, flags *traceFlags, args []string, all bool) error {
 	var sums [2]*analysis.Summary
 	var span [2]uint64
 	for i, arg := range args {
-		q, err := flags.query()
-		if err != nil {
-			return err
-		}
-		t, err := flags.open(ctx, e, []string{arg})
-		if err != nil {
-			return err
-		}
 		sums[i] = analysis.NewSummary()
-		sources, err := t.sources()
-		var totals *analysis.Totals
-		if err == nil {
-			totals, err = q.Run(sources, analysis.Visitor{Interval: sums[i].Interval, Instant: sums[i].Instant})
-		}
-		if err := errors.Join(err, t.close()); err != nil {
+		err := flags.analyse(ctx, e, []string{arg}, sums[i].Visitor(), func(_ *traces, totals *analysis.Totals) error {
+			for _, g := range totals.Guests {
+				span[i] = max(span[i], g.Span())
+			}
+			return nil
+		})
+		if err != nil {
 			return err
-		}
-		for _, g := range totals.Guests {
-			span[i] = max(span[i], g.Span())
 		}
 	}
 	out := &table{columns: []column{

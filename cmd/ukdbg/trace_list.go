@@ -9,6 +9,7 @@ import (
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/tracebuf/analysis"
 	"github.com/ukdbg/ukdbg/tracebuf/listing"
+	"github.com/ukdbg/ukdbg/tracebuf/stream"
 )
 
 func newTraceList(e env) *cobra.Command {
@@ -34,44 +35,24 @@ func newTraceList(e env) *cobra.Command {
 
 var listingForms = map[string]listing.Form{"table": listing.Text, "json": listing.JSON, "csv": listing.CSV}
 
-func traceList(ctx context.Context, e env, flags *traceFlags, args []string, last int, hostTime bool) (err error) {
-	if err := flags.checkForm(); err != nil {
-		return err
-	}
-	q, err := flags.query()
-	if err != nil {
-		return err
-	}
-	t, err := flags.open(ctx, e, args)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.close()) }()
-	sources, err := t.sources()
-	if err != nil {
-		return err
-	}
-	opt := listing.Options{Form: listingForms[flags.form], Guests: len(sources) > 1, HostTime: hostTime}
-	tail := &listing.Tail{Lister: listing.New(e.out, opt), N: last}
-	if plain(q) && last <= 0 && len(sources) == 1 {
-		// Only the records themselves decide: many at a time.
-		totals, err := tail.All(sources[0], q.Where)
-		if err != nil {
-			return err
+func traceList(ctx context.Context, e env, flags *traceFlags, args []string, last int, hostTime bool) error {
+	return flags.read(ctx, e, args, func(q *analysis.Query, t *traces, sources []stream.Source) error {
+		opt := listing.Options{Form: listingForms[flags.form], Guests: len(sources) > 1, HostTime: hostTime}
+		tail := &listing.Tail{Lister: listing.New(e.out, opt), N: last}
+		var totals *analysis.Totals
+		var err error
+		if plain(q) && last <= 0 && len(sources) == 1 {
+			// Only the records themselves decide: many at a time.
+			totals, err = tail.All(sources[0], q.Where)
+		} else {
+			totals, err = q.Run(sources, analysis.Visitor{Record: tail.Record, Bad: tail.Record, Gap: tail.Gap, Damage: tail.Damage})
+			err = errors.Join(err, tail.Flush())
 		}
-		if flags.form == "table" {
+		if err == nil && flags.form == "table" {
 			ukdbg.WriteTraceState(e.out, totals, t.snapshot)
 		}
-		return nil
-	}
-	totals, err := q.Run(sources, analysis.Visitor{Record: tail.Record, Bad: tail.Record, Gap: tail.Gap, Damage: tail.Damage})
-	if err := errors.Join(err, tail.Flush()); err != nil {
 		return err
-	}
-	if flags.form == "table" {
-		ukdbg.WriteTraceState(e.out, totals, t.snapshot)
-	}
-	return nil
+	})
 }
 
 // plain tells whether a query looks at nothing but single records.

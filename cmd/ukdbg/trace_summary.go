@@ -10,6 +10,7 @@ import (
 	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/tracebuf/analysis"
 	"github.com/ukdbg/ukdbg/tracebuf/hist"
+	"github.com/ukdbg/ukdbg/tracebuf/stream"
 )
 
 func newTraceSummary(e env) *cobra.Command {
@@ -22,7 +23,7 @@ percentiles, most and total. Percentiles are known to 1.6 %.`,
 		Args: someArgs("a TARGET or a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sum := analysis.NewSummary()
-			return flags.analyse(cmd.Context(), e, args, analysis.Visitor{Interval: sum.Interval, Instant: sum.Instant},
+			return flags.analyse(cmd.Context(), e, args, sum.Visitor(),
 				func(t *traces, totals *analysis.Totals) error {
 					if flags.form == "table" {
 						ukdbg.WriteSummaryTable(e.out, sum.Rows(), totals)
@@ -75,7 +76,9 @@ func newTraceHist(e env) *cobra.Command {
 		Args:  someArgs("a TARGET or a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sum := analysis.NewSummary()
-			return flags.analyse(cmd.Context(), e, args, analysis.Visitor{Interval: sum.Interval},
+			v := sum.Visitor()
+			v.Instant, v.Instants = nil, func(*stream.Guest, int, uint64) {}
+			return flags.analyse(cmd.Context(), e, args, v,
 				func(t *traces, totals *analysis.Totals) error {
 					if flags.form == "table" {
 						for _, r := range sum.Rows() {

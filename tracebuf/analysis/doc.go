@@ -8,7 +8,7 @@
 //
 //	q := &analysis.Query{Where: filter}
 //	sum := analysis.NewSummary()
-//	totals, err := q.Run(sources, analysis.Visitor{Interval: sum.Interval, Instant: sum.Instant})
+//	totals, err := q.Run(sources, sum.Visitor())
 //
 // What a trace cannot answer is told: the totals count what was lost, bad and
 // ambiguous, and analyses that need certain tracepoints say which are missing.

@@ -19,6 +19,11 @@ type Visitor struct {
 	Span     func(*Seen, *tracebuf.Span) error
 	// Instant gets every chosen record that neither begins nor ends a span.
 	Instant func(*Seen) error
+	// Intervals and Instants get the same many at a time where a Query chooses
+	// everything, and are called instead then: spans of one guest, and how many
+	// records of a definition there were, at the end. Both or none are set.
+	Intervals func(*stream.Guest, []tracebuf.Interval)
+	Instants  func(g *stream.Guest, def int, n uint64)
 	// Gap gets periods whose records are lost; Damage parts of a file.
 	Gap    func(*stream.Guest, *recording.Lost) error
 	Damage func(*stream.Damage) error
@@ -163,7 +168,12 @@ func (q *Query) Run(sources []stream.Source, v Visitor) (*Totals, error) {
 	r := &run{q: q, v: v, names: compile(q.Names), threads: compile(q.Threads), lanes: map[*stream.Guest]*lane{}}
 	filtered := q.Where != nil && !q.Where.Empty() || len(q.CPUs) > 0
 	r.full = v.Span != nil || v.Interval != nil && filtered
-	err := stream.Each(sources, r.event)
+	var err error
+	if r.many() {
+		err = r.runMany(sources)
+	} else {
+		err = stream.Each(sources, r.event)
+	}
 	r.finish()
 	return &r.totals, err
 }

@@ -54,7 +54,11 @@ func (s *Summary) row(g *stream.Guest, def int) *Row {
 
 // Interval counts a span; it is a Visitor's.
 func (s *Summary) Interval(seen *Seen, iv *tracebuf.Interval) error {
-	r := s.row(seen.Guest, iv.Base)
+	s.add(s.row(seen.Guest, iv.Base), iv)
+	return nil
+}
+
+func (s *Summary) add(r *Row, iv *tracebuf.Interval) {
 	r.Count++
 	if iv.Failed {
 		r.Errors++
@@ -62,10 +66,12 @@ func (s *Summary) Interval(seen *Seen, iv *tracebuf.Interval) error {
 	if iv.Ambiguous {
 		r.Ambiguous++
 	}
-	r.Time.Add(iv.Duration())
-	r.Self += iv.Self()
+	d := iv.Duration()
+	r.Time.Add(d)
+	if d > iv.Inner {
+		r.Self += d - iv.Inner
+	}
 	r.Waited += iv.Waited
-	return nil
 }
 
 // Instant counts a record; it is a Visitor's.
@@ -74,6 +80,25 @@ func (s *Summary) Instant(seen *Seen) error {
 	r.Count++
 	r.Instant = true
 	return nil
+}
+
+// Visitor is one that fills the summary.
+func (s *Summary) Visitor() Visitor {
+	return Visitor{Interval: s.Interval, Instant: s.Instant, Intervals: s.Intervals, Instants: s.Instants}
+}
+
+// Intervals counts many spans; it is a Visitor's.
+func (s *Summary) Intervals(g *stream.Guest, ivs []tracebuf.Interval) {
+	for i := range ivs {
+		s.add(s.row(g, ivs[i].Base), &ivs[i])
+	}
+}
+
+// Instants counts many records; it is a Visitor's.
+func (s *Summary) Instants(g *stream.Guest, def int, n uint64) {
+	r := s.row(g, def)
+	r.Count += n
+	r.Instant = true
 }
 
 // Rows returns the rows, those that took most time first.

@@ -143,7 +143,7 @@ func (o *Options) json(dst []byte, l *line, vals *[]tracebuf.Value) []byte {
 		}
 		switch {
 		case r.Def.Args[i].Type == tracebuf.ArgString:
-			dst = appendJSON(dst, v.Str)
+			dst = appendJSON(dst, r.Str(v))
 		case r.Def.Signed(i):
 			dst = strconv.AppendInt(dst, r.Int(i), 10)
 		default:
