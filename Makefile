@@ -44,9 +44,10 @@ race: tools
 fuzz:
 	GO="$(GO)" scripts/fuzz.sh $(FUZZTIME)
 
-# kill -9 a thousand times; "make test" does it fifty times.
+# kill -9 a thousand times, a hundred times of a recorder, and ten minutes of recording each of the two buffers; "make test"
+# does it fifty times, ten times and for four seconds.
 soak: tools
-	UKDBG_SOAK=1000 $(GO) test -count=1 -timeout 60m -v -run 'TestKill' ./cmd/ukdbg
+	UKDBG_SOAK=1000 $(GO) test -count=1 -timeout 90m -v -run 'TestKill|TestRecordKilled|TestRecordSoak' ./cmd/ukdbg
 
 bench: tools build
 	@scripts/install.sh debuginfo crates
