@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/ukdbg/ukdbg/guest/images"
 )
@@ -144,14 +143,11 @@ func (c command) peak() (float64, error) {
 	defer in.Close()
 	cmd := exec.Command(c.args[0], c.args[1:]...)
 	cmd.Stdin = in
-	if err := cmd.Run(); err != nil {
+	kib, err := runPeak(cmd)
+	if err != nil {
 		return 0, fmt.Errorf("%s: %w", strings.Join(c.args, " "), err)
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0, fmt.Errorf("%s: its memory is not known", c.args[0])
-	}
-	return float64(usage.Maxrss), nil
+	return kib, nil
 }
 
 var perFrame = regexp.MustCompile(`([0-9.]+) ns/frame.*\s([0-9]+) allocs/op`)

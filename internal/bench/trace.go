@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -367,7 +366,6 @@ func (f *traceFiles) memory(page *strings.Builder, ukdbg string) error {
 		size = 20 << 30
 	}
 	cmd := exec.Command(ukdbg, "trace", "summary", "-")
-	cmd.Env = append(os.Environ(), "GOGC=50")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -378,18 +376,15 @@ func (f *traceFiles) memory(page *strings.Builder, ukdbg string) error {
 		return err
 	}
 	records, err := f.feed(in, size)
-	if err := errors.Join(err, in.Close(), cmd.Wait()); err != nil {
+	peak, perr := peakMemory(cmd.Process.Pid)
+	if err := errors.Join(err, perr, in.Close(), cmd.Wait()); err != nil {
 		return fmt.Errorf("%w: %s", err, out.String())
 	}
 	if !strings.Contains(out.String(), fmt.Sprintf("%d records in", records)) {
 		return fmt.Errorf("of %d records the summary says %s", records, out.String())
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return errors.New("the system does not tell the memory a process used")
-	}
 	fmt.Fprintf(page, "| memory of a summary of a recording of %d GiB (%d M records): MiB | %.0f | – | – | at most 128 |\n",
-		size>>30, records/1e6, float64(usage.Maxrss)/1024)
+		size>>30, records/1e6, peak/1024)
 	return nil
 }
 
