@@ -88,11 +88,21 @@ const inputGrace = 300 * time.Microsecond
 // pendingInput takes what came before we send anything: after that, it could be
 // ours. Nothing else reads yet.
 func (c *Client) pendingInput() {
+	buf := make([]byte, 64<<10)
+	if c.direct != nil {
+		for total := 0; total < 1<<20 && c.direct.await(inputGrace) == nil; {
+			n, err := c.direct.receive(buf)
+			c.feed(buf[:n])
+			if total += n; n == 0 || err != nil {
+				return // a link that has ended says so again
+			}
+		}
+		return
+	}
 	d, ok := c.link.(interface{ SetReadDeadline(time.Time) error })
 	if !ok {
 		return
 	}
-	buf := make([]byte, 64<<10)
 	for total := 0; total < 1<<20; {
 		if d.SetReadDeadline(time.Now().Add(inputGrace)) != nil {
 			return

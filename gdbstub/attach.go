@@ -63,6 +63,12 @@ func (c *Client) hello(ctx context.Context) (features, error) {
 	// stop.
 	poke := time.After(c.opt.AttachTimeout * 2 / 5)
 	var again, late <-chan time.Time
+	wake := c.wake
+	if c.direct != nil {
+		// Having read itself, it looks at the clocks, and again.
+		wake = make(chan struct{})
+		close(wake)
+	}
 	for {
 		c.mu.Lock()
 		done, lost, stopped := cl.done, c.err, c.run.hasStop
@@ -81,8 +87,12 @@ func (c *Client) hello(ctx context.Context) (features, error) {
 			// It stopped; if qSupported got lost on the way, say it again.
 			again = time.After(100 * time.Millisecond)
 		}
+		if c.direct != nil {
+			// An ended ctx is seen to below.
+			_ = c.readFor(context.Background(), glance)
+		}
 		select {
-		case <-c.wake:
+		case <-wake:
 		case <-poke:
 			if c.mayBeInGuest() {
 				c.poked = true

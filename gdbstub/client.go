@@ -15,6 +15,10 @@ type Client struct {
 	spec target.Spec
 	opt  Options
 	link link
+	// direct is the link where its reader need not be a goroutine of its own, nil
+	// otherwise. own is what the owner of an exchange reads into.
+	direct direct
+	own    []byte
 	// listens: the link tells what it is about to return.
 	listens bool
 	// partly: of what was heeded, the last packet is not whole; the reading
@@ -46,6 +50,10 @@ type Client struct {
 	payload  []byte
 	reading  reader
 	timer    *time.Timer
+
+	// rmu is held while a direct link is read; it is taken before mu.
+	rmu  sync.Mutex
+	turn turn
 
 	// mu guards what the reading goroutine shares with the owner.
 	mu      sync.Mutex
@@ -101,6 +109,7 @@ func Dial(ctx context.Context, spec target.Spec, opt Options) (*Client, error) {
 
 func newClient(spec target.Spec, opt Options, l link) *Client {
 	c := makeClient(spec, opt, l)
+	c.turn.owner = c.direct != nil // it asks at once
 	go c.readLoop()
 	return c
 }
@@ -116,6 +125,8 @@ func makeClient(spec target.Spec, opt Options, l link) *Client {
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), lastRx: time.Now(), ack: true,
 		events: newEventQueue(), timer: time.NewTimer(time.Hour),
 	}
+	c.direct, _ = l.(direct)
+	c.turn.over = make(chan struct{}, 1)
 	c.run.attaching, c.run.greeting = true, true
 	if opt.Journal != nil {
 		if s, ok := l.(listener); ok {
@@ -160,6 +171,7 @@ func (c *Client) shut() error {
 		c.opt.Release()
 	}
 	err := c.link.Close()
+	c.handBack()
 	c.events.close()
 	return err
 }

@@ -191,7 +191,7 @@ func (cl *call) abandon() {
 	}
 }
 
-// waitLocked waits for the reading goroutine to report something. It is called
+// waitLocked waits until something came, or was reported. It is called
 // and returns with mu held. Silence for too long is acted upon.
 func (c *Client) waitLocked(ctx context.Context) error {
 	if c.err != nil {
@@ -207,6 +207,9 @@ func (c *Client) waitLocked(ctx context.Context) error {
 	if patience <= 0 {
 		c.silent()
 		return nil
+	}
+	if c.direct != nil {
+		return c.readFor(ctx, patience)
 	}
 	c.timer.Reset(patience)
 	defer c.timer.Stop()

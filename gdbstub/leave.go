@@ -211,6 +211,7 @@ func (c *Client) hangUp(ctx context.Context) {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
+	c.handBack()
 	select {
 	case <-c.ended:
 	case <-time.After(drainTimeout):

@@ -153,14 +153,11 @@ func (r *reader) failed(p piece, cl *call) {
 	}
 }
 
-// pieceSize cuts a long read so that pieces do not straddle pages: then a
-// missing page costs no second request.
+// pieceSize cuts a read so that pieces do not straddle pages: then a missing page,
+// as above a stack, costs no second request.
 func (c *Client) pieceSize(addr uint64, left int) int {
-	if left <= c.chunk {
-		return left
-	}
-	n := c.chunk
-	if over := int((addr + uint64(n)) % pageSize); over < n && over > 0 {
+	n := min(left, c.chunk)
+	if over := int((addr + uint64(n)) % pageSize); over < n {
 		n -= over
 	}
 	return n

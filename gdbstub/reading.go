@@ -13,6 +13,10 @@ import (
 
 // readLoop is the goroutine that reads the link until it ends.
 func (c *Client) readLoop() {
+	if c.direct != nil {
+		c.readDirect(c.direct)
+		return
+	}
 	defer close(c.ended)
 	buf := make([]byte, 64<<10)
 	for {
@@ -22,9 +26,7 @@ func (c *Client) readLoop() {
 			if !c.listens && c.heedsLocked() {
 				c.heard(buf[:n]) // too late to be sure, as early as can be
 			}
-			c.lastRx = time.Now()
-			c.stats.BytesIn += uint64(n)
-			c.feed(buf[:n])
+			c.fed(buf[:n])
 			c.mu.Unlock()
 		}
 		if err != nil {
@@ -32,6 +34,13 @@ func (c *Client) readLoop() {
 			return
 		}
 	}
+}
+
+// fed takes what came from the link; mu is held.
+func (c *Client) fed(in []byte) {
+	c.lastRx = time.Now()
+	c.stats.BytesIn += uint64(len(in))
+	c.feed(in)
 }
 
 // lose ends the link: every call in flight fails, every later one too.

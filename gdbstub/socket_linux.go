@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -53,6 +52,9 @@ func connectFirst(ctx context.Context, spec target.Spec, list []*socket) (link, 
 	// waited in the queue and is dead by then. So do not queue up behind
 	// somebody if that can be known beforehand.
 	if n := waitFree(ctx, spec); n > 0 {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s: %w", spec, context.Cause(ctx))
+		}
 		return nil, fmt.Errorf("%s: %w: the stub has a connection already and serves one at a time; end the other session or wait for it", spec, ErrBusy)
 	}
 	var first error
@@ -125,20 +127,32 @@ func tcpAddr(ip netip.Addr, port int) syscall.Sockaddr {
 	return a
 }
 
-// socket is a link over a stream socket.
+// socket is a link over a stream socket. It does not block, and Go's network
+// poller does not know it: whoever wants to read waits for it by a system call of
+// its own, see direct.
 type socket struct {
 	file *os.File
 	raw  syscall.RawConn
 	addr syscall.Sockaddr
 	once sync.Once
 
-	// Of the read under way, for the callback that is made once.
-	p       []byte
-	n       int
-	err     error
-	heed    func() bool
-	note    func([]byte)
-	receive func(fd uintptr) bool
+	// Waiting for input: the owner of an exchange, and the reading goroutine.
+	// Writing: one at a time.
+	ask, idle, out waiter
+
+	// Of the taking under way, for the callback that is made once.
+	p    []byte
+	n    int
+	err  error
+	heed func() bool
+	note func([]byte)
+	take func(fd uintptr)
+
+	// Of the writing under way.
+	rest     []byte
+	until    time.Time
+	writeErr error
+	send     func(fd uintptr)
 }
 
 func newSocket(addr syscall.Sockaddr) (*socket, error) {
@@ -149,7 +163,7 @@ func newSocket(addr syscall.Sockaddr) (*socket, error) {
 	case *syscall.SockaddrInet6:
 		family = syscall.AF_INET6
 	}
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
@@ -160,7 +174,13 @@ func newSocket(addr syscall.Sockaddr) (*socket, error) {
 			return nil, os.NewSyscallError("setsockopt", err)
 		}
 	}
-	s, err := socketOf(os.NewFile(uintptr(fd), "stub"))
+	// Not before: a file that does not block is given to the poller.
+	f := os.NewFile(uintptr(fd), "stub")
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	s, err := socketOf(f)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +196,11 @@ func socketOf(f *os.File) (*socket, error) {
 		return nil, err
 	}
 	s := &socket{file: f, raw: raw}
-	s.receive = s.doReceive
+	s.take, s.send = s.doTake, s.doSend
+	s.ask.events, s.idle.events, s.out.events = unix.POLLIN, unix.POLLIN, unix.POLLOUT
+	for _, w := range []*waiter{&s.ask, &s.idle, &s.out} {
+		w.poll = w.doPoll
+	}
 	return s, nil
 }
 
@@ -192,84 +216,50 @@ func (s *socket) connect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = s.file.SetWriteDeadline(time.Now().Add(connectGrace)) })
-	defer stop()
 	var result error
-	asked := false
-	err := s.raw.Write(func(fd uintptr) bool {
-		if asked {
-			code, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
-			if result = err; err == nil && code != 0 {
-				result = syscall.Errno(code)
-			}
-			if result == nil {
-				// Woken before its time: ask whether it stands.
-				if _, err := syscall.Getpeername(int(fd)); err == syscall.ENOTCONN {
-					return false
-				}
-			}
-			return true
-		}
-		asked = true
-		result = syscall.Connect(int(fd), s.addr)
-		return result != syscall.EINPROGRESS
-	})
-	if err != nil && ctx.Err() != nil {
-		if s.stands() == nil {
-			return nil
-		}
-		return ctx.Err()
+	if err := s.raw.Control(func(fd uintptr) { result = syscall.Connect(int(fd), s.addr) }); err != nil {
+		return err
 	}
-	if err == nil {
-		err = result
+	if result != syscall.EINPROGRESS {
+		return os.NewSyscallError("connect", result)
 	}
-	return os.NewSyscallError("connect", err)
-}
-
-// listen makes Read look at what came before it takes it: while heed holds,
-// note is called with the bytes that the Read is about to return.
-func (s *socket) listen(heed func() bool, note func([]byte)) { s.heed, s.note = heed, note }
-
-func (s *socket) Read(p []byte) (int, error) {
-	s.p = p
-	if err := s.raw.Read(s.receive); err != nil {
-		return 0, err
-	}
-	if s.n == 0 && s.err == nil {
-		return 0, io.EOF
-	}
-	return s.n, s.err
-}
-
-func (s *socket) doReceive(fd uintptr) bool {
-	p := s.p
-	if s.heed != nil && s.heed() {
-		n, _, err := syscall.Recvfrom(int(fd), p[:min(len(p), maxNoted)], syscall.MSG_PEEK)
-		if err == syscall.EAGAIN || err == syscall.EINTR {
-			return err == syscall.EINTR && s.doReceive(fd)
-		}
-		if n > 0 {
-			s.note(p[:n])
-			p = p[:n]
-		}
-	}
+	var until time.Time // zero while the connection is wanted
 	for {
-		s.n, s.err = syscall.Read(int(fd), p)
-		switch s.err {
-		case syscall.EINTR:
-			continue
-		case syscall.EAGAIN:
-			return false
-		case nil:
-		default:
-			s.n, s.err = 0, os.NewSyscallError("read", s.err)
+		ready, err := s.out.wait(s.raw, glance)
+		if err != nil {
+			return err
 		}
-		return true
+		if ready {
+			if err := s.connected(); err != syscall.ENOTCONN {
+				return os.NewSyscallError("connect", err)
+			}
+		}
+		switch {
+		case until.IsZero() && ctx.Err() != nil:
+			until = time.Now().Add(connectGrace)
+		case !until.IsZero() && time.Now().After(until):
+			return ctx.Err()
+		}
 	}
 }
 
-func (s *socket) Write(p []byte) (int, error)        { return s.file.Write(p) }
-func (s *socket) SetWriteDeadline(t time.Time) error { return s.file.SetWriteDeadline(t) }
+// connected is nil if the connection stands, ENOTCONN if it does not yet, else
+// why it never will.
+func (s *socket) connected() (result error) {
+	err := s.raw.Control(func(fd uintptr) {
+		code, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+		if result = err; err == nil && code != 0 {
+			result = syscall.Errno(code)
+		}
+		if result == nil {
+			_, result = syscall.Getpeername(int(fd))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return result
+}
 
 // CloseWrite ends our half.
 func (s *socket) CloseWrite() error { return s.shutdown(syscall.SHUT_WR) }
@@ -292,9 +282,6 @@ func (s *socket) Close() error {
 	})
 	return err
 }
-
-// SetReadDeadline ends a Read at t; the zero time is none.
-func (s *socket) SetReadDeadline(t time.Time) error { return s.file.SetReadDeadline(t) }
 
 // inheritSocket makes a link of a socket that another process connected.
 func inheritSocket(f *os.File) (link, error) {

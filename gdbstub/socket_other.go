@@ -24,6 +24,9 @@ func openSocket(ctx context.Context, spec target.Spec) (link, error) {
 	// waited in the queue and is dead by then. So do not queue up behind
 	// somebody if that can be known beforehand.
 	if n := waitFree(ctx, spec); n > 0 {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s: %w", spec, context.Cause(ctx))
+		}
 		return nil, fmt.Errorf("%s: %w: the stub has a connection already and serves one at a time; end the other session or wait for it", spec, ErrBusy)
 	}
 	var d net.Dialer

@@ -21,8 +21,9 @@ func main() {
 	ukdbg := flag.String("ukdbg", "bin/ukdbg", "the program to measure")
 	out := flag.String("o", "", "the page to write, stdout if empty")
 	n := flag.Int("n", 11, "counted runs of each command")
+	only := flag.String("only", "", "measure only this topic: attach, observe, stop, start, symbolize, trace, otlp or record")
 	flag.Parse()
-	if err := run(*ukdbg, *out, *n); err != nil {
+	if err := run(*ukdbg, *out, *only, *n); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -42,7 +43,7 @@ type command struct {
 	out string
 }
 
-func run(ukdbg, out string, n int) error {
+func run(ukdbg, out, only string, n int) error {
 	ukdbg, err := filepath.Abs(ukdbg)
 	if err != nil {
 		return err
@@ -56,37 +57,27 @@ func run(ukdbg, out string, n int) error {
 	fmt.Fprintf(&page, "# Performance\n\nWhole processes in turn on one guest, A B A B; medians (min–max), in ms where nothing else is said. Made by `make bench` on %s:\n%s, Go %s. Shared, noisy machine: trust ratios.\n\n",
 		time.Now().Format("2006-01-02"), machine(), runtime.Version())
 	fmt.Fprintf(&page, "| work | ukdbg | peer | peer / ukdbg | goal |\n|---|---|---|---|---|\n")
-	for _, arch := range []string{"x86_64", "arm64"} {
-		g, err := boot(dir, arch)
-		if err != nil {
-			return err
+	both := func(f func(arch string) error) error {
+		return errors.Join(f("x86_64"), f("arm64"))
+	}
+	for _, t := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"attach", func() error { return both(func(arch string) error { return attach(&page, ukdbg, dir, arch, n) }) }},
+		{"observe", func() error { return observe(&page, ukdbg, dir, n) }},
+		{"stop", func() error { return oneStop(&page, dir, 100*n) }},
+		{"start", func() error { return start(&page, ukdbg, dir, 4*n) }},
+		{"symbolize", func() error { return symbolize(&page, ukdbg, dir, n) }},
+		{"trace", func() error { return traces(&page, ukdbg, dir, n) }},
+		{"otlp", func() error { return spans(&page, dir, n) }},
+		{"record", func() error { return both(func(arch string) error { return traceRecord(&page, dir, arch) }) }},
+	} {
+		if only != "" && only != t.name {
+			continue
 		}
-		err = attach(&page, ukdbg, g, n)
-		if err := errors.Join(err, g.close()); err != nil {
-			return err
-		}
-	}
-	if err := observe(&page, ukdbg, dir, n); err != nil {
-		return err
-	}
-	if err := oneStop(&page, dir, 100*n); err != nil {
-		return err
-	}
-	if err := start(&page, ukdbg, dir, 4*n); err != nil {
-		return err
-	}
-	if err := symbolize(&page, ukdbg, dir, n); err != nil {
-		return err
-	}
-	if err := traces(&page, ukdbg, dir, n); err != nil {
-		return err
-	}
-	if err := spans(&page, dir, n); err != nil {
-		return err
-	}
-	for _, arch := range []string{"x86_64", "arm64"} {
-		if err := traceRecord(&page, dir, arch); err != nil {
-			return err
+		if err := t.measure(); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	if out == "" {
@@ -95,19 +86,6 @@ func run(ukdbg, out string, n int) error {
 	}
 	fmt.Print(page.String())
 	return os.WriteFile(out, []byte(page.String()), 0o644)
-}
-
-// attach compares the time from nothing to a backtrace. ukdbg also lists all
-// threads and proves the image's identity meanwhile, and both leave the guest
-// running.
-func attach(page *strings.Builder, ukdbg string, g *guest, n int) error {
-	w := work{
-		name: "attach, first backtrace, leave, " + g.arch, goal: "at least 8",
-		a: command{label: "ukdbg (all threads too)", args: []string{ukdbg, "attach", g.gdb, "-e", g.dbg, "--batch", "--ex", "threads", "--ex", "bt"}},
-		b: command{label: "gdb", args: []string{"gdb-multiarch", "-nx", "-batch", "-ex", "set confirm off", "-ex", "target remote " + strings.TrimPrefix(g.gdb, "tcp:"),
-			"-ex", "bt", "-ex", "detach", g.dbg}},
-	}
-	return w.measure(page, n)
 }
 
 // start compares starting ukdbg with starting an empty Go program, which is what
