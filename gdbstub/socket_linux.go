@@ -42,16 +42,28 @@ func prepareSocket(ctx context.Context, spec target.Spec) (*Way, error) {
 		}
 		list, w.files = append(list, s), append(w.files, s.file)
 	}
-	w.reach = func(ctx context.Context) (link, error) { return connectFirst(ctx, spec, list) }
+	// While the caller does other things.
+	looked, at := make(chan int, 1), time.Now()
+	go func() { looked <- peers(spec).served }()
+	w.reach = func(ctx context.Context) (link, error) {
+		free := <-looked == 0 && time.Since(at) < lookLasts
+		return connectFirst(ctx, spec, list, free)
+	}
 	return w, nil
 }
 
+// lookLasts is for how long a stub that was seen to serve nobody is taken to be
+// free. A connection that comes all the same in between is not answered, which is
+// told as well.
+const lookLasts = 20 * time.Millisecond
+
 // connectFirst connects the sockets in turn until one is, and closes the others.
-func connectFirst(ctx context.Context, spec target.Spec, list []*socket) (link, error) {
+// free says that the stub serves nobody.
+func connectFirst(ctx context.Context, spec target.Spec, list []*socket, free bool) (link, error) {
 	// QEMU stops a guest for every connection it accepts, also for one that
 	// waited in the queue and is dead by then. So do not queue up behind
 	// somebody if that can be known beforehand.
-	if n := waitFree(ctx, spec); n > 0 {
+	if !free && waitFree(ctx, spec) > 0 {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s: %w", spec, context.Cause(ctx))
 		}

@@ -21,7 +21,7 @@ var mortals = []string{"firecracker", "solo5-hvt", "uhyve"}
 // refuseMortal returns ErrShutdown for a stub of such a VMM. It is asked before
 // the connection, which may be the harm already.
 func refuseMortal(ctx context.Context, spec target.Spec, opt Options) error {
-	if opt.AllowShutdown || spec.Scheme != target.TCP && spec.Scheme != target.Unix || !anyMortal() {
+	if opt.AllowShutdown || spec.Scheme != target.TCP && spec.Scheme != target.Unix || !mayBeMortal(spec.String()) {
 		return nil
 	}
 	list, err := vmm.ByListener(ctx, spec.String())

@@ -2,14 +2,20 @@ package guard
 
 import (
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/ukdbg/ukdbg/vmm"
 )
 
-// anyMortal reports whether this host runs such a VMM at all, which costs less
-// than to find out who listens. Each attachment asks, of every process: so by
-// system calls alone, without what an os.File is made of.
-func anyMortal() bool {
+// mayBeMortal reports whether the stub at addr may be one of a mortal VMM: a host
+// runs one, and no QEMU is seen to listen there. To find that out costs less than
+// to find out who listens. Each attachment asks: so the youngest processes are
+// looked at first and, once the QEMU is found, no others, by system calls alone,
+// without what an os.File is made of.
+func mayBeMortal(addr string) bool {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return false
@@ -19,9 +25,46 @@ func anyMortal() bool {
 	if err != nil {
 		return false
 	}
+	inodes, err := vmm.Listeners(addr)
+	if err != nil {
+		inodes = nil // any process may be the one
+	}
+	var sockets []string
+	for inode := range inodes {
+		sockets = append(sockets, "socket:["+strconv.FormatUint(uint64(inode), 10)+"]")
+	}
+	found := false
+	var buf [64]byte
+	for _, n := range slices.Backward(names) { // the kernel lists them by number
+		if n[0] < '0' || n[0] > '9' {
+			continue
+		}
+		switch c := comm("/proc/"+n+"/comm", buf[:]); {
+		case isMortal(c):
+			found = true
+		case len(sockets) > 0 && strings.HasPrefix(c, "qemu") && has("/proc/"+n+"/fd", sockets):
+			return false
+		}
+	}
+	return found
+}
+
+// maxFiles bounds how many descriptors of a process are looked at.
+const maxFiles = 4096
+
+// has reports whether a process, of which dir lists the descriptors, has one of
+// these sockets open.
+func has(dir string, sockets []string) bool {
+	d, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(maxFiles)
 	var buf [64]byte
 	for _, n := range names {
-		if n[0] >= '0' && n[0] <= '9' && isMortal(comm("/proc/"+n+"/comm", buf[:])) {
+		size, err := syscall.Readlink(dir+"/"+n, buf[:])
+		if err == nil && slices.Contains(sockets, string(buf[:size])) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,27 +11,70 @@ import (
 
 // A process is known by the name of its program.
 func TestMortalsAreFoundAmongAllProcesses(t *testing.T) {
+	launch(t, exec.Command(program(t, "uhyve"), "60"))
+	await(t, "it is seen", func() bool { return mayBeMortal("tcp:127.0.0.1:1") })
+}
+
+// program is one of that name that sleeps.
+func program(t *testing.T, name string) string {
+	t.Helper()
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(sleep)
+	text, err := os.ReadFile(sleep)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "uhyve")
-	if err := os.WriteFile(file, program, 0o755); err != nil {
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(file, "60")
+	return file
+}
+
+func launch(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() // killed
-	defer cmd.Process.Kill()
-	for deadline := time.Now().Add(20 * time.Second); !anyMortal(); time.Sleep(time.Millisecond) {
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	})
+}
+
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("process %d, %s, is not seen", cmd.Process.Pid, file)
+			t.Fatal(what, ": not within 20 s")
 		}
+	}
+}
+
+// A QEMU that listens settles it, whatever else the host runs.
+func TestMortalsAreNotLookedForBehindAQEMU(t *testing.T) {
+	mortal, qemu := program(t, "uhyve"), program(t, "qemu-test")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	addr := "tcp:" + l.Addr().String()
+	launch(t, exec.Command(mortal, "60"))
+	await(t, "the mortal one is seen", func() bool { return mayBeMortal(addr) })
+	// It is the older one of two, so that both are looked at.
+	cmd := exec.Command(qemu, "60")
+	cmd.ExtraFiles = []*os.File{f}
+	launch(t, cmd)
+	await(t, "the listening QEMU is seen", func() bool { return !mayBeMortal(addr) })
+	if !mayBeMortal("tcp:127.0.0.1:1") {
+		t.Error("a QEMU that listens elsewhere counts")
 	}
 }

@@ -31,6 +31,10 @@ func ByListener(ctx context.Context, addr string) ([]Process, error) {
 	return Host.ByListener(ctx, addr)
 }
 
+// Listeners returns the inodes of the sockets that listen at addr, of this
+// network namespace: which process has them is not asked.
+func Listeners(addr string) (map[uint32]bool, error) { return Host.listening(addr) }
+
 // ClientsOf returns the processes that hold a connection to the unix socket at
 // path, VMMs or not. Nobody there is ErrNobody; none and no error means that
 // there is one this user may not see.

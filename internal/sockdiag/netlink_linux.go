@@ -31,14 +31,14 @@ func open() (fd int, err error) {
 	return fd, nil
 }
 
-// dump asks for all sockets that fit the question and calls fn with the payload
-// of each message of the answer.
-func dump(fd int, question []byte, fn func(msg []byte)) error {
+// dump asks for all sockets that fit the question, a message of that kind, and
+// calls fn with the payload of each message of the answer.
+func dump(fd int, kind uint16, question []byte, fn func(msg []byte)) error {
 	req := make([]byte, headerLen, headerLen+len(question))
 	req = append(req, question...)
 	ne := binary.NativeEndian
 	ne.PutUint32(req[0:], uint32(len(req)))
-	ne.PutUint16(req[4:], sockDiagByFamily)
+	ne.PutUint16(req[4:], kind)
 	ne.PutUint16(req[6:], syscall.NLM_F_REQUEST|syscall.NLM_F_DUMP)
 	if err := syscall.Sendto(fd, req, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
 		return err
@@ -50,7 +50,7 @@ func dump(fd int, question []byte, fn func(msg []byte)) error {
 			return err
 		}
 		total += n
-		done, err := messages(buf[:n], fn)
+		done, err := messages(buf[:n], kind, fn)
 		if done || err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func dump(fd int, question []byte, fn func(msg []byte)) error {
 }
 
 // messages reads those of one datagram; done is set by the last.
-func messages(b []byte, fn func(msg []byte)) (done bool, err error) {
+func messages(b []byte, kind uint16, fn func(msg []byte)) (done bool, err error) {
 	ne := binary.NativeEndian
 	for len(b) >= headerLen {
 		size := ne.Uint32(b)
@@ -71,7 +71,7 @@ func messages(b []byte, fn func(msg []byte)) (done bool, err error) {
 			return true, nil
 		case syscall.NLMSG_ERROR:
 			return true, errAnswer
-		case sockDiagByFamily:
+		case kind:
 			fn(b[headerLen:size])
 		}
 		b = b[min(uint64(size+3)&^3, uint64(len(b))):]

@@ -90,9 +90,11 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte("\x18\x00\x00\x00\x14\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01\x0a\x00\x05\x00\x00\x00"))
 	f.Add([]byte("\x14\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		messages(b, func(m []byte) {
-			inetSocket(m)
-			unixSocket(m)
-		})
+		for _, kind := range []uint16{sockDiagByFamily, tcpDiagGetSock} {
+			messages(b, kind, func(m []byte) {
+				inetSocket(m)
+				unixSocket(m)
+			})
+		}
 	})
 }

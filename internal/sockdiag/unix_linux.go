@@ -26,7 +26,7 @@ func Unix(fn func(UnixSocket)) error {
 	ne := binary.NativeEndian
 	ne.PutUint32(q[4:], 1<<Established|1<<Listen)
 	ne.PutUint32(q[12:], showName|showVFS|showPeer)
-	return dump(fd, q[:], func(m []byte) {
+	return dump(fd, sockDiagByFamily, q[:], func(m []byte) {
 		if s, ok := unixSocket(m); ok {
 			fn(s)
 		}
