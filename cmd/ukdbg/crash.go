@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +66,7 @@ func crash(ctx context.Context, e env, flags *targetFlags, what string) error {
 	}
 	in := e.in
 	if what != "-" {
-		if isDump(spec.Addr) {
+		if isDump(spec.Addr) || flags.dump.raw() || strings.HasPrefix(what, string(target.Core)+":") {
 			return once(ctx, e, flags, what, func(ctx context.Context, s *ukdbg.Session) error {
 				return crashOf(ctx, e, flags, s)
 			})

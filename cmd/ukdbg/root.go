@@ -155,6 +155,7 @@ type targetFlags struct {
 	debug     debugFlags
 	verb      string
 	stops     stopFlags
+	dump      dumpFlags
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
@@ -164,6 +165,7 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.sourceMap, "source-map", nil, "FROM=TO: look for sources recorded under FROM in TO")
 	f.debug.add(cmd.Flags())
 	f.stops.add(cmd)
+	f.dump.add(cmd)
 }
 
 func (f *targetFlags) addJSON(cmd *cobra.Command) {
@@ -181,6 +183,9 @@ func (f *targetFlags) options(e env) (ukdbg.Options, error) {
 		opt.SourceMap = append(opt.SourceMap, ukdbg.SourceMap{From: from, To: to})
 	}
 	var err error
+	if opt.Dump, err = f.dump.options(); err != nil {
+		return opt, err
+	}
 	opt.Debug, err = f.debug.finder(e)
 	return opt, err
 }

@@ -1,4 +1,5 @@
-// Package coretest makes memory dumps in memory, for tests of what reads them.
+// Package coretest makes memory dumps in memory, of each format package corefile
+// reads, for tests of what reads them.
 // It lays the file out by the formats' definitions and shares no code with
 // package corefile.
 package coretest
@@ -37,10 +38,46 @@ type Dump struct {
 	Memory  []Segment
 	// Notes are appended to the notes as they are.
 	Notes []byte
+	// virtual: Phys are virtual addresses.
+	virtual bool
 }
 
 // Bytes returns the file.
 func (d Dump) Bytes() []byte {
+	notes := d.notes()
+	var out bytes.Buffer
+	put := func(vs ...any) {
+		for _, v := range vs {
+			_ = binary.Write(&out, binary.LittleEndian, v) // cannot fail on a buffer
+		}
+	}
+	headers := 1 + len(d.Memory)
+	offset := uint64(64 + 56*headers)
+	out.WriteString("\x7fELF\x02\x01\x01")
+	out.Write(make([]byte, 9))
+	put(uint16(elf.ET_CORE), uint16(d.Machine), uint32(1), uint64(0), uint64(64), uint64(0), uint32(0),
+		uint16(64), uint16(56), uint16(headers), uint16(64), uint16(0), uint16(0))
+	header := func(typ elf.ProgType, phys uint64, file, mem uint64) {
+		virt := phys
+		if d.virtual && typ == elf.PT_LOAD {
+			phys = 0
+		}
+		put(uint32(typ), uint32(0), offset, virt, phys, file, mem, uint64(0))
+		offset += file
+	}
+	header(elf.PT_NOTE, 0, uint64(len(notes)), uint64(len(notes)))
+	for _, s := range d.Memory {
+		header(elf.PT_LOAD, s.Phys, uint64(len(s.Data)), max(s.Mem, uint64(len(s.Data))))
+	}
+	out.Write(notes)
+	for _, s := range d.Memory {
+		out.Write(s.Data)
+	}
+	return out.Bytes()
+}
+
+// notes are the ELF notes of the processors.
+func (d Dump) notes() []byte {
 	var notes bytes.Buffer
 	for i, c := range d.CPUs {
 		if d.Machine == elf.EM_AARCH64 {
@@ -57,32 +94,7 @@ func (d Dump) Bytes() []byte {
 		}
 	}
 	notes.Write(d.Notes)
-
-	var out bytes.Buffer
-	put := func(vs ...any) {
-		for _, v := range vs {
-			_ = binary.Write(&out, binary.LittleEndian, v) // cannot fail on a buffer
-		}
-	}
-	headers := 1 + len(d.Memory)
-	offset := uint64(64 + 56*headers)
-	out.WriteString("\x7fELF\x02\x01\x01")
-	out.Write(make([]byte, 9))
-	put(uint16(elf.ET_CORE), uint16(d.Machine), uint32(1), uint64(0), uint64(64), uint64(0), uint32(0),
-		uint16(64), uint16(56), uint16(headers), uint16(64), uint16(0), uint16(0))
-	header := func(typ elf.ProgType, phys uint64, file, mem uint64) {
-		put(uint32(typ), uint32(0), offset, phys, phys, file, mem, uint64(0))
-		offset += file
-	}
-	header(elf.PT_NOTE, 0, uint64(notes.Len()), uint64(notes.Len()))
-	for _, s := range d.Memory {
-		header(elf.PT_LOAD, s.Phys, uint64(len(s.Data)), max(s.Mem, uint64(len(s.Data))))
-	}
-	out.Write(notes.Bytes())
-	for _, s := range d.Memory {
-		out.Write(s.Data)
-	}
-	return out.Bytes()
+	return notes.Bytes()
 }
 
 // names returns prefix0 to prefix(n-1) and then more.
