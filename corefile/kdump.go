@@ -107,8 +107,8 @@ func readKdump(in input) (*contents, error) {
 }
 
 // kdumpArch names the architecture by utsname.machine. makedumpfile leaves it
-// empty where it knows nothing of the kernel: then the size of the first
-// processor's note tells, or the image.
+// empty where it knows nothing of the kernel, and QEMU writes "Unknown" for
+// arm64: then the size of the first processor's note tells, or the image.
 func kdumpArch(machine string, notes []byte, image *arch.Arch) *arch.Arch {
 	const x86Status, arm64Status = 336, 392 // sizes of struct elf_prstatus
 	switch machine {
@@ -116,7 +116,7 @@ func kdumpArch(machine string, notes []byte, image *arch.Arch) *arch.Arch {
 		return arch.X86_64
 	case "aarch64":
 		return arch.ARM64
-	case "":
+	case "", "Unknown":
 		a := image
 		eachNote(notes, func(n note) bool {
 			if n.name == "CORE" && n.typ == ntPRStatus {

@@ -261,10 +261,13 @@ func kvmARM64(c CPU) []byte {
 	for i := range uint64(31) {
 		add(core|2*i, c.ARM64["x"+strconv.Itoa(int(i))])
 	}
-	add(core|62, 0xdead) // SP_EL0
+	// The mode's lowest bit says which of SP_EL0 and SP_EL1 is in use.
+	sp := [2]uint64{0xdead, 0xdead}
+	sp[c.ARM64["cpsr"]&1] = c.ARM64["sp"]
+	add(core|62, sp[0])
 	add(core|64, c.ARM64["pc"])
 	add(core|66, c.ARM64["cpsr"])
-	add(core|68, c.ARM64["sp"])
+	add(core|68, sp[1])
 	ids = le.AppendUint64(ids, 0x60400000001000a8) // a vector register
 	values = append(values, make([]byte, 16)...)
 	for _, r := range []struct {
