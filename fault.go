@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/symbolizer/unwind"
+	"github.com/ukdbg/ukdbg/target/arch"
 )
 
 // FaultReport is a fault with what the image tells about it.
@@ -60,7 +62,11 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	// further than what was.
 	f.NotPrinted = nil
 	f.Backtrace = nil
-	for _, p := range s.withTailCalls(physical[at:]) {
+	stack := slices.Clone(s.withTailCalls(physical[at:]))
+	if at == trap {
+		stack[0].Regs = m.Regs
+	}
+	for _, p := range stack {
 		a := asserts.CodeAddr{Addr: p.PC, Kind: asserts.ReturnAddr}
 		if p.LookupPC == p.PC {
 			a.Kind = asserts.AtPC
@@ -70,7 +76,19 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 		}
 		f.Backtrace = append(f.Backtrace, a)
 	}
+	s.sanitized(ctx, f, stack)
+	x := explainer{ctx: ctx, s: s, f: f, frames: stack, mem: s.mem, thread: &thread}
+	x.explain()
+	s.behindTrap(f)
 	return s.report(f)
+}
+
+// behindTrap says that the pc of an int3 stands behind it.
+func (s *Session) behindTrap(f *asserts.Fault) {
+	if f.Kind == asserts.Breakpoint && f.Arch == arch.X86_64 && len(f.Backtrace) > 0 && f.Backtrace[0].Kind == asserts.AtPC {
+		f.Backtrace[0].Kind = asserts.ReturnAddr
+		f.Instruction = "int3"
+	}
 }
 
 // faultFrame is the index of the frame that faulted: the one the innermost trap
@@ -84,8 +102,8 @@ func faultFrame(frames []unwind.Frame) int {
 	return 0
 }
 
-// sourceTells makes an explicit crash without a text an assertion where the
-// source line is one.
+// sourceTells gives an explicit crash without a text what its source line says:
+// an assertion, or the words of the crash.
 func (s *Session) sourceTells(f *asserts.Fault, frames []unwind.Frame, at int) {
 	if f.Kind != asserts.ExplicitCrash || f.Source.Format != asserts.MachineFormat || at >= len(frames) {
 		return
@@ -98,10 +116,9 @@ func (s *Session) sourceTells(f *asserts.Fault, frames []unwind.Frame, at int) {
 	if err != nil || len(text) != 1 {
 		return
 	}
-	if _, rest, ok := strings.Cut(text[0], "ASSERT("); ok {
-		f.Kind = asserts.Assertion
-		f.Reason = "assertion failed: " + strings.TrimSuffix(strings.TrimSpace(rest), ");")
-		f.Inferred = append(f.Inferred, "assertion: from the source line")
+	if kind, says, ok := sourceWord(text[0]); ok {
+		f.Kind, f.Reason = kind, says
+		f.Inferred = append(f.Inferred, string(kind)+": from the source line")
 	}
 }
 
@@ -153,13 +170,17 @@ func (s *Session) ReadLog(ctx context.Context, r io.Reader, found func(FaultRepo
 	sc := asserts.NewScanner(r)
 	for sc.Scan() {
 		f := sc.Fault()
+		s.loadTypes()
 		if s.image != nil {
 			if regs, ok := f.Regs(); ok {
 				asserts.Refine(ctx, f, asserts.Machine{
 					Regs: regs, Memory: imageMemory{s}, Symbol: s.Symbolize, Section: s.SectionName,
 				})
 			}
-			s.completeBacktrace(ctx, f)
+			frames := s.completeBacktrace(ctx, f)
+			x := explainer{ctx: ctx, s: s, f: f, frames: frames, mem: printed{f.PrintedMemory(), imageMemory{s}}}
+			x.explain()
+			s.behindTrap(f)
 		}
 		rep, err := s.report(f)
 		if err != nil {

@@ -138,11 +138,7 @@ func (s *Session) readImage() {
 	if s.image == nil {
 		return
 	}
-	if s.typesErr = s.image.NoDWARF(); s.typesErr == nil {
-		if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
-			s.types = nil
-		}
-	}
+	s.loadTypes()
 	s.kernelImage = unikraft.FromSymbolizer(s.image, s.types)
 	var wg sync.WaitGroup
 	if s.isLinux = linux.Detect(linuxImage{s.image}); !s.isLinux {
@@ -154,6 +150,19 @@ func (s *Session) readImage() {
 		_, _ = s.image.Resolve(s.image.Entry())
 	})
 	wg.Wait()
+}
+
+// loadTypes makes the types of the image known, once.
+func (s *Session) loadTypes() {
+	if s.image == nil || s.types != nil || s.typesErr != nil {
+		return
+	}
+	if s.typesErr = s.image.NoDWARF(); s.typesErr != nil {
+		return
+	}
+	if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
+		s.types = nil
+	}
 }
 
 // OpenImage makes a session of an image alone, or of nothing: for console logs.

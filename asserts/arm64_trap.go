@@ -186,6 +186,9 @@ func (s *scene) arm64Abort(ec, iss uint64) {
 	default:
 		f.Access = Read
 	}
+	if f.Access != Exec {
+		s.arm64Operand()
+	}
 	status := iss & 0x3f
 	f.detail("fault status", faultStatus(status))
 	switch {

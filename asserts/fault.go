@@ -1,6 +1,7 @@
 package asserts
 
 import (
+	"github.com/ukdbg/ukdbg/asserts/shadow"
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
 )
@@ -139,7 +140,16 @@ type Fault struct {
 	Source          Source
 	Inferred        []string
 	NotPrinted      []string
-	Consequences    []Consequence
+	// Cause is the most likely cause, Object what the address belongs to (nil
+	// if not known), Shadow the sanitizer's memory around it (nil if none), Next
+	// what to look at next.
+	// Instruction is the one at PC, in GNU syntax, "" if not known.
+	Cause        Cause
+	Instruction  string
+	Object       *Object
+	Shadow       *shadow.Dump
+	Next         []string
+	Consequences []Consequence
 	// MoreConsequences counts those beyond the ones kept.
 	MoreConsequences int
 }

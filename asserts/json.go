@@ -20,6 +20,19 @@ func (f *Fault) MarshalJSON() ([]byte, error) {
 		Frames: []jsonFrame{}, Inferred: []string{}, NotPrinted: []string{}, Consequences: []jsonConsequence{},
 		MoreConsequences: f.MoreConsequences,
 		Source:           f.Source.json(),
+		Instruction:      f.Instruction, Next: f.Next,
+	}
+	if f.Cause.Text != "" {
+		j.Cause = &jsonCause{f.Cause.Text, f.Cause.From}
+	}
+	if o := f.Object; o != nil {
+		j.Object = &jsonObject{o.Kind, o.Name, o.Section, Word{o.Addr, o.Size > 0}.hex(), o.Size, o.Offset, o.Text}
+	}
+	if d := f.Shadow; d != nil {
+		j.Shadow = &jsonShadow{Flavour: d.Flavour.Name, Address: fmt.Sprintf("%#x", d.Addr), Rows: []jsonShadowRow{}}
+		for _, r := range d.Rows {
+			j.Shadow.Rows = append(j.Shadow.Rows, jsonShadowRow{fmt.Sprintf("%#x", r.Addr), fmt.Sprintf("%x", r.Bytes)})
+		}
 	}
 	if f.Arch != nil {
 		j.Arch = f.Arch.Name
@@ -101,10 +114,41 @@ func (s Source) json() jsonSource {
 	return jsonSource{s.Format, s.FirstLine, s.LastLine, s.ByteOffset}
 }
 
+type jsonCause struct {
+	Text string `json:"text"`
+	From string `json:"from,omitempty"`
+}
+
+type jsonObject struct {
+	Kind    ObjectKind `json:"kind"`
+	Name    string     `json:"name,omitempty"`
+	Section string     `json:"section,omitempty"`
+	Address string     `json:"address,omitempty"`
+	Size    uint64     `json:"size,omitempty"`
+	Offset  int64      `json:"offset"`
+	Text    string     `json:"text"`
+}
+
+type jsonShadow struct {
+	Flavour string          `json:"flavour"`
+	Address string          `json:"address"`
+	Rows    []jsonShadowRow `json:"rows"`
+}
+
+type jsonShadowRow struct {
+	Address string `json:"address"`
+	Bytes   string `json:"bytes"`
+}
+
 type jsonFault struct {
 	Kind             Kind              `json:"kind"`
 	Subkind          string            `json:"subkind"`
 	Reason           string            `json:"reason"`
+	Cause            *jsonCause        `json:"cause,omitempty"`
+	Instruction      string            `json:"instruction,omitempty"`
+	Object           *jsonObject       `json:"object,omitempty"`
+	Shadow           *jsonShadow       `json:"shadow,omitempty"`
+	Next             []string          `json:"look_next,omitempty"`
 	Arch             string            `json:"arch,omitempty"`
 	Kernel           string            `json:"kernel,omitempty"`
 	Thread           string            `json:"thread,omitempty"`

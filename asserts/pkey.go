@@ -26,6 +26,10 @@ func (s *scene) protectionKey() {
 	if k, err := strconv.Atoi(f.Detail("key")); err == nil && key < 0 {
 		key = k
 	}
+	if f.Access == Read {
+		// Only one of the two bits forbids reading.
+		f.Subkind = SubAccessDisabled
+	}
 	pkru := hexWord(f.Detail("pkru"))
 	if key < 0 || key > 15 || !pkru.Known {
 		return

@@ -2,6 +2,7 @@ package asserts
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -41,8 +42,6 @@ type Texter interface {
 type RenderOptions struct {
 	Names  Namer
 	Source Texter
-	// Next holds hints of what to look at next, one per line.
-	Next []string
 }
 
 // Render writes the fault for a person. Text of the guest is escaped.
@@ -55,13 +54,14 @@ func Render(w io.Writer, f *Fault, o RenderOptions) error {
 	r.registers()
 	r.notes()
 	r.line("  fingerprint %s", f.Fingerprint(functions))
-	return r.out.Flush()
+	return errors.Join(r.err, r.out.Flush())
 }
 
 type renderer struct {
 	out *bufio.Writer
 	f   *Fault
 	o   RenderOptions
+	err error
 }
 
 func (r *renderer) line(format string, args ...any) {
@@ -75,9 +75,22 @@ func (r *renderer) headline() {
 		kind += " (" + Escape(f.Subkind) + ")"
 	}
 	reason := strings.Split(f.Reason, "\n")
-	r.line("%s: %s", kind, Escape(reason[0]))
-	for _, l := range reason[1:] {
-		r.line("    %s", Escape(l))
+	if f.Cause.Text == "" {
+		r.line("%s: %s", kind, Escape(reason[0]))
+		for _, l := range reason[1:] {
+			r.line("    %s", Escape(l))
+		}
+		return
+	}
+	from := ""
+	if f.Cause.From != "" {
+		from = "   (" + f.Cause.From + ")"
+	}
+	r.line("%s: %s%s", kind, Escape(f.Cause.Text), from)
+	for _, l := range reason {
+		if !strings.HasPrefix(f.Cause.Text, l) {
+			r.line("  %s", Escape(l))
+		}
 	}
 }
 
@@ -118,20 +131,32 @@ func (r *renderer) where() {
 	} else if f.PC.Known {
 		parts = append(parts, fmt.Sprintf("at %#x", f.PC.V))
 	}
+	if f.Instruction != "" {
+		parts = append(parts, "    "+Escape(f.Instruction))
+	}
 	if len(parts) > 0 {
 		r.line("  %s", strings.Join(parts, " "))
 	}
+	r.source(place, 2, "  ")
+}
+
+// source prints the lines around a place, if the file is at hand.
+func (r *renderer) source(place Frame, around int, indent string) {
 	if r.o.Source == nil || place.Line == 0 {
 		return
 	}
-	for _, l := range r.o.Source.Lines(place.File, place.Line, 2) {
+	for _, l := range r.o.Source.Lines(place.File, place.Line, around) {
 		mark := "   "
 		if l.Number == place.Line {
 			mark = "→  "
 		}
-		r.line("  %s %4d | %s", mark, l.Number, Escape(l.Text))
+		text := fmt.Sprintf("%s%s %4d | %s", indent, mark, l.Number, Escape(l.Text))
+		r.line("%s", strings.TrimRight(text, " "))
 	}
 }
+
+// sourceFrames is how many frames are shown with their source lines.
+const sourceFrames = 12
 
 func framePlace(fr Frame) string {
 	file := Escape(fr.File)
@@ -174,6 +199,12 @@ func (r *renderer) details() {
 	if len(parts) > 0 {
 		r.line("  %s", strings.Join(parts, " · "))
 	}
+	if f.Object != nil {
+		r.line("  the address belongs to %s", Escape(f.Object.Text))
+	}
+	if f.Shadow != nil {
+		r.err = f.Shadow.Write(r.out, "  ")
+	}
 }
 
 // backtrace prints the frames and returns the names of their functions.
@@ -207,6 +238,9 @@ func (r *renderer) backtrace() (functions []string) {
 				inline = " [inlined]"
 			}
 			r.line("  #%-2d %s%s%s", n, framePlace(fr), inline, how)
+			if n > 0 && n < sourceFrames {
+				r.source(fr, 1, "      ")
+			}
 			functions = append(functions, fr.Function)
 			n++
 		}
@@ -283,7 +317,7 @@ func (r *renderer) notes() {
 	case f.Source.Format != "":
 		r.line("  told by the guest's console ring (%s)", f.Source.Format)
 	}
-	for _, n := range r.o.Next {
+	for _, n := range f.Next {
 		r.line("  look next: %s", Escape(n))
 	}
 }

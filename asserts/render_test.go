@@ -26,6 +26,10 @@ func (s text) Lines(_ string, line, around int) (out []SourceLine) {
 
 func TestRender(t *testing.T) {
 	f := scanAll(t, readLog(t, "0.17-x86-page-fault-null-store"))[0]
+	f.Next = []string{"print *r on a dump"}
+	f.Cause = Cause{Text: "write through a null pointer: p is NULL", From: "inferred"}
+	f.Instruction = "movl $1,(%rax)"
+	f.Object = &Object{Kind: ObjectNothing, Text: "the page at 0"}
 	var out bytes.Buffer
 	err := Render(&out, f, RenderOptions{
 		Names: names{
@@ -33,7 +37,6 @@ func TestRender(t *testing.T) {
 			0x1424a6: {{Function: "do_main", File: "boot.c", Line: 7}},
 		},
 		Source: text{40: "\tint *p = next();", 41: "\t*p = 1; \x1b[31m", 42: "}"},
-		Next:   []string{"print *r on a dump"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,9 +65,13 @@ func TestRenderEscapes(t *testing.T) {
 		f.NotPrinted = append(f.NotPrinted, "\x1b[2J")
 		f.Location.File = "\x1b[2J/\x07"
 		f.Subkind = "\x1b"
+		f.Next = []string{"\x1b"}
+		f.Cause = Cause{Text: "\x1b"}
+		f.Object = &Object{Text: "\x1b"}
+		f.Instruction = "\x1b"
 		f.Registers = append(f.Registers, Register{Name: "\x1b", Text: "\x1b"})
 		var out strings.Builder
-		if err := Render(&out, f, RenderOptions{Next: []string{"\x1b"}}); err != nil {
+		if err := Render(&out, f, RenderOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range out.String() {

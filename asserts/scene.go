@@ -120,8 +120,12 @@ func (s *scene) pageReason() string {
 	case ProtectionKey:
 		return verb + " " + addr + s.keyReason()
 	}
-	if lo := s.m.StackLow; lo != 0 && f.Address.Known && f.Address.V < lo && lo-f.Address.V <= stackBelow {
-		return fmt.Sprintf("stack overflow: %s %s, %d bytes below the thread's stack", verb, addr, lo-f.Address.V)
+	at := f.Address
+	if !at.Known {
+		at = f.InferredAddress
+	}
+	if lo := s.m.StackLow; lo != 0 && at.Known && at.V < lo && lo-at.V <= stackBelow {
+		return fmt.Sprintf("stack overflow: %s %s, %d bytes below the thread's stack", verb, addr, lo-at.V)
 	}
 	if f.Subkind == SubGuardPage {
 		return "stack overflow: a thread's stack ran into its guard page"

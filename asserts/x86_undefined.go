@@ -125,6 +125,7 @@ func (s *scene) kcfi(reg string, expected Word) {
 	if expected.Known {
 		f.detail("expected type", expected.hex())
 	}
+	f.detail("target register", reg)
 	target := f.Reg(reg)
 	if !target.Known {
 		s.reason(kcfiReason)

@@ -16,7 +16,7 @@ import (
 )
 
 func newCrash(e env) *cobra.Command {
-	var flags targetFlags
+	var flags crashFlags
 	cmd := &cobra.Command{
 		Use:   "crash WHAT -e NAME.dbg",
 		Short: "Explain why a guest died: from its console log, or stopped in the crash",
@@ -29,7 +29,14 @@ that stopped in its crash, and tells what went wrong, where, with source lines.`
 	}
 	flags.add(cmd)
 	flags.addJSON(cmd)
+	cmd.Flags().BoolVar(&flags.noConsole, "no-console", false, "leave out what the guest's console ring says: the machine alone tells")
 	return cmd
+}
+
+// crashFlags are the flags of the verb.
+type crashFlags struct {
+	targetFlags
+	noConsole bool
 }
 
 // faultsJSON is the answer of crash: docs/json.md.
@@ -56,18 +63,18 @@ func faultOf(rep ukdbg.FaultReport) (faultJSON, error) {
 	return out, err
 }
 
-func crash(ctx context.Context, e env, flags *targetFlags, what string) error {
+func crash(ctx context.Context, e env, flags *crashFlags, what string) error {
 	spec, err := target.ParseSpec(what)
 	isFile := err == nil && spec.Scheme == target.Core
 	if what != "-" && !isFile {
-		return once(ctx, e, flags, what, func(ctx context.Context, s *ukdbg.Session) error {
+		return once(ctx, e, &flags.targetFlags, what, func(ctx context.Context, s *ukdbg.Session) error {
 			return crashOf(ctx, e, flags, s)
 		})
 	}
 	in := e.in
 	if what != "-" {
 		if isDump(spec.Addr) || flags.dump.raw() || strings.HasPrefix(what, string(target.Core)+":") {
-			return once(ctx, e, flags, what, func(ctx context.Context, s *ukdbg.Session) error {
+			return once(ctx, e, &flags.targetFlags, what, func(ctx context.Context, s *ukdbg.Session) error {
 				return crashOf(ctx, e, flags, s)
 			})
 		}
@@ -97,8 +104,12 @@ func isDump(path string) bool {
 }
 
 // crashOf explains the crash a target is stopped in.
-func crashOf(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session) error {
-	rep, err := s.Fault(ctx)
+func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) error {
+	explain := s.Fault
+	if flags.noConsole {
+		explain = s.MachineFault
+	}
+	rep, err := explain(ctx)
 	if ukdbg.IsNoFault(err) {
 		if flags.json {
 			return printJSON(e, faultsJSON{Faults: []faultJSON{}})
@@ -121,7 +132,7 @@ func crashOf(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session) e
 }
 
 // crashLog explains every fault in a console log.
-func crashLog(ctx context.Context, e env, flags *targetFlags, in io.Reader) error {
+func crashLog(ctx context.Context, e env, flags *crashFlags, in io.Reader) error {
 	s, err := flags.openImage(ctx, e)
 	if err != nil {
 		return err
