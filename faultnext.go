@@ -19,8 +19,8 @@ func (x *explainer) next() {
 	}
 	switch {
 	case x.s.image == nil:
-	case f.Object != nil && f.Object.Kind == asserts.ObjectHeap:
-		add("who owns the memory around it: ukdbg heap, owner of %#x", x.faultAddress().V)
+	case f.Object != nil && f.Object.Kind == string(OwnedByHeap):
+		add("the heap around it: ukdbg heap --owner %#x", x.faultAddress().V)
 	case f.Kind == asserts.StackOverflow:
 		add("what ends the recursion, or a larger stack for the thread")
 	case f.Kind == asserts.UnknownTrap:

@@ -179,7 +179,7 @@ func (x *explainer) readFrom(who origin.Named, named bool) string {
 		return ""
 	}
 	o := x.object(asserts.Value(who.Held))
-	if o == nil || o.Kind == asserts.ObjectNothing || o.Kind == asserts.ObjectLocal {
+	if o == nil || o.Kind == string(OwnedByNobody) || o.Kind == string(OwnedByStack) || o.Kind == "variable" {
 		return ""
 	}
 	return ", read from " + o.Text
@@ -190,7 +190,7 @@ func (x *explainer) objectName() string {
 	at := x.faultAddress()
 	o := x.object(at)
 	switch {
-	case o == nil || o.Name == "":
+	case o == nil || o.Kind != string(OwnedBySymbol) && o.Kind != "variable":
 		return fmt.Sprintf("%#x", at.V)
 	case o.Offset != 0:
 		return fmt.Sprintf("%s+%#x", o.Name, o.Offset)

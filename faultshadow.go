@@ -192,5 +192,9 @@ func (x *explainer) sanitizerCause() {
 			where = "right behind the end of"
 		}
 	}
+	if o := x.object(asserts.Value(run.Addr + run.Size - 1)); before && o != nil && o.Kind == string(OwnedByHeap) && o.Size != 0 && o.Addr+o.Size == run.Addr+run.Size {
+		x.because(fmt.Sprintf("%s %s a heap object of %d bytes (%#x to %#x)%s", access, where, o.Size, o.Addr, o.Addr+o.Size-1, who), "from the shadow memory and the allocator")
+		return
+	}
 	x.because(fmt.Sprintf("%s %s %d usable bytes (%#x to %#x)%s", access, where, run.Size, run.Addr, run.Addr+run.Size-1, who), "from the shadow memory")
 }

@@ -11,28 +11,13 @@ type Cause struct {
 	From string
 }
 
-// ObjectKind says what an address belongs to.
-type ObjectKind string
-
-// The kinds of objects.
-const (
-	ObjectVariable  ObjectKind = "variable"   // a variable at file scope
-	ObjectFunction  ObjectKind = "function"   // code
-	ObjectLocal     ObjectKind = "local"      // a variable of a function on the stack
-	ObjectStack     ObjectKind = "stack"      // the stack of a thread
-	ObjectGuard     ObjectKind = "guard-page" // the hole below a stack
-	ObjectHeap      ObjectKind = "heap"       // a piece of an allocator's memory
-	ObjectSection   ObjectKind = "section"    // of the image, where no symbol is
-	ObjectShadow    ObjectKind = "shadow"     // of a sanitizer
-	ObjectPageTable ObjectKind = "page-table"
-	ObjectMMIO      ObjectKind = "mmio"
-	ObjectNothing   ObjectKind = "nothing" // nothing is mapped there
-)
-
 // Object is what an address belongs to.
 type Object struct {
-	Kind ObjectKind
-	// Name is a symbol's, a thread's or an allocator's.
+	// Kind is symbol, section, stack, guard-page, thread, heap, trace-buffer,
+	// console-ring, page-table, mmio, unmapped, ram, or variable for one of a
+	// function on the stack.
+	Kind string
+	// Name is a symbol's, a section's, a thread's, an allocator's or a variable's.
 	Name string
 	// Addr and Size are its own, Offset that of the address in it; it is
 	// negative before it and beyond Size behind it.

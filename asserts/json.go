@@ -120,13 +120,13 @@ type jsonCause struct {
 }
 
 type jsonObject struct {
-	Kind    ObjectKind `json:"kind"`
-	Name    string     `json:"name,omitempty"`
-	Section string     `json:"section,omitempty"`
-	Address string     `json:"address,omitempty"`
-	Size    uint64     `json:"size,omitempty"`
-	Offset  int64      `json:"offset"`
-	Text    string     `json:"text"`
+	Kind    string `json:"kind"`
+	Name    string `json:"name,omitempty"`
+	Section string `json:"section,omitempty"`
+	Address string `json:"address,omitempty"`
+	Size    uint64 `json:"size,omitempty"`
+	Offset  int64  `json:"offset"`
+	Text    string `json:"text"`
 }
 
 type jsonShadow struct {

@@ -29,7 +29,7 @@ func TestRender(t *testing.T) {
 	f.Next = []string{"print *r on a dump"}
 	f.Cause = Cause{Text: "write through a null pointer: p is NULL", From: "inferred"}
 	f.Instruction = "movl $1,(%rax)"
-	f.Object = &Object{Kind: ObjectNothing, Text: "the page at 0"}
+	f.Object = &Object{Text: "the page at 0"}
 	var out bytes.Buffer
 	err := Render(&out, f, RenderOptions{
 		Names: names{
