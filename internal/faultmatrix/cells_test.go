@@ -1,44 +1,39 @@
 package faultmatrix
 
-import (
-	"strings"
+import "strings"
 
-	"github.com/ukdbg/ukdbg/asserts"
-)
-
-// told is what a source must say of a fault.
-type told struct {
-	kind asserts.Kind
-	sub  string
-	// reason are patterns the reason, all of it, must contain.
-	reason []string
-}
-
-// cell is one fault of the guest.
+// cell is one fault of the guest. What kind each source must call it is in the
+// table of docs/faults.md; here is how it is committed and what must be said of
+// it.
 type cell struct {
 	variant string // of the image
 	fault   string // fault=KIND
 	san     string // san=FLAVOUR
-	arch    string // the only one, "" for both
-	// live is what a session on the crashed guest says, machine what it says
-	// without the guest's words, log what the log says with the image; bare is
-	// what it says without one where that differs.
-	live, machine, log, bare told
-	// silent: the later screen on x86 does not say which trap it was, so that
-	// without the image nothing does.
-	silent bool
 	// frames are functions of the backtrace, innermost first; others may lie
-	// between. The thread's outer functions are added.
+	// between. The thread's outer functions are added. file is where the fault is.
 	frames []string
-	// file is where the fault is.
-	file string
+	file   string
+	// told must be in what every source says that has the image; machine in what
+	// is found without the guest's words, traced in that and in a log that prints
+	// the stack.
+	told, traced, machine []string
+	// object is what the address must belong to where the machine is at hand.
+	object string
+	// shortLog: the log has no stack of its own, or a cut one.
+	shortLog bool
+}
+
+// key is the cell as the table writes it.
+func (c cell) key() string {
+	key := "fault=" + c.fault
+	if c.san != "" {
+		key += " san=" + c.san
+	}
+	return key
 }
 
 func (c cell) name() string {
-	name := c.fault
-	if c.san != "" {
-		name += "-" + c.san
-	}
+	name := strings.NewReplacer("fault=", "", "san=", "", " ", "-").Replace(c.key())
 	if c.variant != "" {
 		name = c.variant + "/" + name
 	}
@@ -47,119 +42,49 @@ func (c cell) name() string {
 
 // append is the guest's command line.
 func (c cell) append(generation string) string {
-	words := []string{"fault=" + c.fault, "after=3", "crash=" + generation}
-	if c.san != "" {
-		words = append(words, "san="+c.san)
-	}
-	return strings.Join(words, " ")
+	return c.key() + " after=3 crash=" + generation
 }
 
 // outer are the functions every fault of worker-2 is called by.
 var outer = []string{"commit_fault", "fault_check", "serve", "worker_main"}
 
-// same is a fault all sources tell alike.
-func same(t told) (live, machine, log, bare told) { return t, t, t, told{} }
-
 func cells() []cell {
-	plain := func(fault, arch string, t told, frames ...string) cell {
-		c := cell{fault: fault, arch: arch, frames: frames, file: "faults.c"}
-		c.live, c.machine, c.log, c.bare = same(t)
-		return c
+	const nullConn = "r->conn is NULL, field fd, offset 0 of struct connection"
+	return []cell{
+		{fault: "assert", frames: []string{"fault_assert"}, file: "faults.c",
+			told: []string{`assertion failed: r->state == REQ_DONE && "request must be done"`}},
+		{fault: "crash", frames: []string{"fault_crash"}, file: "faults.c", told: []string{"Out of luck in request "}},
+		{fault: "null", frames: []string{"fault_null"}, file: "faults.c", told: []string{nullConn, "read of 0x0"}},
+		{fault: "pf", frames: []string{"fault_pf"}, file: "faults.c", told: []string{"0x7fff1234000", "where nothing is mapped"}},
+		{fault: "pfw", frames: []string{"fault_pfw"}, file: "faults.c", told: []string{"write to read_only_text", "(.rodata)"}, object: "read_only_text"},
+		{fault: "jump", frames: []string{"fault_jump"}, file: "faults.c",
+			told: []string{"jump to 0x6b6b6b6b6b68"}, traced: []string{"call of the function pointer handler, which is 0x6b6b6b6b6b68, the byte 0x6b repeated"}},
+		{fault: "gp", frames: []string{"fault_gp"}, file: "faults.c", told: []string{"0xdead4ead00000000, which is no address"}},
+		{fault: "ud", frames: []string{"fault_ud"}, file: "faults.c"},
+		{fault: "div", frames: []string{"fault_div"}, file: "faults.c", told: []string{"division by zero"}, traced: []string{"division by zero: zero is 0"}},
+		{fault: "brk", frames: []string{"fault_brk"}, file: "faults.c"},
+		{fault: "overflow", frames: []string{"recurse"}, file: "faults.c", shortLog: true,
+			told: []string{"stack overflow"}, traced: []string{"recurse calls itself without end"}, machine: []string{"calls of 288 bytes fill the 28.0 KiB of stack of thread worker-2"}},
+		{variant: "ssp", fault: "smash", frames: []string{"header_parse", "request_headers", "fault_smash"}, file: "fault_smash.c",
+			told: []string{"canary was overwritten"}, machine: []string{"header_parse wrote past the end of char name[16]"}},
+		{variant: "kasan", fault: "kasan", frames: []string{"reply_fill", "request_reply", "fault_kasan"}, file: "fault_kasan.c",
+			told: []string{"write of 1 byte"}, machine: []string{"right behind the end of a heap object of 64 bytes"}, object: "buddy"},
+		{variant: "kasan", fault: "kasan", san: "uaf", frames: []string{"reply_send", "request_reply", "fault_kasan"}, file: "fault_kasan.c",
+			told: []string{"read of 1 byte"}, machine: []string{"of freed memory"}, object: "buddy"},
+		{variant: "kasan", fault: "kasan", san: "partial", frames: []string{"reply_fill", "request_reply", "fault_kasan"}, file: "fault_kasan.c",
+			told: []string{"write of 1 byte"}, machine: []string{"right behind the end of a heap object of 61 bytes"}, object: "buddy"},
+		// The guest goes on after the reports; what kills it is the last of them.
+		{variant: "ubsan", fault: "ubsan", frames: []string{"request_account", "request_body", "fault_ubsan"}, file: "fault_ubsan.c", shortLog: true,
+			machine: []string{"write through a null pointer: counter is NULL"}},
+		{variant: "cfi", fault: "ubsan", frames: []string{"body_size"}, file: "fault_ubsan.c", told: []string{"add-overflow"}},
+		{variant: "cfi", fault: "cfi", frames: []string{"request_call", "request_dispatch", "fault_cfi"}, file: "fault_cfi.c",
+			told: []string{"call through handlers[verb] of handle_stat, which is int (unsigned int, unsigned int), where long (struct request *) is expected",
+				"(0x6da45e1, expected 0xaa7a2f67)"}},
+		{variant: "cfi", fault: "cfi", san: "icall", frames: []string{"command_run", "fault_icall"}, file: "fault_icall.c",
+			told: []string{"call in command_run through runners[which] of run_status, which is long (long, long)", "legal are run_start, run_stop"}},
+		{fault: "pkey", frames: []string{"vault_store", "request_keys", "fault_pkey"}, file: "pkey_x86_64.c",
+			told: []string{"write to vault in section .data, whose protection key 1 is closed"}, object: "vault"},
+		{fault: "pkey", san: "read", frames: []string{"vault_load", "request_keys", "fault_pkey"}, file: "pkey_x86_64.c",
+			told: []string{"read of vault in section .data, whose protection key 1 is closed to all access"}, object: "vault"},
 	}
-	explicit := told{asserts.ExplicitCrash, "", []string{"UK_CRASH"}}
-	list := []cell{
-		plain("assert", "", told{asserts.Assertion, "", []string{`assertion failed: r->state == REQ_DONE && "request must be done"`}}, "fault_assert"),
-		{
-			fault: "crash", frames: []string{"fault_crash"}, file: "faults.c", machine: explicit,
-			live: told{asserts.ExplicitCrash, "", []string{"Out of luck in request "}},
-			log:  told{asserts.ExplicitCrash, "", []string{"Out of luck in request "}},
-		},
-		plain("null", "", told{asserts.PageFault, asserts.SubNullDereference, []string{"read of 0x0 through a null pointer"}}, "fault_null"),
-		plain("pf", "", told{asserts.PageFault, asserts.SubNotPresent, []string{"read of 0x7fff12340004"}}, "fault_pf"),
-		plain("pfw", "", told{asserts.PageFault, asserts.SubWriteToReadOnly, []string{"write to read-only memory at 0x"}}, "fault_pfw"),
-		plain("jump", "", told{asserts.PageFault, asserts.SubWildJump, []string{"jump to 0x6b6b6b6b6b68"}}, "fault_jump"),
-		plain("gp", "arm64", told{asserts.PageFault, asserts.SubNonCanonical, []string{"read of 0xdead4ead00000000"}}, "fault_gp"),
-		plain("ud", "arm64", told{asserts.InvalidOpcode, asserts.SubUndefinedOpcode, []string{"undefined instruction"}}, "fault_ud"),
-		plain("brk", "arm64", told{asserts.Breakpoint, asserts.SubCompilerTrap, []string{"__builtin_trap"}}, "fault_brk"),
-		plain("brk", "x86_64", told{asserts.Breakpoint, "", []string{"breakpoint instruction (int3)"}}, "fault_brk"),
-		plain("overflow", "", told{asserts.StackOverflow, asserts.SubGuardPage, []string{"stack overflow"}}, "recurse"),
-		{
-			variant: "ssp", fault: "smash", file: "fault_smash.c", frames: []string{"header_parse", "request_headers", "fault_smash"},
-		},
-		{
-			variant: "kasan", fault: "kasan", file: "fault_kasan.c", frames: []string{"reply_fill", "request_reply", "fault_kasan"},
-			live:    told{asserts.AddressSanitizer, asserts.SubHeapOverflow, []string{"write of 1 byte at 0x", "buffer-overflow"}},
-			log:     told{asserts.AddressSanitizer, asserts.SubHeapOverflow, []string{"write of 1 byte at 0x", "buffer-overflow"}},
-			machine: told{asserts.AddressSanitizer, "", []string{"write of 1 byte"}},
-		},
-		{
-			variant: "kasan", fault: "kasan", san: "uaf", file: "fault_kasan.c", frames: []string{"reply_send", "request_reply", "fault_kasan"},
-			live:    told{asserts.AddressSanitizer, asserts.SubUseAfterFree, []string{"read of 1 byte at 0x", "use-after-free"}},
-			log:     told{asserts.AddressSanitizer, asserts.SubUseAfterFree, []string{"read of 1 byte at 0x", "use-after-free"}},
-			machine: told{asserts.AddressSanitizer, "", []string{"read of 1 byte"}},
-		},
-		{
-			// The guest goes on after the reports; what kills it is the last of
-			// them, and that is what the machine shows.
-			variant: "ubsan", fault: "ubsan", file: "fault_ubsan.c", frames: []string{"request_account", "request_body", "fault_ubsan"},
-			live:    told{asserts.UndefinedBehavior, "shift", []string{"shift of 1 by 33 out of bounds for type 'int'"}},
-			log:     told{asserts.UndefinedBehavior, "shift", []string{"shift of 1 by 33 out of bounds for type 'int'"}},
-			machine: told{asserts.PageFault, asserts.SubNullDereference, []string{"write to 0x0"}},
-		},
-		{
-			variant: "cfi", fault: "cfi", file: "fault_cfi.c", frames: []string{"request_call", "request_dispatch", "fault_cfi"},
-			bare: told{asserts.ControlFlowIntegrity, asserts.SubKCFI, []string{"an indirect call went to 0x"}},
-		},
-	}
-	for i := range list {
-		c := &list[i]
-		switch {
-		case c.fault == "brk":
-			c.silent = true
-		case c.variant == "ssp":
-			c.live, c.machine, c.log, c.bare = same(told{asserts.StackSmash, "", []string{"stack canary was overwritten"}})
-		case c.variant == "cfi":
-			c.live, c.machine, c.log, _ = same(told{asserts.ControlFlowIntegrity, asserts.SubKCFI, []string{"went to handle_stat", "expected 0x"}})
-		}
-	}
-	return append(list, x86Cells()...)
-}
-
-// x86Cells are the faults only x86 has, or has other words for.
-func x86Cells() []cell {
-	list := []cell{
-		{
-			fault: "gp", file: "faults.c", frames: []string{"fault_gp"}, silent: true,
-			live: told{asserts.GeneralProtection, asserts.SubNonCanonical, []string{"0xdead4ead00000000, which is no canonical address"}},
-			bare: told{asserts.GeneralProtection, "", nil},
-		},
-		{
-			fault: "ud", file: "faults.c", frames: []string{"fault_ud"}, silent: true,
-			live: told{asserts.InvalidOpcode, asserts.SubCompilerTrap, []string{"ud2"}},
-			bare: told{asserts.InvalidOpcode, "", nil},
-		},
-		{
-			fault: "div", file: "faults.c", frames: []string{"fault_div"}, silent: true,
-			live: told{asserts.DivideError, asserts.SubDivideByZero, []string{"division by zero"}},
-			bare: told{asserts.DivideError, "", nil},
-		},
-		{
-			fault: "pkey", file: "pkey_x86_64.c", frames: []string{"vault_store", "request_keys", "fault_pkey"},
-			live:    told{asserts.ProtectionKey, asserts.SubWriteDisabled, []string{"write to 0x", "protection key 1, closed to writes (PKRU 0x8)"}},
-			machine: told{asserts.ProtectionKey, "", []string{"write to 0x", "protection key 1"}},
-		},
-		{
-			fault: "pkey", san: "read", file: "pkey_x86_64.c", frames: []string{"vault_load", "request_keys", "fault_pkey"},
-			live:    told{asserts.ProtectionKey, asserts.SubAccessDisabled, []string{"read of 0x", "protection key 1, closed to all access (PKRU 0x4)"}},
-			machine: told{asserts.ProtectionKey, "", []string{"read of 0x", "protection key 1"}},
-		},
-	}
-	for i := range list {
-		c := &list[i]
-		c.arch, c.log = "x86_64", c.live
-		if c.machine.kind == "" {
-			c.machine = c.live
-		}
-	}
-	return list
 }
