@@ -31,12 +31,16 @@ void x86_time_init(void)
 
 __nsec ukplat_monotonic_clock(void) { return mul_shift32(rdtsc() - tsc_boot, tsc_mult); }
 
-/* The PIT fires within 50 ms, and again until it is set anew: an edge that is lost costs time only. Other CPUs have a local timer. */
+/*
+ * The PIT fires within 50 ms, and again until it is set anew: an edge that is lost costs time only. Other CPUs have a local timer.
+ * Not within less than 1 ms: QEMU serves a timer that has expired again meanwhile before it lets go of its lock, so on a loaded
+ * host a period of a few ticks keeps it busy for ever, and nothing else runs, neither this CPU nor the monitor.
+ */
 void arch_timer_set(__nsec deadline)
 {
 	__nsec now = ukplat_monotonic_clock();
 	__u64 ns = deadline > now ? MIN(deadline - now, 50000000) : 0;
-	__u64 ticks = MAX(ns * PIT_HZ / 1000000000, 2);
+	__u64 ticks = MAX(ns * PIT_HZ / 1000000000, PIT_HZ / 1000);
 
 	if (lcpu_current()->idx)
 		return;
