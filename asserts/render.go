@@ -95,9 +95,13 @@ func (r *renderer) headline() {
 }
 
 // names returns the frames of a backtrace entry.
-func (r *renderer) names(c CodeAddr) []Frame {
-	if r.o.Names != nil && c.Printed() {
-		if frames := r.o.Names.Frames(c.Lookup()); len(frames) > 0 {
+func (r *renderer) names(c CodeAddr) []Frame { return namesOf(r.o.Names, c) }
+
+// namesOf returns the frames of a backtrace entry: those the image names, or the
+// one the report itself does.
+func namesOf(names Namer, c CodeAddr) []Frame {
+	if names != nil && c.Printed() {
+		if frames := names.Frames(c.Lookup()); len(frames) > 0 {
 			return frames
 		}
 	}
