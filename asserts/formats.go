@@ -74,8 +74,8 @@ var formats = [...]format{
 }
 
 // bootMarks are not of reports, but lines the scanner must not pass unread: a
-// boot, and the kernel's version.
-var bootMarks = [...]string{"Powered by", "Linux version ", "OSv v0.", "OSv v1.", "Solo5: Bindings version ", "Xen version "}
+// boot, the kernel's version, and a line whose rest is in the next one (CRI).
+var bootMarks = [...]string{" stdout P ", " stderr P ", "Powered by", "Linux version ", "OSv v0.", "OSv v1.", "Solo5: Bindings version ", "Xen version "}
 
 // allAnchors returns the anchors of every format, each with the format's bit,
 // and the marks of a boot.

@@ -52,8 +52,8 @@ func hexAfter(b []byte, marker string) Word {
 		return Word{}
 	}
 	v, n := hexValue(rest)
-	if n == 0 {
-		return Word{}
+	if n == 0 || n < len(rest) && isWord(rest[n]) {
+		return Word{} // nothing, or a word like "address"
 	}
 	return Value(v)
 }

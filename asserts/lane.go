@@ -1,5 +1,7 @@
 package asserts
 
+import "bytes"
+
 // How far reports reach.
 const (
 	// A report is over after this many messages that are not of it.
@@ -41,6 +43,20 @@ type lineText struct {
 	offset     int64
 	hypervisor bool
 	partial    bool
+	cut        bool // it does not end where the log does, or the log ends in it
+}
+
+// endsInNumber says that the line ends in what may be the first digits of a
+// number only.
+func (l lineText) endsInNumber() bool {
+	b := bytes.TrimRight(l.text, "\x00")
+	digit := false
+	i := len(b)
+	for i > 0 && (isHex(b[i-1]) || b[i-1] == 'x') {
+		i--
+		digit = digit || b[i] >= '0' && b[i] <= '9'
+	}
+	return digit || i < len(b) && (i == 0 || !isWord(b[i-1]))
 }
 
 // busy says that the lane must see every line.
@@ -56,13 +72,15 @@ func (s *lane) feedLine(l lineText) {
 		if len(p.text)+len(l.text) <= MaxLine {
 			p.text, p.partial = append(p.text, l.text...), l.partial
 			s.partial = lineText{}
-			l = p
+			if l = p; !l.partial {
+				l.text = clean(l.text)
+			}
 		} else {
 			s.flushPartial()
 		}
 	}
 	if l.partial {
-		l.text = append([]byte(nil), l.text...)
+		l.text = append(make([]byte, 0, 2*len(l.text)), l.text...)
 		s.partial = l
 		return
 	}
@@ -74,6 +92,7 @@ func (s *lane) flushPartial() {
 	l := s.partial
 	s.partial = lineText{}
 	if len(l.text) > 0 {
+		l.text = clean(l.text)
 		s.whole(l)
 	}
 }
@@ -93,6 +112,9 @@ func (s *lane) whole(l lineText) {
 		seg.hypervisor = l.hypervisor
 		s.feed(seg, hits)
 	})
+	if l.cut && s.cur != nil && s.gap == 0 && l.endsInNumber() {
+		s.cur.fault().lacks("the rest of the number the log's last line ends in, if it was cut")
+	}
 }
 
 func (s *lane) feed(seg *segment, hits uint64) {

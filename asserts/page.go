@@ -154,6 +154,9 @@ func (s *scene) jump(addr Word, p pageState) bool {
 // no function was entered.
 func (s *scene) caller() {
 	f := s.f
+	if f.Arch == nil {
+		return // the text tells of an address only
+	}
 	var ret Word
 	how := "word at the stack pointer"
 	if f.Arch.Name == "arm64" {

@@ -14,7 +14,7 @@ type regName struct {
 var x86Names = []regName{
 	{"rip", "rip", 16}, {"cs", "cs", 4}, {"rsp", "rsp", 16}, {"ss", "ss", 4}, {"eflags", "eflags", 8},
 	{"orig_rax", "orig_rax", 16}, {"rfl", "eflags", 8}, {"rflags", "eflags", 8},
-	{"cr0", "cr0", 8}, {"cr2", "cr2", 8}, {"cr3", "cr3", 8}, {"cr4", "cr4", 8}, {"r8", "r8", 16}, {"r9", "r9", 16},
+	{"cr0", "cr0", 16}, {"cr2", "cr2", 16}, {"cr3", "cr3", 16}, {"cr4", "cr4", 16}, {"r8", "r8", 16}, {"r9", "r9", 16},
 	{"rax", "rax", 16}, {"rbx", "rbx", 16}, {"rcx", "rcx", 16}, {"rdx", "rdx", 16}, {"rsi", "rsi", 16},
 	{"rdi", "rdi", 16}, {"rbp", "rbp", 16}, {"r08", "r8", 16}, {"r09", "r9", 16}, {"r10", "r10", 16},
 	{"r11", "r11", 16}, {"r12", "r12", 16}, {"r13", "r13", 16}, {"r14", "r14", 16}, {"r15", "r15", 16},
@@ -55,9 +55,10 @@ func x86Registers(f *Fault, b []byte) (found int) {
 }
 
 // cutValue makes a register of printed digits: fewer than the format prints
-// mean that the log lost some, and the value is unknown.
+// mean that the log lost some, and the value is unknown. Some systems print every
+// register with 16.
 func cutValue(r regName, digits []byte) Register {
-	if len(digits) < r.digits || len(digits) > 16 {
+	if len(digits) != r.digits && len(digits) != 16 {
 		return Register{Name: r.name, Text: string(digits[:min(len(digits), 16)])}
 	}
 	v, _ := hexValue(digits)

@@ -1,6 +1,7 @@
 package asserts
 
 import (
+	"bytes"
 	"errors"
 	"io"
 )
@@ -79,13 +80,25 @@ func (s *Scanner) Err() error {
 
 // line hands a line to the lane of its source.
 func (s *Scanner) line(raw rawLine) {
-	text, o := stripPrefix(clean(raw.data))
-	ln := s.lane(o.name)
-	ln.feedLine(lineText{text: text, number: raw.number, offset: raw.offset, hypervisor: o.hypervisor, partial: o.partial})
+	ln, l := s.source(raw)
+	ln.feedLine(l)
 	if raw.number-s.swept > 256 || !ln.busy() {
 		s.sweep(raw.number)
 	}
 	s.busy = s.busy || ln.busy()
+}
+
+// source takes the transport's part off a line. The parts of a line that comes
+// in several are joined as they are: an escape sequence may be cut in two.
+func (s *Scanner) source(raw rawLine) (*lane, lineText) {
+	if d := raw.data; len(d) > 0 && d[0] >= '0' && d[0] <= '9' {
+		text, o := stripPrefix(bytes.TrimRight(d, "\r\n"))
+		if ln := s.lane(o.name); o.partial || len(ln.partial.text) > 0 {
+			return ln, lineText{text: text, number: raw.number, offset: raw.offset, hypervisor: o.hypervisor, partial: o.partial, cut: raw.cut}
+		}
+	}
+	text, o := stripPrefix(clean(raw.data))
+	return s.lane(o.name), lineText{text: text, number: raw.number, offset: raw.offset, hypervisor: o.hypervisor, cut: raw.cut}
 }
 
 // lane returns the lane called name. The first is that of lines that name none;

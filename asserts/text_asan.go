@@ -55,7 +55,7 @@ func beginASan(s *segment, _ assembler) assembler {
 		f.Reason = "AddressSanitizer: " + what
 	}
 	if f.Address = hexAfter(rest, " address "); !f.Address.Known {
-		f.Address = hexAfter(rest, " on ")
+		f.Address = hexAfter(rest, " on 0x")
 	}
 	if thread, ok := after(rest, " in thread "); ok && len(thread) <= maxName {
 		f.Thread = string(bytes.TrimSuffix(thread, []byte(":")))

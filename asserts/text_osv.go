@@ -180,24 +180,20 @@ func (o *osv) arm64(b []byte) bool {
 	return true
 }
 
-// repeated drops r13 to r15 when they repeat r9 to r11: OSv prints those in
+// repeated drops r13 to r15 where they repeat r9 to r11: OSv prints those in
 // their place.
 func (o *osv) repeated() {
 	f := o.f
-	for i, name := range [...]string{"r13", "r14", "r15"} {
-		v := f.Reg(name)
-		if !v.Known || v != f.Reg([...]string{"r9", "r10", "r11"}[i]) {
-			return
-		}
-	}
 	kept := f.Registers[:0]
 	for _, r := range f.Registers {
-		if r.Name != "r13" && r.Name != "r14" && r.Name != "r15" {
-			kept = append(kept, r)
+		real := map[string]string{"r13": "r9", "r14": "r10", "r15": "r11"}[r.Name]
+		if real != "" && r.Value.Known && (r.Value == f.Reg(real) || !f.Reg(real).Known) {
+			f.lacks("r13 to r15 (OSv prints r9 to r11 in their place)")
+			continue
 		}
+		kept = append(kept, r)
 	}
 	f.Registers = kept
-	f.lacks("r13 to r15 (OSv prints r9 to r11 in their place)")
 }
 
 // frame takes "0x… <symbol+offset>". What handled the fault comes first.
