@@ -52,7 +52,37 @@ func newBrief(ctx context.Context, a *guard.Attachment, opt guard.Options) (*bri
 		b.status = "paused"
 		return b, nil
 	}
+	if err := a.Interruptible(); err != nil {
+		return nil, fmt.Errorf("reading the guest in stops of at most %v stops it again and again, which is %w", b.max, err)
+	}
 	return b, a.Resume(ctx)
+}
+
+// lend gives the attachment to somebody who stops the guest by it for as short,
+// until the function it returns is called. The guest runs, if it may.
+func (b *brief) lend(ctx context.Context) (giveBack func(), err error) {
+	b.mu.Lock()
+	b.turn++
+	if b.stopped {
+		err = b.goOn(ctx)
+	}
+	if err != nil {
+		b.mu.Unlock()
+		return nil, err
+	}
+	return func() {
+		b.stopped = !b.a.Running() && b.status == "running"
+		b.mu.Unlock()
+	}, nil
+}
+
+// Monitor runs a command of the VMM's in a stop.
+func (b *brief) Monitor(ctx context.Context, command string) (text string, err error) {
+	err = b.again(ctx, func() (err error) {
+		text, err = b.a.Monitor(ctx, command)
+		return err
+	})
+	return text, err
 }
 
 // during runs f, which reads what takes no longer than a small part of the cap,
@@ -66,6 +96,9 @@ func (b *brief) during(ctx context.Context, f func() error) error {
 	err := f()
 	if !b.stopped {
 		return err
+	}
+	if errors.Is(err, target.ErrLapsed) {
+		return errors.Join(err, b.goOn(ctx)) // it runs already
 	}
 	if time.Since(b.since) > time.Duration(briefUse*float64(b.max)) {
 		return errors.Join(err, b.goOn(ctx))
@@ -135,12 +168,13 @@ func (b *brief) running() bool {
 	}
 }
 
-// earn waits until another stop of the longest kind is within the budget.
+// earn waits until another stop, of the longest kind there is by default, is within
+// the budget. One that takes longer is earned before the next.
 func (b *brief) earn(ctx context.Context) error {
 	if b.budget <= 0 {
 		return nil
 	}
-	needed := time.Duration(float64(b.a.Stats().Stopped+b.max) / b.budget)
+	needed := time.Duration(float64(b.a.Stats().Stopped+min(b.max, DefaultMaxPause)) / b.budget)
 	wait := time.NewTimer(needed - time.Since(b.began))
 	defer wait.Stop()
 	select {
@@ -166,9 +200,45 @@ func (b *brief) ReadMemory(ctx context.Context, p []byte, addr uint64) (int, err
 	return r[0].N, err
 }
 
-// ReadMany cuts what it reads into stops within the cap.
+// briefTries bounds how often a read is begun again that was cut short by the cap,
+// each time with half as much in one stop.
+const briefTries = 64
+
+// again runs f, in one stop, until the cap does not cut it short.
+func (b *brief) again(ctx context.Context, f func() error) error {
+	for try := 1; ; try++ {
+		err := b.during(ctx, f)
+		if !errors.Is(err, target.ErrLapsed) {
+			return err
+		}
+		if try == briefTries {
+			return b.tooSlow(try)
+		}
+	}
+}
+
+// tooSlow says that the promise cannot be kept here.
+func (b *brief) tooSlow(tries int) error {
+	return fmt.Errorf("%w: in %d stops in a row nothing could be read within %v on this machine; allow more by --max-pause, or observe the guest without stops (qmp:, pid:)", target.ErrLapsed, tries, b.max)
+}
+
+// ReadMany cuts what it reads into stops within the cap, and smaller ones where
+// the cap cuts them short.
 func (b *brief) ReadMany(ctx context.Context, ranges []target.Range) error {
 	quota := max(512, int(briefUse*float64(b.max)/float64(time.Millisecond)*briefRate))
+	for try := 1; ; try++ {
+		err := b.readMany(ctx, ranges, quota)
+		if !errors.Is(err, target.ErrLapsed) {
+			return err
+		}
+		if try == briefTries {
+			return b.tooSlow(try)
+		}
+		quota = max(256, quota/2)
+	}
+}
+
+func (b *brief) readMany(ctx context.Context, ranges []target.Range, quota int) error {
 	for i := range ranges {
 		ranges[i].N, ranges[i].Err = 0, nil
 	}
@@ -206,7 +276,7 @@ func (b *brief) ReadMany(ctx context.Context, ranges []target.Range) error {
 }
 
 func (b *brief) ReadRegisters(ctx context.Context, cpu target.CPU) (regs target.Regs, err error) {
-	err = b.during(ctx, func() (err error) {
+	err = b.again(ctx, func() (err error) {
 		regs, err = b.a.ReadRegisters(ctx, cpu)
 		return err
 	})
@@ -214,7 +284,7 @@ func (b *brief) ReadRegisters(ctx context.Context, cpu target.CPU) (regs target.
 }
 
 func (b *brief) ReadSystemRegisters(ctx context.Context, cpu target.CPU) (m map[string][]byte, err error) {
-	err = b.during(ctx, func() (err error) {
+	err = b.again(ctx, func() (err error) {
 		m, err = b.a.ReadSystemRegisters(ctx, cpu)
 		return err
 	})
@@ -222,7 +292,7 @@ func (b *brief) ReadSystemRegisters(ctx context.Context, cpu target.CPU) (m map[
 }
 
 func (b *brief) CPUs(ctx context.Context) (list []target.CPU, err error) {
-	err = b.during(ctx, func() (err error) {
+	err = b.again(ctx, func() (err error) {
 		list, err = b.a.CPUs(ctx)
 		return err
 	})
@@ -274,9 +344,6 @@ func (b *brief) leave(ctx context.Context) (target.Farewell, error) {
 	b.turn++
 	b.stopped = false
 	bye, err := b.a.Leave(ctx)
-	if err == nil && bye.Longest > b.max {
-		bye.Note = fmt.Sprintf("the longest stop took %s, more than %v: the machine was too slow for it", roundDuration(bye.Longest), b.max)
-	}
 	b.bye = &bye
 	return bye, err
 }

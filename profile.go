@@ -61,13 +61,17 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 		threads = &walker{s: s, off: opt.Kind == profiler.OffCPU, waits: map[string]kernel.Thread{}}
 		sampler.Walk = threads.walk
 	}
-	if s.Observing() {
+	b, _ := s.observer.(*brief)
+	switch {
+	case b != nil:
+		// See control.
+	case s.Observing():
 		if len(s.cpus) == 0 && threads == nil {
 			_, err := s.observer.ReadRegisters(ctx, 0)
 			return nil, fmt.Errorf("sampling: %w", err)
 		}
 		sampler.Guest, sampler.Machine, sampler.Unstopped = glance{s.observer}, s.observer, true
-	} else {
+	default:
 		sampler.Guest, sampler.Machine = profiler.Control(s.live), s.live
 	}
 	if k, ok := s.kernel.(currentThreads); ok && threads == nil {
@@ -85,7 +89,15 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	}
 	defer showProgress(opt)()
 	looked := s.registerReads()
+	giveBack := func(*profiler.Profile) {}
+	if b != nil {
+		var err error
+		if giveBack, err = s.control(ctx, b, &sampler, &popt); err != nil {
+			return nil, err
+		}
+	}
 	p, err := sampler.Run(ctx, popt)
+	giveBack(p)
 	if p != nil && threads != nil {
 		threads.refine(p)
 	}
@@ -197,7 +209,7 @@ func (s *Session) accelerator(ctx context.Context) string {
 // sampleWarnings says what limits the truth of samples.
 func (s *Session) sampleWarnings(kind profiler.Kind, accelerator string) []string {
 	var warnings []string
-	if s.Observing() && kind == profiler.CPU {
+	if _, stops := s.observer.(*brief); s.Observing() && !stops && kind == profiler.CPU {
 		warnings = append(warnings, "sampled without a stop: a stack is read some microseconds after its registers, and what ran on meanwhile may be torn")
 	}
 	if accelerator == "tcg" && kind != profiler.OffCPU {

@@ -276,6 +276,7 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 		bye.Stops += s.past.Stops
 		bye.Stopped += s.past.Stopped
 		bye.Longest = max(bye.Longest, s.past.Longest)
+		bye.Pauses = CapText(bye, s.opt.Guard.MaxPause)
 		if s.drained && bye.Note == "" {
 			bye.Note = "as found but for the trace buffer, which was emptied"
 		}
@@ -319,6 +320,9 @@ func (s *Session) Live() bool { return s.live != nil }
 // FoundPaused reports whether the guest stood when it was reached. What stopped
 // it is somebody else's, so nothing but a person's wish lets it run.
 func (s *Session) FoundPaused() bool {
+	if b, ok := s.observer.(*brief); ok {
+		return b.status != "running"
+	}
 	r, ok := s.live.(interface {
 		FoundRunning() (running, known bool)
 	})
@@ -367,7 +371,7 @@ func FarewellText(f target.Farewell) string {
 	if f.Running {
 		state = "guest resumed"
 	}
-	text := fmt.Sprintf("%s · stopped %s in all", state, roundDuration(f.Stopped))
+	text := fmt.Sprintf("%s · stopped %s in all", state, roundDuration(f.Stopped)) + note(f.Pauses)
 	if f.Note != "" {
 		return text + " · " + f.Note
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard"
@@ -126,13 +127,34 @@ func (s *Session) ObservedText() string {
 	commands, reads := s.observer.Cost()
 	text := "guest never stopped"
 	if b, ok := s.observer.(*brief); ok && b.bye != nil {
-		return fmt.Sprintf("guest as it was found · stopped %d times, %s in all, at most %s", b.bye.Stops, roundDuration(b.bye.Stopped), roundDuration(b.bye.Longest)) + note(b.bye.Note)
+		return fmt.Sprintf("guest as it was found · stopped %d times, %s in all", b.bye.Stops, roundDuration(b.bye.Stopped)) + note(CapText(*b.bye, b.max)) + note(b.bye.Note)
 	}
 	if s.past.Stops > 0 {
 		text = fmt.Sprintf("guest stopped %s in all", roundDuration(s.past.Stopped))
 	}
 	if commands > 0 {
 		text += fmt.Sprintf(" · %s, registers read %d times", plural(commands, "monitor command"), reads)
+	}
+	return text
+}
+
+// CapText tells a person how far the cap on a single stop was kept, "" without
+// one: our own part of the longest stop, and all of it, from the moment it was
+// asked for until the VMM had acknowledged its end.
+func CapText(f target.Farewell, most time.Duration) string {
+	if most <= 0 || f.Stops == 0 {
+		return ""
+	}
+	all := max(f.Longest, f.Latest)
+	text := fmt.Sprintf("of the %v allowed at most %s used, %s with the VMM's time to stop and to go on", most, roundDuration(f.Held), roundDuration(all))
+	if f.Lapsed > 0 {
+		text += fmt.Sprintf(", %s ended early for it", plural(f.Lapsed, "stop"))
+	}
+	switch {
+	case f.Held > most:
+		text += ": this host did not run ukdbg in time"
+	case all > most:
+		text += ": this host did not run the VMM in time"
 	}
 	return text
 }

@@ -150,7 +150,7 @@ func (a *adoption) run(ctx context.Context) error {
 		c.mu.Unlock()
 	}
 	c.mu.Lock()
-	c.attached(time.Now())
+	c.attached()
 	err = c.err
 	c.mu.Unlock()
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 // the answer beyond the session, so that not asking leaves it to chance.
 const supported = "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;qXfer:features:read+"
 
-// attach makes the connection an attachment. began is when it was asked for.
-func (c *Client) attach(ctx context.Context, began time.Time) error {
+// attach makes the connection an attachment.
+func (c *Client) attach(ctx context.Context) error {
 	c.prof = plainProfile()
 	// A caller that gives up is not let go before the first answer: the stub may
 	// have stopped the guest for us already, and say so in a moment.
@@ -43,7 +43,7 @@ func (c *Client) attach(ctx context.Context, began time.Time) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.attached(began)
+	c.attached()
 	return c.err
 }
 
@@ -383,7 +383,34 @@ func (c *Client) conclude(ctx context.Context, f features, got answers) error {
 	if err := c.journalAttached(); err != nil {
 		return err
 	}
-	return c.describe(ctx, f, got.targetXML)
+	if c.opt.MaxPause <= 0 {
+		return c.describe(ctx, f, got.targetXML)
+	}
+	// It is known now whose stop this is, and so whether it may be ended.
+	c.mu.Lock()
+	c.attached()
+	c.mu.Unlock()
+	return c.steadily(func() error { return c.describe(ctx, f, got.targetXML) }, func() error { return c.stopAgain(ctx) })
+}
+
+// stopAgain stops a guest that was let run in the middle of the attachment. The
+// event is nobody's.
+func (c *Client) stopAgain(ctx context.Context) error {
+	if err := c.Interrupt(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout/2)
+	defer cancel()
+	for {
+		select {
+		case e, ok := <-c.events.out:
+			if !ok || e.Kind == target.EventStopped {
+				return nil
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the guest to stop: %w", ctx.Err())
+		}
+	}
 }
 
 // decideFound tells whether the guest ran before we came.
@@ -422,8 +449,11 @@ func parseQEMUVersion(text []byte) (v qemuVersion) {
 	return qemuVersion{a, b}
 }
 
-// attached ends the attachment; mu is held.
-func (c *Client) attached(began time.Time) {
+// attached ends the attachment, once; mu is held.
+func (c *Client) attached() {
+	if !c.run.attaching {
+		return
+	}
 	c.run.attaching = false
 	if len(c.run.noise) > 0 {
 		c.event(target.Event{Kind: target.EventOutput, Text: c.run.noise})
@@ -432,8 +462,12 @@ func (c *Client) attached(began time.Time) {
 	c.run.epoch++
 	c.listed = c.run.epoch
 	if c.run.found != RunPaused {
-		c.stopClock(began)
+		c.stopClock(c.began)
 		c.stats.Stops++
+		if c.opt.MaxPause > 0 {
+			c.ask(c.began)
+		}
+		c.capStopped()
 	}
 }
 

@@ -39,9 +39,10 @@ type Client struct {
 	epoch    uint64 // of the stop the owner has seen
 	listed   uint64 // the epoch threads were listed in
 	breaks   []inserted
-	changes  []change // temporary ones, oldest first
-	chunk    int      // largest m known to be worth trying, in bytes
-	chunkOK  int      // largest m that succeeded
+	changes  []change  // temporary ones, oldest first
+	chunk    int       // largest m known to be worth trying, in bytes
+	chunkOK  int       // largest m that succeeded
+	began    time.Time // the guest may stand since then
 	farewell *target.Farewell
 	undone   bool    // Leave has put everything back
 	reached  bool    // the stub has answered
@@ -66,6 +67,7 @@ type Client struct {
 	ack     bool  // each packet is acknowledged
 	run     runControl
 	sync    resync
+	cap     pauseCap
 	greeted []byte // the first answer to qSupported, while attaching
 	stats   Stats
 	lastOut []byte // for retransmission while acks are on
@@ -123,7 +125,7 @@ func makeClient(spec target.Spec, opt Options, l link) *Client {
 	c := &Client{
 		spec: spec, opt: opt, link: l, selected: -1,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), lastRx: time.Now(), ack: true,
-		events: newEventQueue(), timer: time.NewTimer(time.Hour),
+		events: newEventQueue(), timer: time.NewTimer(time.Hour), began: time.Now(),
 	}
 	c.direct, _ = l.(direct)
 	c.turn.over = make(chan struct{}, 1)
@@ -182,7 +184,7 @@ func (c *Client) giveBack() bool {
 		return false
 	}
 	c.mu.Lock()
-	c.attached(time.Now())
+	c.attached()
 	c.mu.Unlock()
 	_, err := c.Leave(context.Background())
 	return err == nil

@@ -2,6 +2,7 @@ package gdbstub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 // busy with large reads (more gain nothing on QEMU); small ones profit from
 // more.
 const (
-	maxInFlight   = 32
-	bytesInFlight = 4 // times the largest m
+	maxInFlight    = 32
+	cappedInFlight = 12 // where a stop has a cap
+	bytesInFlight  = 4  // times the largest m
 
 	// monitorPatience is how long a monitor command may be silent: saving a
 	// snapshot takes its time.
@@ -49,6 +51,8 @@ func (c *Client) ready(ctx context.Context) error {
 		switch {
 		case c.err != nil:
 			return c.err
+		case c.run.running && c.cap.lapsed:
+			return target.ErrLapsed
 		case c.run.running:
 			return ErrRunning
 		case c.run.exited:
@@ -93,7 +97,9 @@ func (c *Client) flow(ctx context.Context, f flow) error {
 	var failed error
 	for {
 		if failed == nil {
-			if err := c.fill(f, &w); err != nil {
+			if err := c.fill(f, &w); errors.Is(err, target.ErrLapsed) {
+				failed = err
+			} else if err != nil {
 				c.lose(err)
 			}
 		}
@@ -116,6 +122,11 @@ func (c *Client) flow(ctx context.Context, f flow) error {
 // fill sends as many of f's requests as the window has room for, in one write.
 func (c *Client) fill(f flow, w *window) error {
 	c.mu.Lock()
+	capped := c.opt.Lease != nil || c.opt.MaxPause > 0
+	if capped && (c.cap.lapsed && c.run.running || !c.begin()) {
+		defer c.mu.Unlock()
+		return c.cutShort(f, w)
+	}
 	out := c.wbuf[:0]
 	for c.err == nil && !c.sync.active && c.room(w) {
 		cl := c.takeCall()
@@ -137,11 +148,37 @@ func (c *Client) fill(f flow, w *window) error {
 			c.lastOut = append(c.lastOut[:0], out...)
 		}
 	}
-	c.mu.Unlock()
-	if len(out) == 0 {
-		return nil
+	if !capped {
+		c.mu.Unlock()
+		if len(out) == 0 {
+			return nil
+		}
+		return c.write(out)
 	}
-	return c.write(out)
+	// No order to run may come between this and the requests being on their way.
+	c.wmu.Lock()
+	c.mu.Unlock()
+	var err error
+	if len(out) > 0 {
+		err = c.send(out)
+	}
+	c.wmu.Unlock()
+	c.end()
+	return err
+}
+
+// cutShort is target.ErrLapsed if f has more to ask, which a guest that was let run
+// is not asked; mu is held.
+func (c *Client) cutShort(f flow, w *window) error {
+	if w.n > 0 {
+		return nil // what is in flight is answered first
+	}
+	cl := c.takeCall()
+	defer func() { c.spare = append(c.spare, cl) }()
+	if _, _, more := f.next(cl, c.payload[:0]); more {
+		return target.ErrLapsed
+	}
+	return nil
 }
 
 // await waits until the oldest request is done.
@@ -170,7 +207,11 @@ func (c *Client) room(w *window) bool {
 	if w.n == 0 {
 		return true
 	}
-	return c.prof.pipelining && w.n < maxInFlight && w.bytes < bytesInFlight*c.chunk
+	most := maxInFlight
+	if c.opt.MaxPause > 0 {
+		most = cappedInFlight // the order to run waits behind them
+	}
+	return c.prof.pipelining && w.n < most && w.bytes < bytesInFlight*c.chunk
 }
 
 func (c *Client) takeCall() *call {
@@ -234,6 +275,11 @@ func (c *Client) signal() {
 func (c *Client) write(p []byte) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	return c.send(p)
+}
+
+// send is write with wmu held.
+func (c *Client) send(p []byte) error {
 	if err := c.link.SetWriteDeadline(time.Now().Add(c.opt.ReplyTimeout)); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package gdbstub
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/ukdbg/ukdbg/guard/journal"
 )
@@ -31,11 +32,25 @@ func (c *Client) heedsLocked() bool {
 // resumeTaken notes that QEMU has the order to run: it acknowledges every packet,
 // and what was only written may be lost with the link.
 func (c *Client) resumeTaken() {
-	if c.run.running && c.prof.qemu && !c.run.taken && !steps(c.run.actions) {
-		c.run.taken = true
+	// Each request is acknowledged before it is answered: those before the order
+	// come first.
+	if !c.run.running || !c.prof.qemu || c.run.taken || len(c.pending) > 0 {
+		return
+	}
+	c.run.taken = true
+	if !c.run.ordered.IsZero() {
+		d := time.Since(c.run.ordered)
+		c.run.ordered = time.Time{}
+		c.stats.Latest = max(c.stats.Latest, c.run.stop+d)
+	}
+	if !steps(c.run.actions) {
 		c.journal(journal.Resumed{})
 	}
+	c.signal()
 }
+
+// journalResume precedes an order to run.
+func (c *Client) journalResume() { c.journal(journal.Resume{Step: steps(c.run.actions)}) }
 
 // heard journals what came. Console text on the same line is of no interest.
 func (c *Client) heard(p []byte) {

@@ -34,12 +34,14 @@ func (c *Client) Leave(ctx context.Context) (target.Farewell, error) {
 	running, notes, err := c.restore(ctx)
 	c.mu.Lock()
 	if running {
-		c.account()
+		c.account(time.Now())
 	}
 	c.mu.Unlock()
+	c.over()
 	s := c.Stats()
 	f := target.Farewell{
 		Running: running, Stopped: s.Stopped, Longest: s.Longest, Stops: s.Stops,
+		Held: s.Held, Latest: s.Latest, Lapsed: s.Lapsed,
 		Note: strings.Join(notes, "; "),
 	}
 	c.farewell = &f
@@ -71,6 +73,16 @@ func (c *Client) restore(ctx context.Context) (running bool, notes []string, err
 		return false, []string{"the link was lost before the guest could be put back" + c.left()}, lost
 	case runs && resume && c.clean() && c.prof.qemu:
 		// QEMU keeps a guest running when its client closes: no need to stop it.
+		c.obeyed(ctx)
+		return true, nil, nil
+	case c.opt.MaxPause > 0 && !runs && resume && found == RunRunning && c.clean() && c.prof.qemu:
+		// A detach takes longer than the order to run.
+		if err := c.quiet(ctx); err == nil {
+			c.mu.Lock()
+			c.letGo()
+			c.mu.Unlock()
+		}
+		c.obeyed(ctx)
 		return true, nil, nil
 	case runs && resume && c.clean() && c.prof.inImage && !c.prof.hearsInterrupt:
 		return true, nil, nil
@@ -102,6 +114,26 @@ func (c *Client) restore(ctx context.Context) (running bool, notes []string, err
 		notes = append(notes, "the stub does not tell whether the guest ran before; it runs now")
 	}
 	return true, notes, nil
+}
+
+// obeyed waits until QEMU has taken the order to run, which may get lost if the
+// link is closed behind it.
+func (c *Client) obeyed(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		over := !c.run.running || c.run.taken || c.err != nil
+		c.mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // left names the breakpoints that are still in the guest.

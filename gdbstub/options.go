@@ -38,9 +38,13 @@ type Options struct {
 	// Release is called before the link is closed, so that whoever else holds
 	// its descriptors lets them go too. nil for nobody.
 	Release func()
-	// Pause is told each time the guest stops and is let run; it must be quick.
-	// nil for nobody.
-	Pause func(stopped bool)
+	// MaxPause is how long one stop of ours may last, 0 for any time. One that
+	// lasts longer is ended: requests fail with target.ErrLapsed then, and Resume
+	// has nothing left to do. Nothing may be left in the guest in such a stop, so
+	// it is for clients that are ReadOnly.
+	MaxPause time.Duration
+	// Lease stands by to do so if this process does not. nil for nobody.
+	Lease Lease
 	// ReadOnly: what would change the guest is refused with ErrReadOnly. One
 	// found paused is not let run.
 	ReadOnly bool

@@ -48,7 +48,6 @@ func (w *Way) Close() {
 
 // Dial reaches the stub by w, which is used up, and stops the guest: see Dial.
 func (w *Way) Dial(ctx context.Context, opt Options) (*Client, error) {
-	began := time.Now()
 	defer w.Close()
 	if err := opt.Journal.Append(journal.Connecting{At: monotonic()}); err != nil {
 		return nil, err
@@ -59,7 +58,10 @@ func (w *Way) Dial(ctx context.Context, opt Options) (*Client, error) {
 	}
 	w.close = nil // the link has them now
 	c := newClient(w.spec, opt.withDefaults(), l)
-	if err := c.attach(ctx, began); err != nil {
+	if s, ok := l.(interface{ since() time.Time }); ok {
+		c.began = s.since()
+	}
+	if err := c.attach(ctx); err != nil {
 		if c.giveUp(); c.halts() && !c.Undone() {
 			err = &leftBehindError{err}
 		}

@@ -187,7 +187,7 @@ func TestQEMUSecondClientUnseen(t *testing.T) {
 		}
 		c := newClient(v.gdb, Options{}.withDefaults(), conn.(link))
 		began := time.Now()
-		err = c.attach(context.Background(), began)
+		err = c.attach(context.Background())
 		if took := time.Since(began); !errors.Is(err, ErrBusy) || took > 2*time.Second {
 			t.Fatalf("tcp %v: %v after %v", tcp, err, took)
 		}

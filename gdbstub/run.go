@@ -2,6 +2,7 @@ package gdbstub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,6 +37,11 @@ type runControl struct {
 	unsettled   *target.Stop    // a stop not told yet: see settle
 
 	stoppedSince time.Time // zero if the guest is not stopped by us
+	told         time.Time // when a stop was last told
+	// ordered is when it was let run, and stop how long it had stood, until the
+	// stub has acknowledged that.
+	ordered time.Time
+	stop    time.Duration
 }
 
 // Running reports whether the guest runs, as far as is known here.
@@ -47,6 +53,7 @@ func (c *Client) Running() bool {
 
 // stopped takes a stop reply that answers no "?"; mu is held.
 func (c *Client) stopped(r stopReply) {
+	c.run.told = time.Now()
 	switch {
 	case c.run.attaching:
 		c.run.initial, c.run.hasStop = r, true
@@ -96,6 +103,9 @@ func (c *Client) stoppedByResume(r stopReply) {
 		since = c.run.interrupted
 	}
 	c.halt(since, stop.Reason != target.StopForeign)
+	if stop.Reason == target.StopInterrupt {
+		c.capStopped()
+	}
 	if c.prof.patches {
 		c.run.unsettled = &stop
 		go c.settleSoon()
@@ -114,6 +124,8 @@ func (c *Client) halt(since time.Time, ours bool) {
 	if ours {
 		c.stopClock(since)
 		c.stats.Stops++
+	} else {
+		c.over()
 	}
 	c.journal(journal.Stopped{LeaveRunning: c.run.leaveRunning})
 }
@@ -190,24 +202,37 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 			return err
 		}
 	}
+	if c.resumed() {
+		return nil
+	}
 	if err := c.quiet(ctx); err != nil {
+		if errors.Is(err, ErrRunning) && c.resumed() {
+			return nil
+		}
 		return err
 	}
 	c.mu.Lock()
+	if c.run.running || !c.begin() {
+		c.cap.lapsed = false
+		c.mu.Unlock()
+		return nil // its time was over meanwhile
+	}
 	c.run.running = true
 	c.run.interrupted = time.Time{}
 	c.run.taken = false
 	c.run.actions = append(c.run.actions[:0], actions...)
-	c.account()
+	c.account(time.Now())
 	c.stats.Resumes++
-	c.journal(journal.Resume{Step: steps(actions)})
+	c.journalResume()
 	c.wbuf = packet.AppendString(c.wbuf[:0], order)
 	out := c.wbuf
 	if c.ack {
 		c.lastOut = append(c.lastOut[:0], out...)
 	}
 	c.mu.Unlock()
-	if err := c.write(out); err != nil {
+	err = c.write(out)
+	c.over()
+	if err != nil {
 		c.lose(err)
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -230,24 +255,24 @@ func steps(actions []target.Action) bool {
 	return false
 }
 
-// account adds the stop that ends now to the time the guest was kept stopped.
-func (c *Client) account() {
+// account adds the stop that ends at a moment to the time the guest was kept
+// stopped.
+func (c *Client) account(at time.Time) {
 	if !c.run.stoppedSince.IsZero() {
-		d := time.Since(c.run.stoppedSince)
+		d := max(0, at.Sub(c.run.stoppedSince))
 		c.stats.Stopped += d
 		c.stats.Longest = max(c.stats.Longest, d)
 		c.run.stoppedSince = time.Time{}
-		if c.opt.Pause != nil {
-			c.opt.Pause(false)
-		}
+		c.run.ordered, c.run.stop = at, d
+		c.stats.Held = max(c.stats.Held, c.run.ordered.Sub(c.run.told))
 	}
 }
 
 // stopClock notes since when the guest is stopped by us; mu is held.
 func (c *Client) stopClock(since time.Time) {
 	c.run.stoppedSince = since
-	if c.opt.Pause != nil {
-		c.opt.Pause(true)
+	if c.opt.MaxPause <= 0 {
+		c.ask(since) // else it began when the stop was asked for
 	}
 }
 
@@ -333,6 +358,9 @@ func (c *Client) Interrupt(context.Context) error {
 	if c.run.interrupted.IsZero() {
 		c.run.interrupted = time.Now()
 		c.journal(journal.Interrupt{})
+		if c.opt.MaxPause > 0 {
+			c.ask(c.run.interrupted)
+		}
 	}
 	out, deaf := c.prof.interrupt, c.prof.inImage && !c.prof.hearsInterrupt
 	c.mu.Unlock()

@@ -147,6 +147,8 @@ type socket struct {
 	raw  syscall.RawConn
 	addr syscall.Sockaddr
 	once sync.Once
+	// asked is when it was connected: a stub may stop its guest from then on.
+	asked time.Time
 
 	// Waiting for input: the owner of an exchange, and the reading goroutine.
 	// Writing: one at a time.
@@ -229,6 +231,7 @@ func (s *socket) connect(ctx context.Context) error {
 		return err
 	}
 	var result error
+	s.asked = time.Now()
 	if err := s.raw.Control(func(fd uintptr) { result = syscall.Connect(int(fd), s.addr) }); err != nil {
 		return err
 	}
@@ -254,6 +257,9 @@ func (s *socket) connect(ctx context.Context) error {
 		}
 	}
 }
+
+// since is when the socket was connected.
+func (s *socket) since() time.Time { return s.asked }
 
 // connected is nil if the connection stands, ENOTCONN if it does not yet, else
 // why it never will.

@@ -19,6 +19,13 @@ type Stats struct {
 	Stops   int
 	Stopped time.Duration
 	Longest time.Duration
+	// Held is the longest time between a stop's being told and the order to run:
+	// our own part of Longest, which begins when the stop was asked for. Latest
+	// is the longest stop up to the stub's acknowledgement of the order, when the
+	// guest ran again for certain; 0 where the stub does not tell.
+	Held, Latest time.Duration
+	// Lapsed counts the stops that were ended because their time was over.
+	Lapsed int
 }
 
 // Stats returns the counts so far.

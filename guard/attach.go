@@ -41,14 +41,14 @@ func attach(ctx context.Context, spec target.Spec, opt Options, link gdbstub.Opt
 		return nil, err
 	}
 	a := &Attachment{temp: temp, opt: opt}
-	link.ReadOnly = link.ReadOnly || opt.ReadOnly
+	link.ReadOnly, link.MaxPause = link.ReadOnly || opt.ReadOnly, opt.MaxPause
 	if opt.Command != nil && opt.State != "" {
 		if err := a.begin(ctx, way, spec, opt, link, refused); err != nil {
 			way.Close()
 			return nil, err
 		}
 		link.Journal, link.Release = a.w, a.guard.release
-		link.Pause = a.guard.pause()
+		link.Lease = a.guard.stands()
 	}
 	if err := refused(); err != nil {
 		way.Close()

@@ -19,9 +19,14 @@ type Options struct {
 	Verb string
 	// Monitor is the path of a monitor the person named, "" to look for one.
 	Monitor string
-	// MaxPause is how long one stop may last before the guard ends it by
-	// ending the client, 0 for any time.
+	// MaxPause is how long one stop of ours may last, 0 for any time: the client
+	// ends it in time, if it does not the guard does, and if that cannot it ends
+	// the client.
 	MaxPause time.Duration
+	// HungAfter is how long a client that keeps the guest stopped may not run
+	// (stopped, swapped out, deadlocked) before its guard ends it and gives the
+	// guest back, 0 for ever.
+	HungAfter time.Duration
 	// PauseBudget is the part of the time the guest may stand, 0 for any. The
 	// client keeps to it.
 	PauseBudget float64

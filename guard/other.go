@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard/journal"
 )
 
@@ -26,7 +27,7 @@ func watch(Options, folder, *journal.Writer, []*os.File) (*watcher, error) {
 	return nil, errors.New("there is no guard on this system")
 }
 
-func (*watcher) pause() func(bool)          { return nil }
+func (*watcher) stands() gdbstub.Lease      { return nil }
 func (*watcher) release()                   {}
 func (*watcher) farewell()                  {}
 func (*watcher) findNow(time.Duration) bool { return false }

@@ -3,11 +3,13 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -49,9 +51,14 @@ func Main(args []string) int {
 type process struct {
 	dir     folder
 	control *os.File
-	files   []*os.File
+	lease   *lease // nil without limits
 	find    chan struct{}
-	log     io.Writer
+
+	logMu sync.Mutex
+	log   io.Writer
+
+	linkMu sync.Mutex
+	files  []*os.File // of the link
 }
 
 // run waits for the client's end.
@@ -60,16 +67,16 @@ func (p *process) run() error {
 	if err != nil {
 		return err
 	}
+	if l, err := openLease(fdLease); err == nil { // else there are no limits
+		p.lease = l
+		go p.backstop(l, st)
+		if st.MaxPause > 0 {
+			go p.keepLease(l)
+		}
+	}
 	me := self()
 	p.tell(message{Guard: &me})
 	go p.identify(st)
-	if st.MaxPause > 0 {
-		c, err := openClock(fdClock)
-		if err != nil {
-			return err
-		}
-		go p.backstop(c, st)
-	}
 	buf := make([]byte, 64)
 	for {
 		n, err := p.control.Read(buf)
@@ -91,6 +98,8 @@ func (p *process) run() error {
 }
 
 func (p *process) closeLink() {
+	p.linkMu.Lock()
+	defer p.linkMu.Unlock()
 	for _, f := range p.files {
 		f.Close()
 	}
@@ -118,25 +127,6 @@ func (p *process) identify(st *journal.State) {
 	p.tell(message{VMM: &v})
 }
 
-// A stop is let last longer than its cap by this before the guard ends it: the
-// client counts by its own clock and is not always running.
-const (
-	backstopFactor = 4
-	backstopSlack  = 50 * time.Millisecond
-)
-
-// backstop ends a client that keeps the guest stopped for too long: it hangs.
-func (p *process) backstop(c *clock, st *journal.State) {
-	limit := backstopFactor*st.MaxPause + backstopSlack
-	for range time.Tick(backstopSlack / 5) {
-		if d := time.Duration(c.stopped()); d > limit && alive(st.Client) {
-			p.logf("the guest is stopped for %v, %v is allowed: ending process %d", d, st.MaxPause, st.Client.PID)
-			_ = syscall.Kill(st.Client.PID, syscall.SIGKILL) // takeOver follows
-			return
-		}
-	}
-}
-
 // takeOver undoes what the client has left behind.
 func (p *process) takeOver() error {
 	began := time.Now()
@@ -147,13 +137,23 @@ func (p *process) takeOver() error {
 	if err != nil {
 		return err
 	}
+	if p.lease != nil && p.lease.state.Swap(leaseIdle) == leaseEnded {
+		// The client never knew that it runs.
+		err = errors.Join(w.Append(journal.Resume{}), w.Append(journal.Resumed{}))
+		if err != nil {
+			p.logf("%v", err) // it will be stopped to be looked at, then
+		}
+	}
 	st := w.State()
 	if st.Left {
 		p.dir.remove()
 		return nil
 	}
 	p.logf("process %d (%s) ended without leaving %s", st.Client.PID, st.Verb, st.Spec)
-	u := undoing{w: w, st: &st, files: p.files, logf: p.logf}
+	p.linkMu.Lock()
+	files := p.files
+	p.linkMu.Unlock()
+	u := undoing{w: w, st: &st, files: files, logf: p.logf}
 	rep := u.persist(context.Background(), lingerFor)
 	rep.Took = time.Since(began)
 	p.logf("%s", rep)
@@ -167,6 +167,8 @@ func (p *process) takeOver() error {
 
 // logf writes to the log beside the journal, which is made for the first line.
 func (p *process) logf(format string, args ...any) {
+	p.logMu.Lock()
+	defer p.logMu.Unlock()
 	if p.log == nil {
 		f, err := os.OpenFile(p.dir.log(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard/journal"
 )
 
@@ -25,7 +26,7 @@ const Name = "ukdbg-guard"
 const (
 	fdControl = 3 + iota
 	fdFolder
-	fdClock
+	fdLease
 	fdProgram // what the waiter becomes
 	fdLink
 )
@@ -41,7 +42,7 @@ const (
 type watcher struct {
 	pid     int
 	control *os.File
-	clock   *clock
+	lease   *lease // nil without limits
 	w       *journal.Writer
 	onLost  func()
 
@@ -49,9 +50,11 @@ type watcher struct {
 	over bool          // we said farewell
 	lost atomic.Bool   // it died first
 	gone chan struct{} // closed when it is gone
+	up   chan struct{} // closed when it has told that it is there
 	// found is closed when the guard has told what VMM it is.
 	found chan struct{}
 	told  sync.Once
+	began sync.Once
 }
 
 // watch starts the guard for the attachment in dir, whose link has the
@@ -61,7 +64,7 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	g := &watcher{control: os.NewFile(uintptr(pair[0]), "guard"), w: w, onLost: opt.Lost, gone: make(chan struct{}), found: make(chan struct{})}
+	g := &watcher{control: os.NewFile(uintptr(pair[0]), "guard"), w: w, onLost: opt.Lost, gone: make(chan struct{}), up: make(chan struct{}), found: make(chan struct{})}
 	defer syscall.Close(pair[1])
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -69,13 +72,13 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 		return nil, err
 	}
 	defer null.Close()
-	clockFD := null.Fd()
-	if opt.MaxPause > 0 {
-		if g.clock, err = newClock(); err != nil {
+	leaseFD := null.Fd()
+	if opt.MaxPause > 0 || opt.HungAfter > 0 {
+		if g.lease, err = newLease(opt.MaxPause, opt.HungAfter); err != nil {
 			g.control.Close()
 			return nil, err
 		}
-		clockFD = uintptr(g.clock.fd)
+		leaseFD = uintptr(g.lease.fd)
 	}
 	program, err := unix.Open(opt.Command[0], unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -83,7 +86,7 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 		return nil, &os.PathError{Op: "open", Path: opt.Command[0], Err: err}
 	}
 	defer unix.Close(program)
-	fds := []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1]), dir.lock.Fd(), clockFD, uintptr(program)}
+	fds := []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1]), dir.lock.Fd(), leaseFD, uintptr(program)}
 	for _, f := range files {
 		// Not File.Fd: that would make it block, for everybody.
 		c, err := f.SyscallConn()
@@ -98,7 +101,7 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 	args := append([]string{Name, dir.path, strconv.Itoa(len(files))}, opt.Command[1:]...)
 	attr := &syscall.ProcAttr{Env: os.Environ(), Files: fds, Sys: &syscall.SysProcAttr{Setsid: true}}
 	err = syscall.ENOENT
-	if path := waiterPath(); path != "" {
+	if path := waiterPath(); path != "" && opt.MaxPause <= 0 { // a cap wants a guard that is awake
 		g.pid, err = syscall.ForkExec(path, args, attr)
 	}
 	if err != nil {
@@ -109,8 +112,22 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 		return nil, fmt.Errorf("%s: %w", opt.Command[0], err)
 	}
 	go g.listen()
+	if g.lease != nil {
+		go g.lease.beatUntil(g.gone)
+	}
+	if opt.MaxPause > 0 {
+		select {
+		case <-g.up:
+		case <-g.gone: // told by listen
+		case <-time.After(upPatience):
+		}
+	}
 	return g, nil
 }
+
+// upPatience is how long an attachment whose stops have a cap waits for its guard
+// to be awake. It goes on without; the client keeps to the cap itself.
+const upPatience = 500 * time.Millisecond
 
 // listen takes what the guard tells until it is gone.
 func (g *watcher) listen() {
@@ -143,6 +160,7 @@ func (g *watcher) take(p []byte) {
 	// A journal that is closed by now needs it no more.
 	if m.Guard != nil {
 		_ = g.w.Append(journal.Guarded{Process: *m.Guard})
+		g.began.Do(func() { close(g.up) })
 	}
 	if m.VMM != nil {
 		if m.VMM.PID != 0 || len(m.VMM.Monitors) > 0 {
@@ -202,10 +220,11 @@ func (g *watcher) dies() bool {
 	return g.isLost()
 }
 
-// pause notes for the guard whether the guest is stopped, if there is a limit.
-func (g *watcher) pause() func(stopped bool) {
-	if g.clock == nil {
+// stands is the guard as whoever stands by to end a stop, nil if there are no
+// limits.
+func (g *watcher) stands() gdbstub.Lease {
+	if g.lease == nil {
 		return nil
 	}
-	return g.clock.set
+	return g.lease
 }

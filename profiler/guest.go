@@ -16,7 +16,8 @@ type Guest interface {
 	// Stop stops the guest and returns once it is stopped, with the moment of
 	// the stop. If it is stopped already, the stop that did it is returned.
 	Stop(ctx context.Context) (target.Stop, time.Time, error)
-	// Resume lets every processor run.
+	// Resume lets every processor run. target.ErrLapsed says that they ran before,
+	// because a stop may last only so long.
 	Resume(ctx context.Context) error
 }
 

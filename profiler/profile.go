@@ -24,7 +24,10 @@ type Profile struct {
 	// sample at each. Missed counts moments of the schedule that were let go,
 	// to stay within the pause budget or because the host was late.
 	Ticks, Missed int
-	Pause         Pause
+	// Abandoned counts samples that were given up because the stop would have
+	// lasted too long.
+	Abandoned int
+	Pause     Pause
 	// Ended says why the run ended before its time, "" if it did not.
 	Ended string
 	// Warnings say what limits the profile's truth.

@@ -46,6 +46,9 @@ type Options struct {
 	// 0. After each sample the guest runs long enough to keep to it, so the
 	// rate falls where a stop is too dear.
 	MaxPause float64
+	// Spent is for how long the guest was kept stopped already; it is taken from
+	// the budget first.
+	Spent time.Duration
 	// MaxStack bounds the bytes of stack copied of each processor, 16 KiB if 0.
 	// A run starts with a small copy and takes more only where stacks are found
 	// to go on beyond it.
@@ -179,7 +182,7 @@ func (r *run) loop(ctx context.Context) error {
 	begin := r.profile.Start
 	window := min(firstWindow, r.opt.MaxStack)
 	budget := budget{share: r.opt.MaxPause, last: begin}
-	var earliest time.Time // by the pause budget
+	earliest := budget.spend(r.opt.Spent, begin) // by the pause budget
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
@@ -259,8 +262,12 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 		p.Longest = max(p.Longest, pause)
 		p.Stops++
 	}
-	if rerr != nil {
+	if rerr != nil && !errors.Is(rerr, target.ErrLapsed) {
 		return pause, fmt.Errorf("letting the guest run again after a sample: %w", errors.Join(rerr, cerr))
+	}
+	if errors.Is(cerr, target.ErrLapsed) || errors.Is(rerr, target.ErrLapsed) {
+		r.profile.Abandoned++ // it took longer than a stop may
+		return pause, nil
 	}
 	if cerr != nil {
 		return pause, r.sampleFailed(ctx, cerr)
@@ -360,6 +367,9 @@ func (r *run) finish() *Profile {
 		}
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%.0f samples/s instead of the %.0f asked for, %s",
 			float64(time.Second)/float64(p.Period), r.opt.Rate, why))
+	}
+	if p.Abandoned > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d samples were given up because the guest would have stood for longer than it may", p.Abandoned))
 	}
 	if r.full {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("some stacks go on beyond the %d bytes copied of each", r.opt.MaxStack))

@@ -43,6 +43,10 @@ type PhysicalMemory interface {
 // ErrLost says that the link to the guest is gone and every later call fails.
 var ErrLost = errors.New("target lost")
 
+// ErrLapsed says that the guest was let run before all was done, because its stop
+// had lasted as long as it may. What was read before is good.
+var ErrLapsed = errors.New("the guest was let run: its stop had lasted as long as it may")
+
 // ErrUnsupported says that a source lacks a power it was asked for.
 var ErrUnsupported = errors.New("not supported by this target")
 

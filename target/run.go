@@ -125,8 +125,15 @@ type Farewell struct {
 	// Stopped is how long the guest was kept stopped by us in all, and Longest
 	// the longest single stop.
 	Stopped, Longest time.Duration
-	// Stops counts them.
-	Stops int
+	// Stops counts them, and Lapsed those that were ended because their time was
+	// over.
+	Stops, Lapsed int
+	// Held is the longest time between a stop's being told and the order to run,
+	// Latest the longest between its being asked for and the stub's acknowledgement
+	// of that order; 0 if the stub does not tell.
+	Held, Latest time.Duration
+	// Pauses tells a person how far a cap on single stops was kept, "" without one.
+	Pauses string
 	// Note names what could not be put back, "" if nothing.
 	Note string
 }

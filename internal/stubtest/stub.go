@@ -256,7 +256,7 @@ func (s *Stub) take(c byte) {
 		s.state = sum2
 	case sum2:
 		s.state = idle
-		if s.acks && s.Manners != LikeQEMU {
+		if s.acks || s.Manners == LikeQEMU { // QEMU acknowledges whatever was agreed
 			s.write([]byte{'+'})
 		}
 		s.got = append(s.got, string(s.buf))

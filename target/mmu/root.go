@@ -25,6 +25,8 @@ type Root struct {
 	granule uint
 	// outBits is the width of a physical address.
 	outBits uint
+	// lpa2: descriptors of 4 and 16 KiB pages hold 52 bits of address.
+	lpa2 bool
 }
 
 // half is the translation of one half of the address space.
@@ -63,12 +65,10 @@ const (
 
 // ARM64 returns the root of the EL1 translation from TCR_EL1, TTBR0_EL1 and
 // TTBR1_EL1. Halves with different granules are an error of the caller's
-// registers in every kernel known, and refused; so are 52-bit addresses of
-// granules below 64 KiB (LPA2).
+// registers in every kernel known, and refused. TCR_EL1.DS gives 4 and 16 KiB
+// pages addresses of 52 bits (FEAT_LPA2; Arm ARM DDI 0487, D8.3 "Translation table
+// descriptor formats").
 func ARM64(tcr, ttbr0, ttbr1 uint64) (Root, error) {
-	if tcr&tcrDS != 0 {
-		return Root{}, fmt.Errorf("TCR_EL1 %#x: 52-bit addresses with 4 or 16 KiB pages (LPA2) are not supported", tcr)
-	}
 	r := Root{Format: ARM64Stage1, outBits: 48}
 	var g0, g1 uint
 	switch tcr >> tcrTG0 & 3 {
@@ -100,7 +100,10 @@ func ARM64(tcr, ttbr0, ttbr1 uint64) (Root, error) {
 	default:
 		return Root{}, fmt.Errorf("TCR_EL1 %#x: translation is off for both halves", tcr)
 	}
-	if r.granule == 16 {
+	// DS means nothing with 64 KiB pages.
+	r.lpa2 = tcr&tcrDS != 0 && r.granule != 16
+	wide := r.lpa2 || r.granule == 16
+	if wide {
 		r.outBits = 52
 	}
 	for _, h := range []struct {
@@ -116,12 +119,12 @@ func ARM64(tcr, ttbr0, ttbr1 uint64) (Root, error) {
 			continue
 		}
 		// TxSZ from 12 to 39; up to 47 with small translation tables.
-		if h.size < 12 || h.size > 47 || h.size < 16 && r.granule != 16 {
+		if h.size < 12 || h.size > 47 || h.size < 16 && !wide {
 			return Root{}, fmt.Errorf("TCR_EL1 %#x: virtual addresses of %d bits", tcr, 64-h.size)
 		}
 		base := h.ttbr & 0x0000_ffff_ffff_fffe
-		if r.granule == 16 {
-			// With 64 KiB pages TTBR bits 5:2 are address bits 51:48.
+		if wide {
+			// Bits 5:2 of TTBR are address bits 51:48.
 			base = base&^0x3e | h.ttbr>>2&0xf<<48
 		}
 		*h.half = half{table: base, bits: uint(64 - h.size)}

@@ -178,8 +178,9 @@ func (r Root) walkARM64(ctx context.Context, phys target.Memory, va uint64) (Pag
 		}
 		if !leaf && e&armTable == 0 {
 			// A block: 1 GiB or 2 MiB of 4 KiB pages, 32 MiB of 16 KiB, 512 MiB
-			// (and with 52 bits 4 TiB) of 64 KiB.
-			if !(n == 2 || n == 3 && r.granule != 14) {
+			// (and with 52 bits 4 TiB) of 64 KiB; by LPA2 also 512 GiB of 4 KiB
+			// pages and 64 GiB of 16 KiB.
+			if !(n == 2 || n == 3 && (r.granule != 14 || r.lpa2) || n == 4 && r.granule == 12 && r.lpa2) {
 				return fail("malformed (a block of this level does not exist)")
 			}
 			leaf = true
@@ -206,9 +207,13 @@ func (r Root) walkARM64(ctx context.Context, phys target.Memory, va uint64) (Pag
 // outAddr returns the physical address in a descriptor.
 func (r Root) outAddr(e uint64) uint64 {
 	addr := e & 0x0000_ffff_ffff_ffff &^ (1<<r.granule - 1)
-	if r.granule == 16 {
+	switch {
+	case r.granule == 16:
 		// Bits 15:12 are address bits 51:48.
 		addr |= e >> 12 & 0xf << 48
+	case r.lpa2:
+		// Bits 49:48 are where they belong, bits 9:8 are address bits 51:50.
+		addr |= e&(3<<48) | e>>8&3<<50
 	}
 	return addr
 }

@@ -145,9 +145,68 @@ func TestARM64TableAttributesAndWideAddresses(t *testing.T) {
 	}
 }
 
+// FEAT_LPA2 (TCR_EL1.DS): address bits 51:50 are in bits 9:8, 49:48 where they
+// belong, those of TTBR in its bits 5:2; there is a level -1, and there are blocks one
+// level higher.
+func TestARM64LPA2(t *testing.T) {
+	const ds = uint64(1) << 59
+	for _, c := range []struct {
+		name          string
+		tcr           uint64
+		granule       uint64
+		shifts, width []uint
+		blocks        map[int]uint64
+	}{
+		{"4 KiB", 12 | 12<<16 | 0<<14 | 2<<30, 4 * kib, []uint{48, 39, 30, 21, 12}, []uint{4, 9, 9, 9, 9}, map[int]uint64{1: 512 * gib, 2: gib, 3: 2 * mib}},
+		{"4 KiB, 48 bits", 16 | 16<<16 | 0<<14 | 2<<30, 4 * kib, []uint{39, 30, 21, 12}, []uint{9, 9, 9, 9}, map[int]uint64{0: 512 * gib, 1: gib, 2: 2 * mib}},
+		{"16 KiB", 12 | 12<<16 | 2<<14 | 1<<30, 16 * kib, []uint{47, 36, 25, 14}, []uint{5, 11, 11, 11}, map[int]uint64{1: 64 * gib, 2: 32 * mib}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tb := newTables(true, c.granule, c.shifts, c.width)
+			r, err := mmu.ARM64(c.tcr|ds, topTable, topTable)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := len(c.shifts) - 1
+			// Physical 0xb_4000_0001_8000, the top bits folded.
+			const low, high = 0x1_8000, uint64(0xb) << 48
+			tb.put(5*c.granule, low|high&(3<<48)|high>>50<<8|3, last, 0, 0)
+			if got := translate(t, tb, r, 5*c.granule+9); got.Phys != low|high || got.Virt != 5*c.granule || got.Size != c.granule {
+				t.Errorf("page %+v", got)
+			}
+			tb.put(-c.granule, 0x40_0000|3, last, 0, 0)
+			if got := translate(t, tb, r, ^uint64(0)); got.Phys != 0x40_0000 {
+				t.Errorf("top page %+v", got)
+			}
+			for level, size := range c.blocks {
+				va := 3 * size
+				tb.put(va, 1<<41|1<<8|1, level, 0, 0) // bit 50
+				if got := translate(t, tb, r, va+size/2); got.Virt != va || got.Phys != 1<<50|1<<41&^(size-1) || got.Size != size {
+					t.Errorf("block of %#x bytes: %+v", size, got)
+				}
+			}
+		})
+	}
+	// The top table beyond 48 bits, and what only LPA2 allows, without it.
+	tb := newTables(true, 4*kib, []uint{39, 30, 21, 12}, []uint{9, 9, 9, 9})
+	r, err := mmu.ARM64(16|1<<23|ds, 0xc<<2|topTable, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Translate(t.Context(), tb.ram, 0); err == nil || !strings.Contains(err.Error(), "0xc000000400000") {
+		t.Errorf("the top table's high bits: %v", err)
+	}
+	plain, err := mmu.ARM64(16|1<<23, topTable, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tb.put(0, 1, 0, 0, 0)
+	wantUnmapped(t, tb, plain, 0, "level 0", "a block of this level does not exist")
+}
+
 func TestARM64Registers(t *testing.T) {
 	for name, tcr := range map[string]uint64{
-		"LPA2": 16 | 1<<59, "both halves off": 1<<7 | 1<<23, "reserved granule": 16 | 3<<14,
+		"both halves off": 1<<7 | 1<<23, "reserved granule": 16 | 3<<14,
 		"different granules": 16 | 16<<16 | 0<<14 | 3<<30, "1 bit": 63 | 1<<23, "52 bits of 4 KiB": 12 | 1<<23,
 	} {
 		if r, err := mmu.ARM64(tcr, 0, 0); err == nil {

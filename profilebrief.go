@@ -1,0 +1,71 @@
+package ukdbg
+
+import (
+	"context"
+	"time"
+
+	"github.com/ukdbg/ukdbg/guard"
+	"github.com/ukdbg/ukdbg/profiler"
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// Where the stops of a guest behind a stub have a cap, a profile's samples are
+// such stops: the session controls the guest by the stub for the time, and what
+// the cap cuts short is given up.
+
+// listed is a stub's guest whose processors are known, so that it need not stand
+// to be asked for them.
+type listed struct {
+	*guard.Attachment
+	cpus []target.CPU
+}
+
+func (l listed) CPUs(context.Context) ([]target.CPU, error) { return l.cpus, nil }
+
+// cappedGuest is run control that tells of stops which ended before their time.
+type cappedGuest struct {
+	profiler.Guest
+	a      *guard.Attachment
+	lapsed int
+}
+
+func (g *cappedGuest) Stop(ctx context.Context) (target.Stop, time.Time, error) {
+	g.lapsed = g.a.Stats().Lapsed
+	return g.Guest.Stop(ctx)
+}
+
+// Resume is target.ErrLapsed if the guest runs already: what was read last may be of
+// a guest that ran.
+func (g *cappedGuest) Resume(ctx context.Context) error {
+	if err := g.Guest.Resume(ctx); err != nil {
+		return err
+	}
+	if g.a.Stats().Lapsed > g.lapsed {
+		return target.ErrLapsed
+	}
+	return nil
+}
+
+// control makes the stub behind b what the session's guest is read by, in stops
+// that are the sampler's, until the function it returns is called.
+func (s *Session) control(ctx context.Context, b *brief, sampler *profiler.Sampler, opt *profiler.Options) (giveBack func(*profiler.Profile), err error) {
+	back, err := b.lend(ctx)
+	if err != nil {
+		return nil, mark(err, ErrUnreachable)
+	}
+	sampler.Guest, sampler.Machine = &cappedGuest{Guest: profiler.Control(b.a), a: b.a}, listed{b.a, s.cpus}
+	opt.Spent = b.a.Stats().Stopped
+	s.live = b.a
+	s.changeMachine(b.a, newCache(b.a))
+	return func(p *profiler.Profile) {
+		s.live = nil
+		back()
+		s.changeMachine(b, s.view)
+		if p != nil {
+			// The stub's client knows when a stop ended that it did not end itself.
+			st := b.a.Stats()
+			p.Pause.Total = st.Stopped - opt.Spent
+			p.Pause.Longest = min(p.Pause.Longest, st.Longest)
+		}
+	}, nil
+}
