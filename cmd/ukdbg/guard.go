@@ -52,11 +52,18 @@ func (f *targetFlags) guardOptions(e env, lost func()) guard.Options {
 // maxPause is the cap on one stop: where the guest is to run but for brief stops,
 // there is always one.
 func (f *targetFlags) maxPause() time.Duration {
-	if f.stops.max == 0 && f.stops.brief(f.verb) {
-		return ukdbg.DefaultMaxPause
+	switch {
+	case f.stops.max > 0 || !f.stops.brief(f.verb):
+		return f.stops.max
+	case f.verb == verbProfile:
+		return profilePause
 	}
-	return f.stops.max
+	return ukdbg.DefaultMaxPause
 }
+
+// profilePause is the cap on a profile's samples where none is given: those of all
+// threads' stacks take several round trips.
+const profilePause = 20 * time.Millisecond
 
 // hungAfter is how long a ukdbg that does not run may keep a guest stopped: one
 // that is suspended by ^Z, debugged itself, swapped out or deadlocked.
@@ -91,6 +98,7 @@ func (f *stopFlags) brief(verb string) bool {
 // of trace that set what they are for: the buffer drained, the tracepoints' switches.
 const (
 	verbAttach  = "attach"
+	verbProfile = "profile"
 	verbRecord  = "record"
 	verbEnable  = "enable"
 	verbDisable = "disable"
