@@ -121,10 +121,12 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 		defer close(read)
 		s.readImage()
 	}()
-	err = s.reach(ctx)
-	<-read
-	if err != nil {
+	if err := s.reach(ctx); err != nil {
+		<-read
 		return nil, err
+	}
+	if err := s.awaitImage(ctx, read); err != nil {
+		return nil, errors.Join(err, s.abandon(ctx))
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.abandon(ctx))

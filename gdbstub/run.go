@@ -264,7 +264,9 @@ func (c *Client) account(at time.Time) {
 		c.stats.Longest = max(c.stats.Longest, d)
 		c.run.stoppedSince = time.Time{}
 		c.run.ordered, c.run.stop = at, d
-		c.stats.Held = max(c.stats.Held, c.run.ordered.Sub(c.run.told))
+		if !c.run.told.IsZero() {
+			c.stats.Held = max(c.stats.Held, at.Sub(c.run.told))
+		}
 	}
 }
 
