@@ -108,6 +108,7 @@ func (a *Attachment) begin(ctx context.Context, way *gdbstub.Way, spec target.Sp
 	b := journal.Begin{
 		Spec: spec.String(), Client: self(), Created: time.Now(), Verb: opt.Verb, MaxPause: opt.MaxPause, Monitor: opt.Monitor,
 	}
+	b.Boot, b.SinceBoot = thisBoot(), sinceBoot()
 	if link.Arch != nil {
 		b.Arch = link.Arch.Name
 	}

@@ -34,6 +34,9 @@ func (*watcher) findNow(time.Duration) bool { return false }
 func (*watcher) isLost() bool               { return false }
 func (*watcher) dies() bool                 { return false }
 
+func thisBoot() string         { return "" }
+func sinceBoot() time.Duration { return 0 }
+
 func ranSince(int, int64) (ran, known bool) { return false, false }
 
 // mayBeMortal is false: there is no VMM to be seen.

@@ -56,7 +56,7 @@ func TestRecoverOtherGuest(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, err := journal.Create(filepath.Join(dir, "journal"), journal.Begin{
-		Spec: g.GDBAddr(), Client: journal.Process{PID: 1 << 30}, Created: time.Now().Add(-time.Hour), Arch: "x86_64",
+		Spec: g.GDBAddr(), Client: journal.Process{PID: 1 << 30}, Created: time.Now(), Boot: thisBoot(), SinceBoot: time.Second, Arch: "x86_64",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/target"
-	"github.com/ukdbg/ukdbg/vmm"
 )
 
 // Report tells what became of an attachment that died.
@@ -99,9 +98,19 @@ func (u *undoing) persist(ctx context.Context, limit time.Duration) Report {
 func (u *undoing) once(ctx context.Context) Report {
 	st := u.st
 	rep := Report{Spec: st.Spec, Verb: st.Verb, Client: st.Client, VMM: st.VMM, Began: st.Created, Kept: st.Kept}
+	if earlier := st.Boot != "" && st.Boot != thisBoot(); earlier {
+		if spec, err := target.ParseSpec(st.Spec); err == nil && local(spec) {
+			rep.How = "the guest is gone: this host was started anew since"
+			rep.Err = u.w.Append(journal.Left{})
+			return rep
+		}
+		// What is elsewhere may be there still, as it was left. Nothing that is
+		// known of processes and times of this host is true any more.
+		st.VMM, st.ConnectedAt, st.SinceBoot = journal.VMM{}, 0, 0
+	}
 	if st.VMM.PID == 0 {
 		found := findVMM(ctx, st.Spec, st.Monitor)
-		if startedAfter(found.Process, st.Created) {
+		if startedAfter(found.Process, st.SinceBoot) {
 			rep.How = "the guest is gone: what listens there now was started later"
 			rep.Err = u.w.Append(journal.Left{})
 			return rep
@@ -256,18 +265,15 @@ func (u *undoing) monitors() (list []journal.Monitor) {
 	return append(list, u.st.VMM.Monitors...)
 }
 
-// startSlack is how far the time of a process's start may be off, which is
-// counted from a boot time of whole seconds.
-const startSlack = 2 * time.Second
+// startTick is the unit of a process's start time (proc(5), sysconf(_SC_CLK_TCK)),
+// and by so much a start may seem later than it was.
+const startTick = 10 * time.Millisecond
 
-// startedAfter reports whether p certainly started after t, so that it is not
-// what was attached to then.
-func startedAfter(p journal.Process, t time.Time) bool {
-	if p.PID == 0 {
-		return false
-	}
-	began, err := vmm.Host.Started(&vmm.Process{PID: p.PID, StartTime: p.Start})
-	return err == nil && began.After(t.Add(startSlack))
+// startedAfter reports whether p certainly started after t, counted from the boot,
+// so that it is not what was attached to then. Both are by the kernel's count, which
+// nobody sets: a clock that is wrong, or was put right meanwhile, changes nothing.
+func startedAfter(p journal.Process, t time.Duration) bool {
+	return p.PID != 0 && t != 0 && time.Duration(p.Start)*startTick > t+startTick
 }
 
 func nobodyThere(err error) bool {

@@ -62,22 +62,31 @@ type Begin struct {
 	Monitor string
 	// Arch is the image's architecture, "" if there is no image.
 	Arch string
+	// Boot is the host's /proc/sys/kernel/random/boot_id, "" if not known, and
+	// SinceBoot the time of its CLOCK_BOOTTIME: unlike Created they are what they
+	// are whatever somebody does to the host's clock.
+	Boot      string
+	SinceBoot time.Duration
 }
 
 func (Begin) kind() kind { return kBegin }
 
 func (r Begin) put(e enc) enc {
 	e = e.text(r.Spec).num(uint64(r.Client.PID)).num(r.Client.Start).num(uint64(r.Created.UnixNano()))
-	return e.text(r.Verb).num(uint64(r.MaxPause)).text(r.Monitor).text(r.Arch)
+	return e.text(r.Verb).num(uint64(r.MaxPause)).text(r.Monitor).text(r.Arch).text(r.Boot).num(uint64(r.SinceBoot))
 }
 
 func (r Begin) apply(s *State) { s.Begin = r }
 
 func getBegin(d *dec) Record {
-	return Begin{
+	b := Begin{
 		Spec: d.text(), Client: Process{int(d.num()), d.num()}, Created: time.Unix(0, int64(d.num())),
 		Verb: d.text(), MaxPause: time.Duration(d.num()), Monitor: d.text(), Arch: d.text(),
 	}
+	if len(d.p) > 0 { // the first journals had no more
+		b.Boot, b.SinceBoot = d.text(), time.Duration(d.num())
+	}
+	return b
 }
 
 // Guarded names the guard.
