@@ -18,6 +18,9 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if at := os.Getenv("UKDBG_TEST_STUB"); at != "" {
+		serveStub(at, os.Getenv("UKDBG_TEST_LOG"))
+	}
 	dir, err := os.MkdirTemp("", "ukdbg")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
