@@ -23,22 +23,5 @@ func main() {
 	// let it grow past the limit for it.
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(512 << 20)
-	deepen(0)
 	os.Exit(run(context.Background(), osEnv(), os.Args[1:]))
-}
-
-// deepen makes this goroutine's stack large enough for a verb while there is
-// nothing on it: later, each doubling would copy all of it and adjust every frame.
-// n is 0, which the compiler is not to know.
-//
-//go:noinline
-func deepen(n int) byte {
-	if n == 0 {
-		return 0 // before anything of room is touched
-	}
-	var room [30 << 10]byte
-	for i := range n {
-		room[i] = byte(i)
-	}
-	return room[n-1]
 }
