@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -21,7 +22,7 @@ var mortals = []string{"firecracker", "solo5-hvt", "uhyve"}
 // refuseMortal returns ErrShutdown for a stub of such a VMM. It is asked before
 // the connection, which may be the harm already.
 func refuseMortal(ctx context.Context, spec target.Spec, opt Options) error {
-	if opt.AllowShutdown || spec.Scheme != target.TCP && spec.Scheme != target.Unix || !mayBeMortal(spec.String()) {
+	if opt.AllowShutdown || spec.Scheme != target.TCP && spec.Scheme != target.Unix || !mayBeMortal(spec.String(), opt.hint()) {
 		return nil
 	}
 	list, err := vmm.ByListener(ctx, spec.String())
@@ -35,6 +36,14 @@ func refuseMortal(ctx context.Context, spec target.Spec, opt Options) error {
 		}
 	}
 	return nil
+}
+
+// hint is where the process that listens at a stub is remembered, "" for nowhere.
+func (o Options) hint() string {
+	if o.State == "" {
+		return ""
+	}
+	return filepath.Join(o.State, "listener")
 }
 
 func isMortal(comm string) bool {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -12,7 +14,7 @@ import (
 // A process is known by the name of its program.
 func TestMortalsAreFoundAmongAllProcesses(t *testing.T) {
 	launch(t, exec.Command(program(t, "uhyve"), "60"))
-	await(t, "it is seen", func() bool { return mayBeMortal("tcp:127.0.0.1:1") })
+	await(t, "it is seen", func() bool { return mayBeMortal("tcp:127.0.0.1:1", "") })
 }
 
 // program is one of that name that sleeps.
@@ -66,15 +68,29 @@ func TestMortalsAreNotLookedForBehindAQEMU(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	addr := "tcp:" + l.Addr().String()
+	addr, hint := "tcp:"+l.Addr().String(), filepath.Join(t.TempDir(), "listener")
 	launch(t, exec.Command(mortal, "60"))
-	await(t, "the mortal one is seen", func() bool { return mayBeMortal(addr) })
+	await(t, "the mortal one is seen", func() bool { return mayBeMortal(addr, hint) })
 	// It is the older one of two, so that both are looked at.
 	cmd := exec.Command(qemu, "60")
 	cmd.ExtraFiles = []*os.File{f}
 	launch(t, cmd)
-	await(t, "the listening QEMU is seen", func() bool { return !mayBeMortal(addr) })
-	if !mayBeMortal("tcp:127.0.0.1:1") {
+	await(t, "the listening QEMU is seen", func() bool { return !mayBeMortal(addr, hint) })
+	if !mayBeMortal("tcp:127.0.0.1:1", "") {
 		t.Error("a QEMU that listens elsewhere counts")
+	}
+	where, err := os.Readlink(hint)
+	if pid, _, _ := strings.Cut(where, "/fd/"); err != nil || pid != strconv.Itoa(cmd.Process.Pid) {
+		t.Errorf("process %d is remembered as %q, %v", cmd.Process.Pid, where, err)
+	}
+	if mayBeMortal(addr, hint) {
+		t.Error("what is remembered is not believed")
+	}
+	// What is remembered is no proof: it is looked at.
+	for _, wrong := range []string{strconv.Itoa(cmd.Process.Pid) + "/fd/0", strconv.Itoa(os.Getpid()) + "/fd/1", "../../etc/passwd", "/fd/"} {
+		remember(hint, wrong)
+		if !mayBeMortal("tcp:127.0.0.1:1", hint) || mayBeMortal(addr, hint) {
+			t.Errorf("%q was believed", wrong)
+		}
 	}
 }

@@ -40,4 +40,4 @@ func sinceBoot() time.Duration { return 0 }
 func ranSince(int, int64) (ran, known bool) { return false, false }
 
 // mayBeMortal is false: there is no VMM to be seen.
-func mayBeMortal(string) bool { return false }
+func mayBeMortal(addr, hint string) bool { return false }
