@@ -129,11 +129,38 @@ var shortNames = map[string]string{
 // type, or else by its constants.
 func (ts *Types) enumSigned(t *Type) bool {
 	if t.hasRef {
-		return ts.at(t.ref).Strip().Signed
+		return ts.signed(t.ref)
 	}
 	for _, v := range t.Enumerators() {
 		if v.Value < 0 {
 			return true
+		}
+	}
+	return false
+}
+
+// signed tells whether the base type an entry leads to is signed. It builds no
+// type on the way there: in a damaged file that may be the enum it is asked for.
+func (ts *Types) signed(off uint64) bool {
+	for range maxDepth {
+		e, err := ts.d.Entry(off)
+		if err != nil {
+			return false
+		}
+		switch e.Tag {
+		case dwarf.TagBaseType:
+			return ts.at(off).Signed
+		case dwarf.TagTypedef, dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagRestrictType, tagAtomic:
+		default:
+			return false
+		}
+		a := e.Attr(dwarf.AttrType)
+		if a == nil {
+			return false
+		}
+		var ok bool
+		if off, ok = ts.d.Ref(a); !ok {
+			return false
 		}
 	}
 	return false

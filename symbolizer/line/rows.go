@@ -296,6 +296,9 @@ func (t *Table) FindLast(addr uint64) (row int, ok bool) {
 				high = k
 			}
 		}
+		if low == s.First {
+			continue // a damaged sequence: its first row is not its lowest
+		}
 		return low - 1, true
 	}
 	return 0, false
@@ -304,7 +307,7 @@ func (t *Table) FindLast(addr uint64) (row int, ok bool) {
 // counts returns the row that counts where row i is the last one at or below an
 // address.
 func (t *Table) counts(i int) int {
-	for t.Rows[i].Flags&Continues != 0 {
+	for i > 0 && t.Rows[i].Flags&Continues != 0 {
 		i-- // the first row of a sequence does not continue one
 	}
 	if t.Rows[i].Line == 0 {
