@@ -33,6 +33,9 @@ func (s *Session) openDump(ctx context.Context) error {
 		}
 	}
 	s.dump, s.machine, s.arch = dump, newProcessors(m), dump.Arch()
+	if info, ok := dump.Info(); ok && info.StopCPU >= 0 {
+		s.stopCPU = target.CPU(info.StopCPU)
+	}
 	return nil
 }
 

@@ -69,6 +69,9 @@ func WriteHeap(w io.Writer, h *kernel.Heap) {
 	}
 }
 
+// SizeText shows a number of bytes to people.
+func SizeText(n uint64) string { return size(n) }
+
 func size(n uint64) string {
 	switch {
 	case n >= 10<<20:

@@ -122,6 +122,7 @@ func (s *Session) Banner(ctx context.Context) []string {
 			lines = append(lines, text)
 		}
 	}
+	lines = append(lines, s.dumpLimits()...)
 	if l, ok := s.live.(interface{ Lifeline() string }); ok {
 		if text := l.Lifeline(); text != "" {
 			lines = append(lines, text)
@@ -218,7 +219,7 @@ func (s *Session) TargetFacts() [][2]string {
 	if s.live == nil {
 		out = append(out, [2]string{"state", "a dump"})
 		if s.dump != nil {
-			out = append(out, [2]string{"format", s.dump.Format()})
+			out = append(append(out, [2]string{"format", s.dump.Format()}), s.dumpFacts()...)
 			for _, note := range s.dump.Notes() {
 				out = append(out, [2]string{"note", note})
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/ukdbg/ukdbg/dumpfile"
 	"github.com/ukdbg/ukdbg/guestram"
 	"github.com/ukdbg/ukdbg/livevm"
 	"github.com/ukdbg/ukdbg/qmp"
@@ -18,6 +19,15 @@ type observed struct{ *livevm.Machine }
 func (o observed) Cost() (commands, registerReads int) {
 	u := o.Used()
 	return u.Commands, u.RegisterReads
+}
+
+// RAM is where guest memory lies, by physical address.
+func (o observed) RAM() []dumpfile.Extent {
+	var out []dumpfile.Extent
+	for _, r := range o.Regions() {
+		out = append(out, dumpfile.Extent{Phys: r.Phys, Size: r.Size})
+	}
+	return out
 }
 
 func openObserver(ctx context.Context, spec target.Spec, im *symbolizer.Image, opt Options) (observer, error) {

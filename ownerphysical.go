@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ukdbg/ukdbg/dumpfile"
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
 	"github.com/ukdbg/ukdbg/target/mmu"
@@ -181,4 +182,27 @@ func deviceAt(text string, at uint64) (name string, first, last uint64, ok bool)
 		return "", 0, 0, false
 	}
 	return "", 0, 0, false
+}
+
+var ramLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^ +([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, ram\): `)
+})
+
+// ramOf lists the memory in QEMU's "info mtree -f".
+func ramOf(text string) []dumpfile.Extent {
+	for _, view := range strings.Split(text, "FlatView #")[1:] {
+		if !strings.Contains(view, ` AS "memory"`) {
+			continue
+		}
+		var out []dumpfile.Extent
+		for _, m := range ramLine().FindAllStringSubmatch(view, -1) {
+			first, _ := strconv.ParseUint(m[1], 16, 64)
+			last, _ := strconv.ParseUint(m[2], 16, 64)
+			if last >= first && last-first < 1<<48 && (len(out) == 0 || first >= out[len(out)-1].Phys+out[len(out)-1].Size) {
+				out = append(out, dumpfile.Extent{Phys: first, Size: last - first + 1})
+			}
+		}
+		return out
+	}
+	return nil
 }

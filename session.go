@@ -89,8 +89,9 @@ type Session struct {
 	breakKind target.BreakKind
 	inserted  []target.Breakpoint
 	farewell  *target.Farewell
-	changed   bool // the person set memory or a register
-	drained   bool // the trace buffer was emptied
+	behind    observer // the VMM's memory while a dump is written over a stub, else nil
+	changed   bool     // the person set memory or a register
+	drained   bool     // the trace buffer was emptied
 }
 
 // connectPatience bounds the way to a stub where Options say nothing.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ukdbg/ukdbg/dumpfile"
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
 	"github.com/ukdbg/ukdbg/target/mmu"
@@ -27,6 +28,7 @@ type contents struct {
 	info  vmcoreinfo
 	// entry is where the process's program begins (AT_ENTRY), 0 if not known.
 	entry uint64
+	own   *dumpfile.Info // what ukdbg wrote of it, nil for another's dump
 }
 
 // Dump is an opened dump. It may be used by several goroutines; UseRoot comes
@@ -55,6 +57,7 @@ func (c *contents) dump() *Dump {
 		d.notes = append(d.notes, "the dump has no registers")
 	}
 	d.translate()
+	d.useOwn()
 	return d
 }
 

@@ -92,10 +92,14 @@ func readMachine(in input, a *arch.Arch, l layout) *contents {
 			segments = append(segments, segment{addr: p.phys, size: min(p.size, p.mem), mem: p.mem, offset: p.offset})
 		}
 	}
-	c.phys = &pieces{r: in.r, all: untangle(segments), hole: noMemory}
+	memory := &pieces{r: in.r, all: untangle(segments), hole: noMemory}
+	c.phys = memory
 	var problems []string
 	c.cpus, c.info, problems = parseNotes(l.notes, a)
 	c.notes = append(c.notes, problems...)
+	if c.readOwn(l.notes); c.own != nil {
+		c.format, memory.hole = "ukdbg dump", ownHole(c.own)
+	}
 	if l.osabi == solo5ABI {
 		c.identityMapped()
 	}

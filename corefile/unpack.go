@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/ukdbg/ukdbg/corefile/seekzstd"
 )
 
 // MaxUnpacked is the most bytes a compressed dump may unpack to. Its zero pages
@@ -49,6 +51,14 @@ func unpack(r io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
 		}
 		stream = z
 	case "zstd":
+		// One with a seek table is read where it is looked at.
+		seek, err := seekzstd.NewReader(r, size)
+		if err == nil {
+			return seek, seek.Size(), nil
+		}
+		if !errors.Is(err, seekzstd.ErrNoTable) && !errors.Is(err, seekzstd.ErrFormat) {
+			return nil, 0, err
+		}
 		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			return nil, 0, malformed("it is no zstd file in spite of its first bytes: %v", err)

@@ -78,6 +78,7 @@ type stopFlags struct {
 	monitor       string
 	readOnly      bool
 	allowShutdown bool
+	control       bool // the verb stops the guest, or sets how its VMM ends
 }
 
 func (f *stopFlags) add(cmd *cobra.Command) {
@@ -119,7 +120,7 @@ func (f *stopFlags) check(verb string) error {
 	if f.max < 0 || f.hung < 0 {
 		return usageError{errors.New("--max-pause and --hung-after must be above 0")}
 	}
-	if !changes(verb) {
+	if !changes(verb) && !f.control {
 		f.readOnly = true
 	} else if verb != verbAttach && (f.max > 0 || f.budget != "") {
 		return usageError{fmt.Errorf("%s changes the guest while it stands and takes the time that needs: --max-pause and --pause-budget are not for it", verb)}

@@ -131,3 +131,35 @@ func ARM64(tcr, ttbr0, ttbr1 uint64) (Root, error) {
 	}
 	return r, nil
 }
+
+// Registers returns what X86 was made of; ok is false for another format.
+func (r Root) Registers() (cr3 uint64, fiveLevel, ok bool) {
+	return r.low.table, r.low.bits == 57, r.Format == X86Paging
+}
+
+// ARM64Registers returns values of TCR_EL1, TTBR0_EL1 and TTBR1_EL1 that ARM64
+// makes the same root of; ok is false for another format.
+func (r Root) ARM64Registers() (tcr, ttbr0, ttbr1 uint64, ok bool) {
+	if r.Format != ARM64Stage1 {
+		return 0, 0, 0, false
+	}
+	tg0 := map[uint]uint64{12: 0, 16: 1, 14: 2}[r.granule]
+	tg1 := map[uint]uint64{14: 1, 12: 2, 16: 3}[r.granule]
+	base := func(h half) uint64 {
+		if r.granule == 16 {
+			return h.table&0x0000_ffff_ffff_ffc0 | h.table>>48&0xf<<2
+		}
+		return h.table
+	}
+	if r.low.bits != 0 {
+		tcr |= uint64(64-r.low.bits)<<tcrT0SZ | tg0<<tcrTG0
+	} else {
+		tcr |= tcrEPD0
+	}
+	if r.high.bits != 0 {
+		tcr |= uint64(64-r.high.bits)<<tcrT1SZ | tg1<<tcrTG1
+	} else {
+		tcr |= tcrEPD1
+	}
+	return tcr, base(r.low), base(r.high), true
+}

@@ -102,3 +102,30 @@ func TestSurveyCircle(t *testing.T) {
 		t.Errorf("%d tables, %v", len(tables), err)
 	}
 }
+
+// A root and the registers it is told by are the same.
+func TestRegistersOfRoot(t *testing.T) {
+	for _, r := range []struct{ tcr, ttbr0, ttbr1 uint64 }{
+		{25 | 25<<16 | 2<<30, 0x4000, 0x8000},
+		{16 | 1<<23, 0x41000, 0},
+		{1<<7 | 25<<16 | 2<<30, 0, 0x8000},
+		{22 | 22<<16 | 1<<14 | 3<<30, 0x0000_1234_5600_0000 | 0x3c, 0x10000},
+		{16 | 16<<16 | 2<<14 | 1<<30, 0x8000, 0xc000},
+	} {
+		root, err := mmu.ARM64(r.tcr, r.ttbr0, r.ttbr1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcr, ttbr0, ttbr1, ok := root.ARM64Registers()
+		again, err := mmu.ARM64(tcr, ttbr0, ttbr1)
+		if err != nil || !ok || again != root {
+			t.Errorf("%+v: %#x %#x %#x %v, %+v is not %+v", r, tcr, ttbr0, ttbr1, err, again, root)
+		}
+	}
+	for _, five := range []bool{false, true} {
+		root := mmu.X86(0x1000, five)
+		if cr3, got, ok := root.Registers(); !ok || got != five || mmu.X86(cr3, got) != root {
+			t.Errorf("%#x %v %v", cr3, got, ok)
+		}
+	}
+}
