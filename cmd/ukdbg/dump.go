@@ -15,14 +15,14 @@ import (
 	"github.com/ukdbg/ukdbg/asserts"
 )
 
-// dumpFlags say what a dump is to hold.
-type dumpFlags struct {
+// writeFlags say what a dump is to hold.
+type writeFlags struct {
 	minimal bool
 	pause   bool
 	depth   int
 }
 
-func (f *dumpFlags) options(e env) ukdbg.WriteOptions {
+func (f *writeFlags) options(e env) ukdbg.WriteOptions {
 	opt := ukdbg.WriteOptions{Minimal: f.minimal, Pause: f.pause, Depth: f.depth, Writer: "ukdbg " + version}
 	if f.depth == 0 {
 		opt.Depth = -1
@@ -35,7 +35,7 @@ func (f *dumpFlags) options(e env) ukdbg.WriteOptions {
 
 func newDump(e env) *cobra.Command {
 	var flags targetFlags
-	var f dumpFlags
+	var f writeFlags
 	var out string
 	cmd := &cobra.Command{
 		Use:   "dump TARGET -e NAME.dbg -o FILE",
@@ -82,7 +82,7 @@ heap's records, and the structures that pointers in variables reach. It needs -e
 	return cmd
 }
 
-func (f *dumpFlags) add(cmd *cobra.Command) {
+func (f *writeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.pause, "pause", false, "stop a guest that is observed while it is dumped")
 	cmd.Flags().IntVar(&f.depth, "depth", ukdbg.DefaultDepth, "how many pointers --minimal follows from variables")
 }
