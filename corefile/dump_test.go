@@ -339,35 +339,5 @@ func FuzzNew(f *testing.F) {
 	f.Add(small.Bytes())
 	f.Add([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff})
 	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd, 4, 0, 1, 0, 0})
-	f.Fuzz(func(t *testing.T, file []byte) {
-		if len(file) > 64<<10 {
-			return
-		}
-		d, err := corefile.New(bytes.NewReader(file), int64(len(file)))
-		if err != nil {
-			return
-		}
-		ctx := t.Context()
-		cpus, _ := d.CPUs(ctx)
-		buf := make([]byte, 4096)
-		for _, cpu := range cpus[:min(len(cpus), 8)] {
-			regs, err := d.ReadRegisters(ctx, cpu)
-			if err != nil {
-				t.Errorf("CPU %d of its own list: %v", cpu, err)
-			}
-			_, _ = d.ReadSystemRegisters(ctx, cpu)
-			v, err := d.Virtual(cpu)
-			if err != nil {
-				t.Errorf("CPU %d of its own list: %v", cpu, err)
-				continue
-			}
-			for _, addr := range []uint64{regs.SP(), regs.PC(), 0, ^uint64(0) - 100} {
-				if n, err := v.ReadMemory(ctx, buf, addr); n < len(buf) && err == nil {
-					t.Errorf("%#x: %d bytes and no error", addr, n)
-				}
-			}
-		}
-		_, _ = d.ReadMemory(ctx, buf, 0x1000)
-		_, _ = d.Physical().ReadMemory(ctx, buf, ^uint64(0)-10)
-	})
+	f.Fuzz(func(t *testing.T, file []byte) { explore(t, file, corefile.Options{}) })
 }

@@ -80,7 +80,7 @@ func kvmPlausible(regs, s []byte) bool {
 	const (
 		flagsFixed = 1 << 1
 		flagsZero  = 1<<3 | 1<<5 | 1<<15 | ^uint64(1<<22-1)
-		pe, pg     = 1, 1 << 31
+		et, pg     = 1 << 4, 1 << 31
 		lme, lma   = 1 << 8, 1 << 10
 		apicOn     = 1 << 11
 		apicZero   = 0x2ff
@@ -90,7 +90,7 @@ func kvmPlausible(regs, s []byte) bool {
 		return false
 	}
 	flags := le.Uint64(regs[kvmFlags:])
-	if flags&flagsFixed == 0 || flags&flagsZero != 0 || s[ksegPresent] != 1 || le.Uint16(s[ksegSelector:]) == 0 {
+	if flags&flagsFixed == 0 || flags&flagsZero != 0 || s[ksegPresent] != 1 {
 		return false
 	}
 	for i := range 8 {
@@ -106,7 +106,7 @@ func kvmPlausible(regs, s []byte) bool {
 	}
 	control := func(i int) uint64 { return le.Uint64(s[kvmControl+8*i:]) }
 	cr0, cr8, efer, apic := control(0), control(4), control(5), control(6)
-	return cr0>>32 == 0 && cr0&pe != 0 && cr8 < 16 && efer>>16 == 0 &&
+	return cr0>>32 == 0 && cr0&et != 0 && cr8 < 16 && efer>>16 == 0 &&
 		(efer&lma != 0) == (efer&lme != 0 && cr0&pg != 0) && (s[ksegLong] == 0 || efer&lma != 0) &&
 		apic&apicZero == 0 && apic&apicOn != 0
 }

@@ -206,12 +206,11 @@ func Flatten(file []byte, size int) []byte {
 		out = binary.BigEndian.AppendUint64(out, uint64(len(data)))
 		out = append(out, data...)
 	}
-	for i, off := 0, 0; off < len(file); i, off = i+1, off+size {
-		part := file[off:min(off+size, len(file))]
-		if i%3 == 0 {
-			record(off, bytes.Repeat([]byte{0xee}, len(part)))
-		}
-		defer record(off, part) // the last first
+	for off := 0; off < len(file); off += 3 * size {
+		record(off, bytes.Repeat([]byte{0xee}, min(size, len(file)-off)))
 	}
-	return out
+	for off := (len(file) - 1) / size * size; off >= 0; off -= size { // the last first
+		record(off, file[off:min(off+size, len(file))])
+	}
+	return append(out, bytes.Repeat([]byte{0xff}, 16)...) // the end mark
 }

@@ -2,9 +2,11 @@ package coretest
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"hash/crc64"
+	"slices"
 	"strconv"
 )
 
@@ -186,6 +188,7 @@ func (d Dump) Firecracker(opt FirecrackerOptions) (state, memory []byte) {
 	state = le.AppendUint64(state, uint64(9))    // a string
 	state = append(state, "/vmlinux\x00"...)     //
 	state = le.AppendUint64(state, uint64(0x77)) // and a number
+	d.Memory = slices.SortedFunc(slices.Values(d.Memory), func(a, b Segment) int { return cmp.Compare(a.Phys, b.Phys) })
 	regions := le.AppendUint64(nil, uint64(len(d.Memory)))
 	for _, s := range d.Memory {
 		regions = le.AppendUint64(regions, s.Phys)
@@ -227,18 +230,23 @@ func kvmX86(c CPU, bare bool) []byte {
 		}
 		regs = le.AppendUint64(regs, v)
 	}
+	paging := c.X86["cr0"]>>31 != 0
 	for _, name := range []string{"cs", "ds", "es", "fs", "gs", "ss", "tr", "ldt"} {
 		sregs = le.AppendUint64(sregs, c.X86[name+"_base"])
 		sregs = le.AppendUint32(sregs, 0xffffffff)
 		sregs = le.AppendUint16(sregs, uint16(c.X86[name]))
 		long := byte(0)
-		if name == "cs" && !c.Bits32 {
+		if name == "cs" && !c.Bits32 && paging {
 			long = 1
 		}
 		sregs = append(sregs, 0xb, 1, 0, 1-long, 1, long, 1, 0, 0, 0)
 	}
 	sregs = append(sregs, make([]byte, 32)...) // gdt, idt
-	for _, v := range []uint64{c.X86["cr0"], c.X86["cr2"], c.X86["cr3"], c.X86["cr4"], 0, 0xd00, 0xfee00900} {
+	efer := uint64(0)
+	if paging {
+		efer = 0xd00
+	}
+	for _, v := range []uint64{c.X86["cr0"] | 1<<4, c.X86["cr2"], c.X86["cr3"], c.X86["cr4"], 0, efer, 0xfee00900} {
 		sregs = le.AppendUint64(sregs, v)
 	}
 	sregs = append(sregs, make([]byte, 32)...)

@@ -1,0 +1,4 @@
+package corefile
+
+// UnpackLZO is unpackLZO for tests.
+var UnpackLZO = unpackLZO
