@@ -50,7 +50,7 @@ soak: tools
 	UKDBG_SOAK=1000 $(GO) test -count=1 -timeout 90m -v -run 'TestKill|TestRecordKilled|TestRecordSoak' ./cmd/ukdbg
 
 bench: tools build
-	@scripts/install.sh debuginfo crates
+	@scripts/install.sh debuginfo crates linuxdumps
 	$(GO) run ./internal/bench -ukdbg bin/ukdbg -o docs/performance.md
 
 guest:

@@ -1,6 +1,7 @@
 package ukdbg
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/corefile"
 	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/target/arch"
 )
 
 // IsDump reports whether a file that begins with head is a memory dump, in
@@ -27,9 +29,13 @@ func (s *Session) openDump(ctx context.Context) error {
 		return err
 	}
 	m := machine(dump)
-	if cpus, _ := dump.CPUs(ctx); len(cpus) == 0 && o.Log != "" {
-		if m, err = loggedRegisters(dump, o.Log); err != nil {
+	if o.Log != "" {
+		if s.logged, err = loggedFault(o.Log, dump.Arch()); err != nil {
 			return errors.Join(err, dump.Close())
+		}
+		if cpus, _ := dump.CPUs(ctx); len(cpus) == 0 {
+			regs, _ := s.logged.Regs()
+			m = loggedCPU{dump, regs}
 		}
 	}
 	s.dump, s.machine, s.arch = dump, newProcessors(m), dump.Arch()
@@ -59,27 +65,31 @@ func (l loggedCPU) ReadSystemRegisters(context.Context, target.CPU) (map[string]
 	return nil, target.ErrUnsupported
 }
 
-// loggedRegisters adds the registers of the last fault in a console log to a
-// dump.
-func loggedRegisters(d *corefile.Dump, path string) (machine, error) {
+// loggedFault is the last fault with registers in a console log.
+func loggedFault(path string, a *arch.Arch) (*asserts.Fault, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, mark(err, ErrUsage)
 	}
 	defer f.Close()
-	var regs target.Regs
-	found := false
+	var last *asserts.Fault
 	sc := asserts.NewScanner(f)
 	for sc.Scan() {
-		if r, ok := sc.Fault().Regs(); ok && r.Arch == d.Arch() {
-			regs, found = r, true
+		if r, ok := sc.Fault().Regs(); ok && r.Arch == a {
+			last = sc.Fault()
 		}
 	}
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if !found {
-		return nil, mark(fmt.Errorf("%s has no fault screen with registers of %s", path, d.Arch().Name), ErrUsage)
+	if last == nil {
+		return nil, mark(fmt.Errorf("%s has no fault screen with registers of %s", path, a.Name), ErrUsage)
 	}
-	return loggedCPU{d, regs}, nil
+	return last, nil
+}
+
+// LooksLikeRAM reports whether a file of no known format, that begins with head,
+// could be RAM as it is and no text: whole pages, and many zero bytes.
+func LooksLikeRAM(head []byte, size int64) bool {
+	return size >= 1<<20 && size%4096 == 0 && bytes.Count(head, []byte{0}) > len(head)/4
 }

@@ -122,8 +122,12 @@ func (s *Session) sourceTells(f *asserts.Fault, frames []unwind.Frame, at int) {
 	}
 }
 
-// printedFault is the last fault in the guest's console ring, nil if none.
+// printedFault is the last fault in the console log that was given with a dump,
+// or in the guest's console ring, nil if none.
 func (s *Session) printedFault(ctx context.Context) *asserts.Fault {
+	if s.logged != nil {
+		return s.logged
+	}
 	if s.kernel == nil {
 		return nil
 	}

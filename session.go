@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/corefile"
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard"
@@ -49,6 +50,7 @@ type Session struct {
 
 	machine *processors    // the target; registers are remembered for an epoch
 	dump    *corefile.Dump // nil for what is no dump
+	logged  *asserts.Fault // what the console said of a dump's crash, nil if it was not given
 	live    live           // nil for a dump, and while observing
 	// observer and view are nil unless a running VM is observed without a stop.
 	observer observer

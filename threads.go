@@ -113,6 +113,9 @@ func (s *Session) threadsOfCPUs(ctx context.Context) error {
 			// An address of its own tells processors apart.
 			Addr: ^uint64(0) - uint64(cpu),
 		}
+		if s.dump != nil && s.dump.Process() {
+			t.Name = fmt.Sprintf("thread %d", s.dump.Thread(cpu))
+		}
 		s.threads = append(s.threads, Thread{t, s.epoch})
 	}
 	return nil

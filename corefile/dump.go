@@ -98,6 +98,15 @@ func (d *Dump) Slide(entry uint64) (slide uint64, ok bool) {
 	return d.info.number("KERNELOFFSET", 16)
 }
 
+// Thread is the number of the process's thread that stands for a processor, 0 if
+// the dump is of a machine.
+func (d *Dump) Thread(cpu target.CPU) int {
+	if c, err := d.cpu(cpu); err == nil && d.Process() {
+		return c.thread
+	}
+	return 0
+}
+
 // CPUs lists the processors the dump has registers of.
 func (d *Dump) CPUs(context.Context) ([]target.CPU, error) {
 	all := make([]target.CPU, len(d.cpus))

@@ -95,12 +95,13 @@ func isDump(path string) bool {
 		return false
 	}
 	defer f.Close()
-	head := make([]byte, 64)
+	head := make([]byte, 4096)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return false
 	}
-	return ukdbg.IsDump(head[:n])
+	st, err := f.Stat()
+	return err == nil && (ukdbg.IsDump(head[:n]) || ukdbg.LooksLikeRAM(head[:n], st.Size()))
 }
 
 // crashOf explains the crash a target is stopped in.

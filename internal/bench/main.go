@@ -132,7 +132,7 @@ func (w work) measure(page *strings.Builder, n int) error {
 
 // time runs the command once and returns how long it took, in ms.
 func (c command) time() (float64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // crash on a loaded machine
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	var output bytes.Buffer
