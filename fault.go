@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ukdbg/ukdbg/asserts"
+	"github.com/ukdbg/ukdbg/asserts/origin"
 	"github.com/ukdbg/ukdbg/symbolizer/unwind"
 	"github.com/ukdbg/ukdbg/target/arch"
 )
@@ -47,9 +48,18 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	if len(physical) == 0 {
 		return FaultReport{}, fmt.Errorf("the stopped thread's stack: %w", uerr)
 	}
-	trap := faultFrame(physical)
+	trap, later := s.faultFrame(ctx, physical)
 	m := s.machineAt(ctx, thread, physical, trap)
+	if later > 0 {
+		// They tell of the later fault.
+		for _, r := range []string{"cr2", "esr_el1", "far_el1", "elr_el1"} {
+			delete(m.System, r)
+		}
+	}
 	at := trap + m.Ending.Depth
+	if f != nil && shownNoMore(f, physical[trap].PC) {
+		return s.earlier(ctx, f, thread)
+	}
 	if f == nil {
 		if f, err = asserts.Decode(ctx, m); err != nil {
 			return FaultReport{}, err
@@ -57,15 +67,29 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	} else {
 		asserts.Refine(ctx, f, m)
 	}
-	s.sourceTells(f, physical, at)
+	if later > 0 && f.Source.Format == asserts.MachineFormat {
+		s.follows(ctx, f, thread, physical, later)
+	} else if s.inHandler(ctx, physical[trap:]) {
+		f.Inferred = append(f.Inferred, "a fault in the handler of an earlier one, whose registers it overwrote: the earlier is the cause, and only the console tells it")
+	}
+	s.sourceTells(ctx, f, physical, at)
 	// What was not printed is at hand here, and the machine's own stack goes
 	// further than what was.
 	f.NotPrinted = nil
-	f.Backtrace = nil
 	stack := slices.Clone(s.withTailCalls(physical[at:]))
 	if at == trap {
 		stack[0].Regs = m.Regs
 	}
+	f.Backtrace = backtraceOf(stack)
+	s.sanitized(ctx, f, stack)
+	x := explainer{ctx: ctx, s: s, f: f, frames: stack, mem: s.mem, thread: &thread}
+	x.explain()
+	s.behindTrap(f)
+	return s.report(f)
+}
+
+func backtraceOf(stack []unwind.Frame) []asserts.CodeAddr {
+	out := make([]asserts.CodeAddr, 0, len(stack))
 	for _, p := range stack {
 		a := asserts.CodeAddr{Addr: p.PC, Kind: asserts.ReturnAddr}
 		if p.LookupPC == p.PC {
@@ -74,13 +98,9 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 		if p.How == unwind.Scan {
 			a.How = "found by scanning the stack"
 		}
-		f.Backtrace = append(f.Backtrace, a)
+		out = append(out, a)
 	}
-	s.sanitized(ctx, f, stack)
-	x := explainer{ctx: ctx, s: s, f: f, frames: stack, mem: s.mem, thread: &thread}
-	x.explain()
-	s.behindTrap(f)
-	return s.report(f)
+	return out
 }
 
 // behindTrap says that the pc of an int3 stands behind it.
@@ -91,25 +111,71 @@ func (s *Session) behindTrap(f *asserts.Fault) {
 	}
 }
 
-// faultFrame is the index of the frame that faulted: the one the innermost trap
-// interrupted, or the innermost of all.
-func faultFrame(frames []unwind.Frame) int {
+// faultFrame is the index of the frame that faulted first: the one the outermost
+// trap interrupted that is a fault and no interrupt, or the innermost of all.
+// later is that of a fault in its handler, 0 if there was none.
+func (s *Session) faultFrame(ctx context.Context, frames []unwind.Frame) (at, later int) {
+	k, _ := s.kernel.(trapReader)
 	for i := range frames {
-		if frames[i].Trap && i+1 < len(frames) {
-			return i + 1
+		if !frames[i].Trap || i+1 >= len(frames) {
+			continue
+		}
+		if at == 0 {
+			at = i + 1
+			continue
+		}
+		if k == nil {
+			break
+		}
+		if _, _, trap, code := k.TrapCause(ctx, frames[at:i+1]); trap || code {
+			if later == 0 {
+				later = at
+			}
+			at = i + 1
 		}
 	}
-	return 0
+	return at, later
+}
+
+// inHandler reports whether the innermost frame was called by the entry of a
+// trap, of which no interrupted frame is left: traps that have a stack of their
+// own begin it anew.
+func (s *Session) inHandler(ctx context.Context, frames []unwind.Frame) bool {
+	k, ok := s.kernel.(trapReader)
+	const reach = 16
+	for i := 2; ok && i <= min(len(frames), reach); i++ {
+		if frames[i-1].Trap || i == len(frames) {
+			_, _, trap, code := k.TrapCause(ctx, frames[:i])
+			return trap || code
+		}
+	}
+	return false
+}
+
+// follows tells of a fault in the handler of another.
+func (s *Session) follows(ctx context.Context, f *asserts.Fault, t Thread, frames []unwind.Frame, at int) {
+	g, err := asserts.Decode(ctx, s.machineAt(ctx, t, frames, at))
+	if err != nil {
+		return // what it was is not known; that the handler was interrupted shows in the stack
+	}
+	g.Reason += " in the handler of the first, at " + s.named(g.PC.V)
+	f.Consequences = append(f.Consequences, asserts.Consequence{Kind: g.Kind, Subkind: g.Subkind, Reason: g.Reason, Source: g.Source})
 }
 
 // sourceTells gives an explicit crash without a text what its source line says:
 // an assertion, or the words of the crash.
-func (s *Session) sourceTells(f *asserts.Fault, frames []unwind.Frame, at int) {
+func (s *Session) sourceTells(ctx context.Context, f *asserts.Fault, frames []unwind.Frame, at int) {
 	if f.Kind != asserts.ExplicitCrash || f.Source.Format != asserts.MachineFormat || at >= len(frames) {
 		return
 	}
 	locs, err := s.Resolve(frames[at].LookupPC)
 	if err != nil || len(locs) == 0 {
+		return
+	}
+	x := explainer{ctx: ctx, s: s, f: f, frames: frames[at:], mem: s.mem, funcs: map[uint64]*origin.Func{}}
+	if find, fn, ok := x.finder(0); ok && fn.Shared(find.At) {
+		f.Inferred = append(f.Inferred, fmt.Sprintf("one of several crashes of %s: the compiler has joined their ends, so %s:%d may be another's line",
+			locs[0].Function, locs[0].File, locs[0].Line))
 		return
 	}
 	text, err := s.SourceLines(locs[0].File, locs[0].Line, locs[0].Line)
@@ -181,7 +247,7 @@ func (s *Session) ReadLog(ctx context.Context, r io.Reader, found func(FaultRepo
 					Regs: regs, Memory: imageMemory{s}, Symbol: s.Symbolize, Section: s.SectionName,
 				})
 			}
-			frames := s.completeBacktrace(ctx, f)
+			frames := s.completeBacktrace(ctx, f, f.PrintedMemory())
 			x := explainer{ctx: ctx, s: s, f: f, frames: frames, mem: printed{f.PrintedMemory(), imageMemory{s}}}
 			x.explain()
 			s.behindTrap(f)

@@ -50,6 +50,11 @@ func (x *explainer) jumpCause() {
 	}
 	text := fmt.Sprintf("call of the function pointer %s, which ", who.Text)
 	switch {
+	case who.Const && to != 0:
+		text = fmt.Sprintf("call of %#x, which the code has as a constant", to)
+		if held := x.heldText(to, who, false); held != "" {
+			text += ": " + held
+		}
 	case to == 0:
 		text = fmt.Sprintf("call of a null function pointer: %s is NULL", who.Text)
 	default:

@@ -15,13 +15,13 @@ import (
 // leaves out: the callers of functions that keep no frame pointer, found by call
 // frame information in the registers and the stack that were printed. The
 // functions by which the guest ended itself are left out.
-// It returns the frames whose registers are known, that of the fault first.
-func (s *Session) completeBacktrace(ctx context.Context, f *asserts.Fault) (frames []unwind.Frame) {
+// mem is what is known of the stack. It returns the frames whose registers are known, that of the fault first.
+func (s *Session) completeBacktrace(ctx context.Context, f *asserts.Fault, mem target.Memory) (frames []unwind.Frame) {
 	if regs, ok := f.Regs(); ok && len(f.Backtrace) > 0 && f.Backtrace[0].Kind == asserts.AtPC {
 		u := unwind.New(symbolizer.Mappings{s.mapping}, unwind.Options{})
-		frames, _ = u.Append(ctx, nil, f.PrintedMemory(), regs)
+		frames, _ = u.Append(ctx, nil, mem, regs)
 		if caller := f.Backtrace[min(1, len(f.Backtrace)-1)]; len(frames) == 1 && caller.Kind == asserts.ReturnAddr {
-			frames = append(frames, s.intoNowhere(ctx, u, f, regs, caller)...)
+			frames = append(frames, s.intoNowhere(ctx, u, f, mem, regs, caller)...)
 		}
 		f.Backtrace = mergeBacktrace(f.Backtrace, frames)
 	}
@@ -39,7 +39,7 @@ func (s *Session) completeBacktrace(ctx context.Context, f *asserts.Fault) (fram
 
 // intoNowhere unwinds from the caller of a function that is none: its call has
 // pushed a return address and done nothing else.
-func (s *Session) intoNowhere(ctx context.Context, u *unwind.Unwinder, f *asserts.Fault, regs target.Regs, caller asserts.CodeAddr) []unwind.Frame {
+func (s *Session) intoNowhere(ctx context.Context, u *unwind.Unwinder, f *asserts.Fault, mem target.Memory, regs target.Regs, caller asserts.CodeAddr) []unwind.Frame {
 	if _, _, ok := s.Symbolize(f.PC.V); ok {
 		return nil
 	}
@@ -47,7 +47,7 @@ func (s *Session) intoNowhere(ctx context.Context, u *unwind.Unwinder, f *assert
 	if s.arch.LR == arch.None {
 		regs.Set(s.arch.SP, regs.SP()+8)
 	}
-	frames, _ := u.Append(ctx, nil, f.PrintedMemory(), regs)
+	frames, _ := u.Append(ctx, nil, mem, regs)
 	if len(frames) > 0 {
 		frames[0].LookupPC = caller.Lookup()
 	}

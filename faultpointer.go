@@ -90,6 +90,10 @@ func (x *explainer) fixedAddress(find origin.Finder, m insn.Mem, access string) 
 	if m.Segment {
 		return
 	}
+	if uint64(m.Disp) < nearNull && m.Index == insn.NoReg {
+		x.because(fmt.Sprintf("%s through a null pointer: the code has NULL there as a constant, offset %d", access, m.Disp), fromCode)
+		return
+	}
 	object := fmt.Sprintf("the fixed address %#x", uint64(m.Disp))
 	if sym, off, ok := x.s.Symbolize(uint64(m.Disp)); ok {
 		object = sym

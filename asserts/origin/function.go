@@ -181,6 +181,27 @@ func (f *Func) kept(reg int) bool {
 	return false
 }
 
+// Shared reports whether the call before a return address may have been come to
+// by several ways that meet right before it, as compilers join the ends of a
+// function's error paths: its source line then is that of one of them only.
+func (f *Func) Shared(ret uint64) bool {
+	const reach = 12
+	at, ok := f.byAddr[ret]
+	if !ok {
+		at = len(f.instrs) // the call was the last instruction
+	}
+	for i := at - 1; i >= 0 && i >= at-reach; i-- {
+		if flow := f.instrs[i].Flow; i < at-1 && flow != insn.Next && flow != insn.Call {
+			return false
+		}
+		if jumpers := len(f.jumpers[i]); jumpers > 0 {
+			falls := i > 0 && f.instrs[i-1].Flow != insn.Jump && f.instrs[i-1].Flow != insn.Stop
+			return jumpers > 1 || falls
+		}
+	}
+	return false
+}
+
 // Places returns up to n addresses of instructions, spread over the function.
 func (f *Func) Places(n int) (out []uint64) {
 	step := max(1, len(f.instrs)/n)

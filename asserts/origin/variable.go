@@ -41,6 +41,12 @@ func (x *Finder) variableIn(reg int, pc uint64) (Named, bool) {
 	var best Named
 	found := false
 	x.Locals(pc, func(l ctype.Local, f *ctype.Frame) bool {
+		// Which register, not what is in it: that may not be known any more.
+		for _, r := range x.Func.arch.Regs {
+			if _, known := f.Regs.Get(r.Num); !known {
+				f.Regs.Set(r.Num, 0)
+			}
+		}
 		v := l.Value(x.Reader, f)
 		if v.Lval != ctype.InRegister || v.Reg != reg || v.BitSize != 0 {
 			return true

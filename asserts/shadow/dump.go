@@ -73,7 +73,7 @@ func (d *Dump) Write(w io.Writer, indent string) error {
 		if r.Mark >= 0 {
 			mark = "=>"
 		}
-		fmt.Fprintf(&b, "%s%s%#014x:", indent, mark, r.Addr)
+		fmt.Fprintf(&b, "%s%s0x%012x:", indent, mark, r.Addr)
 		for i := range rowBytes {
 			sep := " "
 			switch {

@@ -106,11 +106,7 @@ func isDump(path string) bool {
 
 // crashOf explains the crash a target is stopped in.
 func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) error {
-	explain := s.Fault
-	if flags.noConsole {
-		explain = s.MachineFault
-	}
-	rep, err := explain(ctx)
+	rep, err := explain(ctx, flags, s)
 	if ukdbg.IsNoFault(err) {
 		if flags.json {
 			return printJSON(e, faultsJSON{Faults: []faultJSON{}})
@@ -130,6 +126,26 @@ func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) er
 	}
 	_, err = fmt.Fprint(e.out, rep.Text)
 	return err
+}
+
+// explain asks the machine, and what the guest printed unless that is not wanted.
+func explain(ctx context.Context, flags *crashFlags, s *ukdbg.Session) (ukdbg.FaultReport, error) {
+	switch {
+	case flags.noConsole:
+		return s.MachineFault(ctx)
+	case flags.dump.log == "":
+		return s.Fault(ctx)
+	}
+	f, err := os.Open(flags.dump.log)
+	if err != nil {
+		return ukdbg.FaultReport{}, err
+	}
+	defer f.Close()
+	rep, err := s.JoinFault(ctx, f)
+	if errors.Is(err, ukdbg.ErrNoReport) {
+		return s.Fault(ctx)
+	}
+	return rep, err
 }
 
 // crashLog explains every fault in a console log.

@@ -19,7 +19,7 @@ func (f *dumpFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.base, "base", "", "where raw RAM begins in physical memory (0x40000000)")
 	cmd.Flags().StringVar(&f.machine, "machine", "", "how raw RAM lies in physical memory: "+strings.Join(corefile.Layouts(), ", "))
 	cmd.Flags().StringVar(&f.memory, "memory", "", "the memory file of a Firecracker snapshot whose state file is the target")
-	cmd.Flags().StringVar(&f.log, "log", "", "a console log whose last fault screen has the registers a dump lacks")
+	cmd.Flags().StringVar(&f.log, "log", "", "a console log: crash joins its last fault with what the machine proves; it has the registers a dump may lack")
 }
 
 // raw reports whether the flags make any file a dump.
