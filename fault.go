@@ -21,8 +21,20 @@ type FaultReport struct {
 	// Functions are those of the backtrace, innermost first, for the
 	// fingerprint.
 	Functions []string
+	// Stack is the backtrace with names and, where the sources are found, the
+	// lines around each place.
+	Stack []ReportFrame
 	// Text is the whole for people, made safe for a terminal.
 	Text string
+}
+
+// ReportFrame is one function of a fault's backtrace.
+type ReportFrame struct {
+	// PC is that of the machine's frame; a function inlined into another has that
+	// one's.
+	PC uint64
+	asserts.Frame
+	Source []asserts.SourceLine
 }
 
 // Fault explains the crash the guest is stopped in: from what its console ring
@@ -216,6 +228,9 @@ func (s *Session) printedFault(ctx context.Context) *asserts.Fault {
 	return last
 }
 
+// sourceFrames is how many frames of a report have their source lines.
+const sourceFrames = 12
+
 // report renders a fault with the session's names and sources.
 func (s *Session) report(f *asserts.Fault) (FaultReport, error) {
 	var b strings.Builder
@@ -224,6 +239,11 @@ func (s *Session) report(f *asserts.Fault) (FaultReport, error) {
 	for _, a := range f.Backtrace {
 		for _, fr := range n.Frames(a.Lookup()) {
 			r.Functions = append(r.Functions, fr.Function)
+			rf := ReportFrame{PC: a.Addr, Frame: fr}
+			if fr.Line > 0 && len(r.Stack) < sourceFrames {
+				rf.Source = texter{s}.Lines(fr.File, fr.Line, 1)
+			}
+			r.Stack = append(r.Stack, rf)
 		}
 	}
 	if err := asserts.Render(&b, f, asserts.RenderOptions{Names: n, Source: texter{s}}); err != nil {

@@ -181,6 +181,14 @@ func (x *explainer) sanitizerCause() {
 		x.because(text+who, "from the shadow memory")
 		return
 	}
+	switch x.f.Subkind {
+	case asserts.SubStackOverflow, "use-after-scope", "use-after-return":
+		if fr, err := shadow.FindFrame(x.ctx, x.mem, at.V); err == nil && fr.Text(at.V) != "" {
+			name, _, _ := x.s.Symbolize(fr.PC)
+			x.because(fmt.Sprintf("%s %s, a variable of %s on the stack%s", access, fr.Text(at.V), name, who), "from the shadow memory and the frame's description")
+			return
+		}
+	}
 	run, before, ok := m.Good(x.ctx, x.mem, at.V, 512)
 	if !ok {
 		return
@@ -194,6 +202,10 @@ func (x *explainer) sanitizerCause() {
 	}
 	if o := x.object(asserts.Value(run.Addr + run.Size - 1)); before && o != nil && o.Kind == string(OwnedByHeap) && o.Size != 0 && o.Addr+o.Size == run.Addr+run.Size {
 		x.because(fmt.Sprintf("%s %s a heap object of %d bytes (%#x to %#x)%s", access, where, o.Size, o.Addr, o.Addr+o.Size-1, who), "from the shadow memory and the allocator")
+		return
+	}
+	if o := x.object(asserts.Value(run.Addr)); o != nil && o.Kind == string(OwnedBySymbol) {
+		x.because(fmt.Sprintf("%s %s %s, a global of %d bytes%s", access, where, o.Name, o.Size, who), "from the shadow memory and the symbols")
 		return
 	}
 	x.because(fmt.Sprintf("%s %s %d usable bytes (%#x to %#x)%s", access, where, run.Size, run.Addr, run.Addr+run.Size-1, who), "from the shadow memory")

@@ -148,6 +148,29 @@ func (f *Frame) Near(addr uint64) (v Variable, distance int64, ok bool) {
 	return v, distance, ok
 }
 
+// Text says where an address is by the variables of the frame: "right behind the
+// end of b (13 bytes, line 1)"; "" if it has none.
+func (f *Frame) Text(addr uint64) string {
+	v, d, ok := f.Near(addr)
+	if !ok {
+		return ""
+	}
+	where := "in"
+	switch {
+	case d == 1:
+		where = "right behind the end of"
+	case d > 1:
+		where = fmt.Sprintf("%d bytes behind the end of", d-1)
+	case d < 0:
+		where = fmt.Sprintf("%d bytes before", -d)
+	}
+	text := fmt.Sprintf("%s %s (%d bytes", where, v.Name, v.Size)
+	if v.Line > 0 {
+		text += fmt.Sprintf(", line %d", v.Line)
+	}
+	return text + ")"
+}
+
 func abs(v int64) int64 {
 	if v < 0 {
 		return -v

@@ -181,6 +181,14 @@ func TestFrame(t *testing.T) {
 			t.Errorf("%#x: %s at %d, want %s at %d", addr, v.Name, d, want.name, want.d)
 		}
 	}
+	for addr, want := range map[uint64]string{
+		0x20000 + 45: "right behind the end of b (13 bytes, line 1)", 0x20000 + 48: "3 bytes behind the end of b (13 bytes, line 1)",
+		0x20000 + 63: "1 bytes before count (8 bytes)", 0x20000 + 66: "in count (8 bytes)",
+	} {
+		if got := f.Text(addr); got != want {
+			t.Errorf("%#x: %q, want %q", addr, got, want)
+		}
+	}
 	if _, err := FindFrame(context.Background(), ram{0x20000, make([]byte, 512)}, 0x20100); err == nil {
 		t.Error("a frame where none is")
 	}

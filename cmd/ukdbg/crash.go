@@ -59,8 +59,33 @@ func faultOf(rep ukdbg.FaultReport) (faultJSON, error) {
 	if out["functions"], err = json.Marshal(append([]string{}, rep.Functions...)); err != nil {
 		return nil, err
 	}
-	out["fingerprint"], err = json.Marshal(rep.Fault.Fingerprint(rep.Functions))
+	if out["fingerprint"], err = json.Marshal(rep.Fault.Fingerprint(rep.Functions)); err != nil {
+		return nil, err
+	}
+	stack := make([]stackFrameJSON, 0, len(rep.Stack))
+	for _, fr := range rep.Stack {
+		j := stackFrameJSON{PC: fmt.Sprintf("%#x", fr.PC), Function: fr.Function, File: fr.File, Line: fr.Line, Inline: fr.Inline, Source: []sourceLineJSON{}}
+		for _, l := range fr.Source {
+			j.Source = append(j.Source, sourceLineJSON{l.Number, l.Text})
+		}
+		stack = append(stack, j)
+	}
+	out["stack"], err = json.Marshal(stack)
 	return out, err
+}
+
+type stackFrameJSON struct {
+	PC       string           `json:"pc"`
+	Function string           `json:"function"`
+	File     string           `json:"file,omitempty"`
+	Line     int              `json:"line,omitempty"`
+	Inline   bool             `json:"inline"`
+	Source   []sourceLineJSON `json:"source"`
+}
+
+type sourceLineJSON struct {
+	Line int    `json:"line"`
+	Text string `json:"text"`
 }
 
 func crash(ctx context.Context, e env, flags *crashFlags, what string) error {
