@@ -195,11 +195,25 @@ func (f *Func) Shared(ret uint64) bool {
 			return false
 		}
 		if jumpers := len(f.jumpers[i]); jumpers > 0 {
-			falls := i > 0 && f.instrs[i-1].Flow != insn.Jump && f.instrs[i-1].Flow != insn.Stop
-			return jumpers > 1 || falls
+			return jumpers > 1 || f.falls(i, &f.instrs[at-1])
 		}
 	}
 	return false
+}
+
+// falls reports whether instruction i may be come to from the one before it; end
+// is a call that does not come back.
+func (f *Func) falls(i int, end *insn.Instr) bool {
+	for k := i - 1; k >= 0; k-- {
+		in := &f.instrs[k]
+		switch {
+		case in.Flow == insn.Jump, in.Flow == insn.Stop, in.Flow == insn.Call && in.Direct && in.Target == end.Target:
+			return false
+		case len(f.jumpers[k]) > 0:
+			return true
+		}
+	}
+	return true
 }
 
 // Places returns up to n addresses of instructions, spread over the function.

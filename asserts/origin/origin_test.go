@@ -278,3 +278,34 @@ func TestEveryInstruction(t *testing.T) {
 		}
 	}
 }
+
+// TestShared: a crash with a way of its own has its own line; one whose end two
+// ways meet in has not.
+func TestShared(t *testing.T) {
+	p := load(t, "ukguest-x86_64")
+	sym, _ := p.SymbolByName("fault_assert")
+	fn, err := ReadFunc(context.Background(), p.Arch(), p, sym.Addr, sym.Addr+sym.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fn.Shared(sym.Addr + sym.Size) {
+		t.Error("fault_assert has one crash, and it is told to be shared")
+	}
+	code := []byte{
+		0x85, 0xff, // test %edi,%edi
+		0x74, 0x09, // je 1f
+		0x85, 0xf6, // test %esi,%esi
+		0x74, 0x0b, // je 2f
+		0xc3,                         // ret
+		0x90, 0x90, 0x90, 0x90, 0x90, // nop
+		0xbe, 0x01, 0x00, 0x00, 0x00, // 1: mov $1,%esi
+		0x90,                         // nop
+		0xe8, 0x00, 0x00, 0x00, 0x01, // 2: call
+	}
+	if fn, err = ReadFunc(context.Background(), p.Arch(), bytesAt{0x1000, code}, 0x1000, 0x1000+uint64(len(code))); err != nil {
+		t.Fatal(err)
+	}
+	if !fn.Shared(0x1000 + uint64(len(code))) {
+		t.Error("two ways meet in the call, and it is not told")
+	}
+}
