@@ -123,6 +123,9 @@ func (s *Session) Banner(ctx context.Context) []string {
 		}
 	}
 	lines = append(lines, s.dumpLimits()...)
+	if text := s.ForeignText(); text != "" {
+		lines = append(lines, text)
+	}
 	if l, ok := s.live.(interface{ Lifeline() string }); ok {
 		if text := l.Lifeline(); text != "" {
 			lines = append(lines, text)
@@ -185,6 +188,9 @@ func (s *Session) ImageFacts(context.Context) [][2]string {
 		{"build id", orNone(s.image.BuildID())},
 		{"slide", fmt.Sprintf("%#x", s.mapping.Slide)},
 		{"identity", s.identity.String()},
+	}
+	if text := s.ForeignText(); text != "" {
+		out = append(out, [2]string{"breakpoints", text})
 	}
 	dw := "yes"
 	if s.typesErr != nil {

@@ -41,7 +41,7 @@ func (s *Session) observe(ctx context.Context) error {
 		return err
 	}
 	s.machine, s.observer, s.arch = newProcessors(o), o, o.Arch()
-	s.view = newView(o)
+	s.view = newView(s.without(o))
 	return nil
 }
 

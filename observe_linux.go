@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/ukdbg/ukdbg/dumpfile"
+	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/guestram"
 	"github.com/ukdbg/ukdbg/livevm"
 	"github.com/ukdbg/ukdbg/qmp"
@@ -32,6 +33,14 @@ func (o observed) RAM() []dumpfile.Extent {
 
 func openObserver(ctx context.Context, spec target.Spec, im *symbolizer.Image, opt Options) (observer, error) {
 	lo := livevm.Options{Timeout: opt.Timeout}
+	if state := opt.Guard.State; state != "" {
+		lo.Patches = func(pid int, monitor string) (list []livevm.Patch) {
+			for _, b := range guard.Patches(state, pid, monitor) {
+				list = append(list, livevm.Patch{Addr: b.Addr, Orig: b.Orig})
+			}
+			return list
+		}
+	}
 	if im != nil {
 		lo.Image = &livevm.Image{Arch: im.Arch(), Probes: probesOf(im), Tables: pageTables(im), Relocatable: im.Relocatable()}
 	}

@@ -56,7 +56,7 @@ func (s *Session) control(ctx context.Context, b *brief, sampler *profiler.Sampl
 	sampler.Guest, sampler.Machine = &cappedGuest{Guest: profiler.Control(b.a), a: b.a}, listed{b.a, s.cpus}
 	opt.Spent = b.a.Stats().Stopped
 	s.live = b.a
-	s.changeMachine(b.a, newCache(b.a))
+	s.changeMachine(b.a, newCache(s.without(b.a)))
 	return func(p *profiler.Profile) {
 		s.live = nil
 		back()

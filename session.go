@@ -77,6 +77,7 @@ type Session struct {
 	isLinux     bool           // the image is a Linux kernel
 	noKernel    string         // why
 	warning     string
+	foreign     []uint64 // breakpoints of others that were seen in the code
 
 	epoch   uint64
 	atCall  callSite // where the last step over stopped, if at an inlined call
@@ -226,7 +227,7 @@ func (s *Session) reach(ctx context.Context) error {
 			return mark(errors.Join(err, lerr), ErrUnreachable)
 		}
 		s.machine, s.observer, s.arch = newProcessors(b), b, client.Arch()
-		s.view = newView(b)
+		s.view = newView(s.without(b))
 		return nil
 	}
 	s.machine, s.live, s.arch = newProcessors(client), client, client.Arch()
@@ -241,7 +242,7 @@ func (s *Session) prepare(ctx context.Context) error {
 	if s.image != nil && s.image.Arch() != s.arch {
 		return mark(fmt.Errorf("%s is for %s, the guest is %s", s.opt.Image, s.image.Arch().Name, s.arch.Name), ErrMismatch)
 	}
-	if s.mem = memory(newCache(s.machine.machine)); s.view != nil {
+	if s.mem = memory(newCache(s.without(s.machine.machine))); s.view != nil {
 		s.mem = s.view
 	}
 	var err error

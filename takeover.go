@@ -62,7 +62,7 @@ func (s *Session) TakeOver(ctx context.Context) error {
 		return mark(fmt.Errorf("taking the guest over: %w", err), ErrUnreachable)
 	}
 	s.live = a
-	s.changeMachine(a, newCache(a))
+	s.changeMachine(a, newCache(s.without(a)))
 	if s.cpus, err = s.machine.CPUs(ctx); err != nil {
 		_, rerr := s.Release(context.WithoutCancel(ctx))
 		return errors.Join(mark(fmt.Errorf("asking for the processors: %w", err), ErrUnreachable), rerr)

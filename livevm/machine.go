@@ -41,6 +41,9 @@ type Machine struct {
 	known bool
 
 	used Used
+
+	patches func() []Patch // other debuggers' breakpoints, nil for none
+	others  patches
 }
 
 // Used counts what observing has cost the VM so far.
@@ -105,7 +108,7 @@ func (m *Machine) Close() error {
 
 // Forget starts a new moment: registers and translations are read again.
 func (m *Machine) Forget() {
-	m.cpus, m.deaf = nil, nil
+	m.cpus, m.deaf, m.others = nil, nil, patches{}
 	if m.space != nil {
 		m.space.Flush()
 	}
@@ -238,7 +241,7 @@ func (m *Machine) ReadSystemRegisters(ctx context.Context, cpu target.CPU) (map[
 func (m *Machine) Regions() []guestram.Region { return m.ram.Regions() }
 
 // Physical is the guest's memory by physical address.
-func (m *Machine) Physical() target.Memory { return m.ram }
+func (m *Machine) Physical() target.Memory { return physical{m} }
 
 // virtual is the address space, found when it is first wanted.
 func (m *Machine) virtual(ctx context.Context) (*mmu.Space, error) {
@@ -261,7 +264,9 @@ func (m *Machine) ReadMemory(ctx context.Context, p []byte, addr uint64) (int, e
 	if err != nil {
 		return 0, err
 	}
-	return s.ReadMemory(ctx, p, addr)
+	n, err := s.ReadMemory(ctx, p, addr)
+	m.unpatch(p[:max(0, min(n, len(p)))], addr, m.patched(ctx).virtual)
+	return n, err
 }
 
 // ReadMany reads many ranges of virtual memory in one go.
@@ -270,7 +275,9 @@ func (m *Machine) ReadMany(ctx context.Context, r []target.Range) error {
 	if err != nil {
 		return err
 	}
-	return s.ReadMany(ctx, r)
+	err = s.ReadMany(ctx, r)
+	m.unpatchAll(r, m.patched(ctx).virtual)
+	return err
 }
 
 // Monitor runs a line of the human monitor. What it does to the guest is the

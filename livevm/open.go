@@ -58,6 +58,15 @@ func OpenProcess(ctx context.Context, pid int, opt Options) (*Machine, error) {
 
 func newMachine(opt Options) *Machine {
 	m := &Machine{img: opt.Image}
+	if opt.Patches != nil {
+		m.patches = func() []Patch {
+			path := ""
+			if m.mon != nil {
+				path = m.mon.Path
+			}
+			return opt.Patches(m.PID(), path)
+		}
+	}
 	if opt.Image != nil {
 		m.arch = opt.Image.Arch
 	}

@@ -29,6 +29,9 @@ type Options struct {
 	Image *Image
 	// Access says which memory may be touched.
 	Access guestram.Options
+	// Patches tells of the breakpoints other debuggers have in the guest's text, as
+	// far as that is known; what is read does not show them. nil for none.
+	Patches func(pid int, monitor string) []Patch
 	// Timeout bounds one answer of the monitor, 0 for 5 s.
 	Timeout time.Duration
 }

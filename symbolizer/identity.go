@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
@@ -33,13 +34,19 @@ type Identity struct {
 	Compared, Unreadable, Relocated int
 	// Differs counts the ranges that differ. Mismatch is the run-time address
 	// of the first byte that does, Image and Guest what is there.
-	Differs      int
+	Differs int
+	// Breakpoints are run-time addresses in the code where the guest has the
+	// instruction of a breakpoint and the image has not: another debugger's. At
+	// most maxBreakpoints; more are differences.
+	Breakpoints  []uint64
 	Mismatch     uint64
 	Image, Guest byte
 }
 
 func (id Identity) String() string {
 	switch {
+	case id.Match && len(id.Breakpoints) > 0:
+		return fmt.Sprintf("image matches the guest (%d bytes compared) but for another debugger's breakpoint at %#x", id.Compared, id.Breakpoints[0])
 	case id.Match:
 		return fmt.Sprintf("image matches the guest (%d bytes compared)", id.Compared)
 	case id.Differs > 0:
@@ -172,12 +179,45 @@ func (m Mapping) compare(r *target.Range, mask []Range, id *Identity) {
 			i = end - 1
 			continue
 		}
+		if end, ok := m.breakpoint(r.Addr, got, want, i); ok && id.addBreakpoint(r.Addr+uint64(end-len(m.Image.Arch().Breakpoint))) {
+			i = end - 1
+			continue
+		}
 		if id.Differs == 0 || r.Addr+uint64(i) < id.Mismatch {
 			id.Mismatch, id.Image, id.Guest = r.Addr+uint64(i), want[i], got[i]
 		}
 		id.Differs++
 		return
 	}
+}
+
+// maxBreakpoints bounds the differences that are taken for breakpoints.
+const maxBreakpoints = 32
+
+func (id *Identity) addBreakpoint(addr uint64) bool {
+	if slices.Contains(id.Breakpoints, addr) {
+		return true
+	}
+	if len(id.Breakpoints) == maxBreakpoints {
+		return false
+	}
+	id.Breakpoints = append(id.Breakpoints, addr)
+	return true
+}
+
+// breakpoint reports whether byte i, which differs, is in a breakpoint instruction
+// that stands in code, and where that ends.
+func (m Mapping) breakpoint(addr uint64, got, want []byte, i int) (end int, ok bool) {
+	a := m.Image.Arch()
+	if a == nil || len(a.Breakpoint) == 0 || !m.Image.isCode(m.Link(addr)) {
+		return 0, false
+	}
+	n := len(a.Breakpoint) // also what instructions are aligned to
+	start := i - int((addr+uint64(i))%uint64(n))
+	if start < 0 || start+n > len(got) || !bytes.Equal(got[start:start+n], a.Breakpoint) || bytes.Equal(want[start:start+n], a.Breakpoint) {
+		return 0, false
+	}
+	return start + n, true
 }
 
 func masked(mask []Range, addr uint64) bool {
