@@ -52,9 +52,15 @@ func errands(g *guest) []errand {
 		attach("read", strings.Repeat("x/20000xb &server\n", 50), 300*time.Millisecond),
 		{"threads", []string{"threads", g.GDBAddr(), "-e", g.Debug}, "", 40 * time.Millisecond, false},
 		{"trace", []string{"trace", "list", g.GDBAddr(), "-e", g.Debug}, "", 60 * time.Millisecond, false},
+		attach("mixed", "break serve\ncontinue\nstep\nbreak disk_wait\ncontinue\nstepi\nnext\nbt\ncontinue\nfinish\ncontinue\n", 300*time.Millisecond),
+		{"record", []string{"trace", "record", g.GDBAddr(), "-e", g.Debug, "--for", "1s", "-o", outputFile}, "", 400 * time.Millisecond, false},
+		{"capped", []string{"threads", g.GDBAddr(), "-e", g.Debug, "--stacks", "--max-pause", "2ms"}, "", 80 * time.Millisecond, false},
 		{"profile", []string{"profile", g.GDBAddr(), "-e", g.Debug, "--duration", "1s", "-o", os.DevNull}, "", 400 * time.Millisecond, false},
 	}
 }
+
+// outputFile stands for a file that is not there yet.
+const outputFile = "OUTPUT"
 
 // victim says who is killed.
 type victim int
@@ -75,12 +81,17 @@ type killer struct {
 	rnd   *rand.Rand
 	slow  time.Duration // the longest a guest took
 	worst string        // doing what
+	took  []time.Duration
 }
 
 // once runs an errand, kills at a random moment, and wants the guest as found.
 func (k *killer) once(t *testing.T, e errand, v victim) {
 	t.Helper()
-	cmd := exec.Command(binary, e.args...)
+	args := slices.Clone(e.args)
+	if i := slices.Index(args, outputFile); i >= 0 {
+		args[i] = filepath.Join(t.TempDir(), "recording")
+	}
+	cmd := exec.Command(binary, args...)
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+k.state)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
@@ -134,9 +145,11 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if d := time.Since(killed); d > k.slow {
+	d := time.Since(killed)
+	if d > k.slow {
 		k.slow, k.worst = d, what
 	}
+	k.took = append(k.took, d)
 	if v == theGuard && len(guards) > 0 && err != nil && !strings.Contains(out.String(), "guard process was killed") {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
@@ -267,7 +280,9 @@ func testKills(t *testing.T, opt guesttest.Options, found string, rounds int, se
 			}
 		}
 	}
-	t.Logf("%d kills; the longest way back took %v: %s", rounds, k.slow, k.worst)
+	slices.Sort(k.took)
+	at := func(part float64) time.Duration { return k.took[int(part*float64(len(k.took)-1))] }
+	t.Logf("%d kills; the way back took %v (median), %v (90 %%), %v (99 %%), at most %v: %s", rounds, at(0.5), at(0.9), at(0.99), k.slow, k.worst)
 }
 
 // on boots a guest and kills from round i on; it returns the round in which QEMU
@@ -389,5 +404,5 @@ func TestKillKVM(t *testing.T) {
 	}
 	f.Close()
 	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Accel: "kvm"}, "running", rounds(t, 5), 5,
-		"break", "condition", "watch", "step", "next", "profile")
+		"break", "condition", "watch", "step", "next", "mixed", "profile", "capped")
 }
