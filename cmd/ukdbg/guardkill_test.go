@@ -54,6 +54,7 @@ func errands(g *guest) []errand {
 		{"trace", []string{"trace", "list", g.GDBAddr(), "-e", g.Debug}, "", 60 * time.Millisecond, false},
 		attach("mixed", "break serve\ncontinue\nstep\nbreak disk_wait\ncontinue\nstepi\nnext\nbt\ncontinue\nfinish\ncontinue\n", 300*time.Millisecond),
 		{"record", []string{"trace", "record", g.GDBAddr(), "-e", g.Debug, "--for", "1s", "-o", outputFile}, "", 400 * time.Millisecond, false},
+		{"dump", []string{"dump", g.GDBAddr(), "-e", g.Debug, "-o", outputFile}, "", 400 * time.Millisecond, false},
 		{"capped", []string{"threads", g.GDBAddr(), "-e", g.Debug, "--stacks", "--max-pause", "2ms"}, "", 80 * time.Millisecond, false},
 		{"profile", []string{"profile", g.GDBAddr(), "-e", g.Debug, "--duration", "1s", "-o", os.DevNull}, "", 400 * time.Millisecond, false},
 	}
