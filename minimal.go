@@ -26,13 +26,15 @@ type minimal struct {
 	// heap are the stretches allocators deal out: only what is read there is
 	// taken.
 	heap []stretch
+	// stackAt are the stretches read of stacks.
+	stackAt []stretch
 }
 
 // gather reads all that the readers read, with a witness in place of memory.
 func (m *minimal) gather(ctx context.Context) error {
 	s := m.s
 	m.rec = &witness{memory: s.mem}
-	m.objects, m.heap = map[uint64]int{}, nil
+	m.objects, m.heap, m.stackAt = map[uint64]int{}, nil, nil
 	s.mem = m.rec
 	defer func() { s.mem = m.rec.memory }()
 	threads, err := s.Threads(ctx)
@@ -42,6 +44,7 @@ func (m *minimal) gather(ctx context.Context) error {
 		}
 	}
 	m.stacks(ctx, threads)
+	m.stackAt = mergeStretches(m.stackAt)
 	if s.kernel != nil {
 		if err := m.kernel(ctx); err != nil {
 			return err
@@ -119,6 +122,7 @@ func (m *minimal) stacks(ctx context.Context, threads []Thread) {
 			}
 			if f.CFA > low && f.CFA-low <= maxStack {
 				m.touch(ctx, low, f.CFA-low)
+				m.stackAt = append(m.stackAt, stretch{low, f.CFA - 1})
 			}
 			if i == len(frames)-1 {
 				m.touch(ctx, f.CFA, aboveStack)

@@ -45,6 +45,18 @@ type DumpStats struct {
 	Began   time.Time
 	Took    time.Duration
 	Notes   []string
+	// Parts tell what memory the dump holds.
+	Parts []DumpPart
+}
+
+// DumpPart is a part of the memory in a dump.
+type DumpPart struct {
+	Name   string
+	Pieces int
+	Bytes  uint64
+	// Texts counts readable texts by their kind, but in what the image has
+	// itself.
+	Texts map[string]int
 }
 
 // WriteDump writes a dump of the guest: an ELF core in a zstd file with a seek
@@ -73,7 +85,7 @@ func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) 
 			s.behind = nil
 		}
 	}()
-	d, read, err := s.planDump(ctx, opt, &st)
+	d, of, read, err := s.planDump(ctx, opt, &st)
 	if err != nil {
 		return st, err
 	}
@@ -87,12 +99,14 @@ func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) 
 		return st, err
 	}
 	done := uint64(0)
+	parts := dumpParts{of: of}
 	d.Info.Began, d.Info.Ended = st.Began, time.Now()
 	_, err = d.Write(ctx, z, func(ctx context.Context, p []byte, phys uint64) error {
 		if err := read(ctx, p, phys); err != nil {
 			return err
 		}
 		done += uint64(len(p))
+		parts.add(phys, p)
 		if opt.Progress != nil {
 			opt.Progress(done, total)
 		}
@@ -101,6 +115,7 @@ func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) 
 	if cerr := z.Close(); err == nil {
 		err = cerr
 	}
+	st.Parts = parts.list
 	st.Size, st.Memory, st.Took = z.Size(), int64(total), time.Since(st.Began)
 	return st, err
 }
@@ -122,7 +137,7 @@ func (s *Session) standing() bool {
 type physReader func(ctx context.Context, p []byte, phys uint64) error
 
 // planDump finds out what a dump is to hold, and how that is read.
-func (s *Session) planDump(ctx context.Context, opt WriteOptions, st *DumpStats) (*dumpfile.Dump, physReader, error) {
+func (s *Session) planDump(ctx context.Context, opt WriteOptions, st *DumpStats) (*dumpfile.Dump, func(phys uint64) string, physReader, error) {
 	d := &dumpfile.Dump{Arch: s.arch, Info: dumpfile.Info{
 		Writer: opt.Writer, Target: s.asked.String(), Instant: st.Instant, Minimal: opt.Minimal, StopCPU: int(s.stopCPU),
 	}}
@@ -136,17 +151,18 @@ func (s *Session) planDump(ctx context.Context, opt WriteOptions, st *DumpStats)
 	}
 	var read physReader
 	var err error
+	of := func(uint64) string { return "all memory" }
 	if opt.Minimal {
-		read, err = s.planMinimal(ctx, opt, d)
+		of, read, err = s.planMinimal(ctx, opt, d)
 	} else {
 		read, err = s.planFull(ctx, d)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	err = s.dumpCPUs(ctx, d)
 	st.Torn, st.Notes = d.Info.Torn, d.Info.Notes
-	return d, read, err
+	return d, of, read, err
 }
 
 // dumpCPUs reads every processor's state.

@@ -19,13 +19,13 @@ type placed struct {
 
 // planMinimal finds out what a minimal dump holds. What was read of a running
 // guest while that was found out is of one moment, as far as that could be had.
-func (s *Session) planMinimal(ctx context.Context, opt WriteOptions, d *dumpfile.Dump) (physReader, error) {
+func (s *Session) planMinimal(ctx context.Context, opt WriteOptions, d *dumpfile.Dump) (of func(phys uint64) string, read physReader, err error) {
 	m := &minimal{s: s, depth: opt.Depth}
 	if m.depth == 0 {
 		m.depth = DefaultDepth
 	}
 	if err := s.settle(ctx, func() error { return m.gather(ctx) }); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	d.Info.Depth, d.Info.LeftOut, d.Info.Torn = max(0, m.depth), leftOut, s.torn
 	if d.Info.Instant {
@@ -35,7 +35,7 @@ func (s *Session) planMinimal(ctx context.Context, opt WriteOptions, d *dumpfile
 	root, phys, tables, err := s.dumpTables(ctx, d)
 	switch {
 	case errors.Is(err, target.ErrLost), ctx.Err() != nil:
-		return nil, mark(err, ErrUnreachable)
+		return nil, nil, mark(err, ErrUnreachable)
 	case err != nil:
 		// Addresses are what the stub takes: virtual ones.
 		d.Info.Tables = &dumpfile.Tables{Format: "identity"}
@@ -53,7 +53,7 @@ func (s *Session) planMinimal(ctx context.Context, opt WriteOptions, d *dumpfile
 	for _, p := range all {
 		d.Extents = append(d.Extents, dumpfile.Extent{Phys: p.phys, Size: p.last - p.phys + 1})
 	}
-	return func(ctx context.Context, p []byte, at uint64) error {
+	find := func(at uint64) placed {
 		i, _ := slices.BinarySearchFunc(all, at, func(e placed, at uint64) int {
 			switch {
 			case e.last < at:
@@ -63,10 +63,21 @@ func (s *Session) planMinimal(ctx context.Context, opt WriteOptions, d *dumpfile
 			}
 			return 0
 		})
-		if all[i].table {
+		return all[i]
+	}
+	of = func(at uint64) string {
+		p := find(at)
+		if p.table {
+			return "page tables"
+		}
+		return m.part(p.virt + (at - p.phys))
+	}
+	return of, func(ctx context.Context, p []byte, at uint64) error {
+		e := find(at)
+		if e.table {
 			return s.fill(ctx, phys, p, at)
 		}
-		return s.fill(ctx, s.mem, p, all[i].virt+(at-all[i].phys))
+		return s.fill(ctx, s.mem, p, e.virt+(at-e.phys))
 	}, nil
 }
 

@@ -22,6 +22,8 @@ type Attachment struct {
 	dir   folder
 	opt   Options
 	told  bool // the audit log has the end
+	// settings were made through a monitor and are put back at the end.
+	settings []journal.Setting
 	vmm   journal.VMM
 }
 
@@ -146,6 +148,12 @@ func (a *Attachment) Leave(ctx context.Context) (target.Farewell, error) {
 // nothing else is left to do. It may be called again.
 func (a *Attachment) end(ctx context.Context, undone bool) error {
 	var err error
+	if undone && len(a.settings) > 0 {
+		if err = putBack(context.WithoutCancel(ctx), a.w, a.settings); err == nil {
+			a.settings = nil
+		}
+		undone = err == nil
+	}
 	if undone && a.temp != nil {
 		err = a.temp.close(ctx, a.w)
 		undone = err == nil

@@ -122,6 +122,11 @@ func (u *undoing) once(ctx context.Context) Report {
 	if unsure && rep.Known && !rep.Running {
 		rep.Note = join(rep.Note, "whether it ran before cannot be told")
 	}
+	if err == nil && len(st.Settings) > 0 && (st.VMM.PID == 0 || alive(st.VMM.Process)) {
+		if err = putBack(ctx, u.w, st.Settings); err == nil {
+			st.Settings = nil
+		}
+	}
 	if err == nil && st.Temp != nil {
 		err = closeTemp(ctx, st.Temp, !st.Attached)
 		if err == nil {

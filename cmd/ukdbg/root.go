@@ -96,7 +96,7 @@ type command struct {
 func verbs() []command {
 	return []command{
 		{"ls", newLs}, {"doctor", newDoctor}, {"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
-		{"crash", newCrash}, {"dump", newDump}, {"profile", newProfile}, {"symbolize", newSymbolize}, {"recover", newRecover},
+		{"crash", newCrash}, {"dump", newDump}, {"report", newReport}, {"profile", newProfile}, {"symbolize", newSymbolize}, {"recover", newRecover},
 		{"demo", newDemo}, {"version", newVersion},
 	}
 }
