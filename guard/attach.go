@@ -24,7 +24,7 @@ type Attachment struct {
 	told  bool // the audit log has the end
 	// settings were made through a monitor and are put back at the end.
 	settings []journal.Setting
-	vmm   journal.VMM
+	vmm      journal.VMM
 }
 
 // Attach connects to the stub spec names, under guard. Before that it finishes

@@ -20,8 +20,9 @@ func newCrash(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "crash WHAT -e NAME.dbg",
 		Short: "Explain why a guest died: from its console log, or stopped in the crash",
-		Long: `crash reads a console log (a file, or - for stdin), a memory dump or a live guest
-that stopped in its crash, and tells what went wrong, where, with source lines.`,
+		Long: `crash reads a console log (a file, or - for stdin), a memory dump, a bug bundle or a
+live guest that stopped in its crash, and tells what went wrong, where, with source
+lines.`,
 		Args: exactArgs("a log file, - or a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return crash(cmd.Context(), e, &flags, args[0])
@@ -97,6 +98,9 @@ func crash(ctx context.Context, e env, flags *crashFlags, what string) error {
 		})
 	}
 	in := e.in
+	if what != "-" && isBundle(spec.Addr) {
+		return crashBundle(ctx, e, flags, spec.Addr)
+	}
 	if what != "-" {
 		if isDump(spec.Addr) || flags.dump.raw() || strings.HasPrefix(what, string(target.Core)+":") {
 			return once(ctx, e, &flags.targetFlags, what, func(ctx context.Context, s *ukdbg.Session) error {

@@ -18,7 +18,7 @@ import (
 // crashBundle explains the crash in a bug bundle: from the dump in it and the
 // image, which may be in it too. Without an image it tells what was made of it
 // where it was written.
-func crashBundle(ctx context.Context, e env, flags *targetFlags, name string) (err error) {
+func crashBundle(ctx context.Context, e env, flags *crashFlags, name string) (err error) {
 	b, f, err := openBundle(name)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func crashBundle(ctx context.Context, e env, flags *targetFlags, name string) (e
 	if err := extract(b, bundle.Dump, dump); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	return once(ctx, e, flags, dump, func(ctx context.Context, s *ukdbg.Session) error {
+	return once(ctx, e, &flags.targetFlags, dump, func(ctx context.Context, s *ukdbg.Session) error {
 		return crashOf(ctx, e, flags, s)
 	})
 }

@@ -19,9 +19,9 @@ import (
 
 // reportFlags say what a bundle is to hold.
 type reportFlags struct {
-	dump      dumpFlags
+	dump      writeFlags
 	out       string
-	log       string
+	console   string
 	full      bool
 	withImage bool
 	preview   bool
@@ -33,7 +33,7 @@ func newReport(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report TARGET -e NAME.dbg -o FILE",
 		Short: "Gather what a bug report needs in one archive: dump, console, trace, triage",
-		Long: `report writes a bug bundle: a minimal dump, the console ring (and --log), the trace
+		Long: `report writes a bug bundle: a minimal dump, the console ring (and --console), the trace
 buffer as a recording, what 'crash' says, and the image's hash, in one zip archive that
 'ukdbg crash BUNDLE' reopens on another machine. TARGET may be a dump, too.
 
@@ -62,7 +62,7 @@ writes none; TARGET may be a bundle then. Look before you send it.`,
 	flags.addJSON(cmd)
 	f.dump.add(cmd)
 	cmd.Flags().StringVarP(&f.out, "output", "o", "", "the file to write")
-	cmd.Flags().StringVar(&f.log, "log", "", "a console log to put in")
+	cmd.Flags().StringVar(&f.console, "console", "", "a console log to put in")
 	cmd.Flags().BoolVar(&f.full, "full", false, "a full dump: all memory, private data too")
 	cmd.Flags().BoolVar(&f.withImage, "with-image", false, "put the image in, so that the bundle opens without it")
 	cmd.Flags().BoolVar(&f.preview, "preview", false, "list what the bundle holds, write none")
@@ -118,12 +118,13 @@ func writeBundle(ctx context.Context, e env, flags *targetFlags, f *reportFlags,
 		return m, err
 	}
 	if text, err := s.ConsoleRing(ctx); err == nil {
-		if err := w.Add(bundle.Console, "the guest's console, as its ring holds it", func(o io.Writer) error { _, err := o.Write(text); return err }); err != nil {
+		err := w.Add(bundle.Console, "the guest's console, as its ring holds it", func(o io.Writer) error { _, err := o.Write(text); return err })
+		if err != nil {
 			return m, err
 		}
 	}
-	if f.log != "" {
-		if err := addFile(w, "log.txt", "the console log that was given", f.log); err != nil {
+	if f.console != "" {
+		if err := addFile(w, "log.txt", "the console log that was given", f.console); err != nil {
 			return m, err
 		}
 	}
