@@ -69,6 +69,7 @@ func run(ukdbg, out, only string, n int) error {
 		{"stop", func() error { return oneStop(&page, dir, 100*n) }},
 		{"start", func() error { return start(&page, ukdbg, dir, 4*n) }},
 		{"symbolize", func() error { return symbolize(&page, ukdbg, dir, n) }},
+		{"dumps", func() error { return dumps(&page, ukdbg, dir, n) }},
 		{"trace", func() error { return traces(&page, ukdbg, dir, n) }},
 		{"otlp", func() error { return spans(&page, dir, n) }},
 		{"record", func() error { return both(func(arch string) error { return traceRecord(&page, dir, arch) }) }},
