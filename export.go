@@ -112,7 +112,7 @@ func (m *model) otlpOptions(service string) (otlp.Options, error) {
 }
 
 func (m *model) perfettoOptions() perfetto.Options {
-	return perfetto.Options{Process: m.name(), Clock: m.clock, Instants: m.instants()}
+	return perfetto.Options{Process: m.name(), Clock: m.clock, Instants: m.instants(), Counters: m.counters()}
 }
 
 // Export prepares a snapshot for exporting.

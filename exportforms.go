@@ -59,6 +59,7 @@ func ExportForms() []ExportForm {
 		{Name: "folded", About: "folded stacks for flamegraph.pl, inferno, speedscope", Suffixes: []string{".folded"}, write: func(m *model, w io.Writer) error {
 			return folded.Write(w, m.spans(), folded.Options{})
 		}},
+		{Name: "pcapng", About: "packets, where tracepoints carry them, for Wireshark, tcpdump", Suffixes: []string{".pcapng"}, write: writePackets},
 	}
 }
 

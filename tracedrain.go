@@ -23,8 +23,10 @@ type bufferDrainer struct {
 	shadow observer      // reads the guest's memory while it runs, nil if that cannot be
 	// peeked is what was read of the buffer while the guest ran.
 	peeked []byte
-	// previous is what the buffer held when it was last reset.
+	// previous is what the buffer held when it was last read; kept: it was not
+	// emptied then.
 	previous []byte
+	kept     bool
 	stopped  time.Time // when the guest was stopped
 	resumed  time.Time // when it was let run, zero before the first time
 	// taken: an observed guest was taken over for this.
@@ -116,9 +118,15 @@ func (b *bufferDrainer) drain(ctx context.Context) error {
 	if b.ended {
 		return nil
 	}
+	empty := !b.foreign
 	if !b.foreign {
 		at, err := b.points.leave(ctx, b.run)
-		if err != nil {
+		switch {
+		case errors.Is(err, errNeverOutside):
+			// What is there is read, and the buffer emptied another time.
+			empty = false
+			b.r.stats.Kept++
+		case err != nil:
 			return err
 		}
 		if !at.IsZero() {
@@ -130,12 +138,12 @@ func (b *bufferDrainer) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !b.foreign && (len(snap.Data) > 0 || snap.Info.Full) {
+	if empty && (len(snap.Data) > 0 || snap.Info.Full) {
 		if err := b.reset(ctx); err != nil {
 			return err
 		}
 	}
-	fresh := b.fresh(snap.Data)
+	fresh := b.fresh(snap.Data, empty)
 	d := reading{data: fresh, before: b.stopped.UnixNano(), full: snap.Info.Full, size: b.loc.Size}
 	if !b.resumed.IsZero() {
 		d.after, d.ran = b.resumed.UnixNano(), b.stopped.Sub(b.resumed)
@@ -149,13 +157,15 @@ func (b *bufferDrainer) drain(ctx context.Context) error {
 }
 
 // fresh is the part of a buffer's contents that was not read before. It begins
-// with what was read before only if somebody was inside a tracepoint after all
-// when the buffer was reset, and put the pointers of before back.
-func (b *bufferDrainer) fresh(data []byte) []byte {
-	known := b.previous
-	b.previous = append(b.previous[:0:0], data...)
+// with what was read before where the buffer could not be emptied then, or
+// somebody was inside a tracepoint after all and put the pointers of before back.
+func (b *bufferDrainer) fresh(data []byte, emptied bool) []byte {
+	known, kept := b.previous, b.kept
+	b.previous, b.kept = append(b.previous[:0:0], data...), !emptied
 	if len(known) > 0 && bytes.HasPrefix(data, known) {
-		b.r.stats.Undone++
+		if !kept {
+			b.r.stats.Undone++
+		}
 		return data[len(known):]
 	}
 	return data
@@ -233,12 +243,23 @@ func (b *bufferDrainer) wait(ctx context.Context, d time.Duration) (ended bool, 
 	return ctx.Err() != nil, nil
 }
 
-// peek reads what is in the buffer while the guest runs: all that was written
-// before the write pointer is whole, and nobody but us takes it away.
+// peek reads what is in the buffer while the guest runs: nobody but us takes
+// away what was written before the write pointer.
 func (b *bufferDrainer) peek(ctx context.Context) {
 	b.shadow.Forget()
 	snap, err := tracebuf.Read(ctx, b.shadow, b.loc)
 	if err == nil && !snap.Info.Overrun {
-		b.peeked = snap.Data
+		b.peeked = snap.Data[:whole(snap.Data, b.r.guest.Definitions, b.r.slide)]
 	}
+}
+
+// whole is how much of a running guest's buffer is surely complete: Unikraft
+// moves the write pointer on before it gives the last record its magic number.
+func whole(data []byte, defs *tracebuf.Definitions, slide uint64) (end int) {
+	for sc := tracebuf.NewScanner(data, defs, slide); sc.Scan(); {
+		if r := sc.Record(); r.Problem == tracebuf.Good {
+			end = r.Offset + r.Size
+		}
+	}
+	return end
 }

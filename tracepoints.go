@@ -105,7 +105,11 @@ func (t *tracepoints) any(frames []unwind.Frame) bool {
 // instructions.
 const (
 	maxStepsOut = 100
-	maxLookings = 200
+	maxLookings = 50
+	// A guest is let run for longer and longer: on a busy host its processor may
+	// not have had a turn yet.
+	firstTurn = 50 * time.Microsecond
+	lastTurn  = 10 * time.Millisecond
 )
 
 // errNeverOutside says that no moment was found to reset the buffer.
@@ -115,7 +119,7 @@ var errNeverOutside = errors.New("the guest was inside a tracepoint each time it
 // out, and where that does not do the guest is let run for a moment. The guest is
 // stopped before and after; at is when, zero if it was not let run.
 func (t *tracepoints) leave(ctx context.Context, run profiler.Guest) (at time.Time, err error) {
-	stepped := false
+	stepped, turn := false, firstTurn
 	for range maxLookings {
 		o, err := t.inside(ctx)
 		if err != nil || o.free() {
@@ -135,6 +139,8 @@ func (t *tracepoints) leave(ctx context.Context, run profiler.Guest) (at time.Ti
 			return at, err
 		}
 		t.s.newEpoch()
+		time.Sleep(turn)
+		turn = min(2*turn, lastTurn)
 		if _, at, err = run.Stop(ctx); err != nil {
 			return at, err
 		}

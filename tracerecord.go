@@ -41,6 +41,9 @@ type RecordStats struct {
 	// Undone counts resets that a tracepoint under way took back; what was read
 	// then is not recorded twice.
 	Undone uint64
+	// Kept counts readings after which the buffer was not emptied, because the
+	// guest was inside a tracepoint whenever it was looked at.
+	Kept uint64
 	// Gone: the guest ended, or somebody else stopped it and it stayed so.
 	Gone string
 }

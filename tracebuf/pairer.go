@@ -141,6 +141,21 @@ func (p *Pairer) Enclosing(dst []int, thread int) []int {
 	return dst
 }
 
+// Open is how many spans of a Base are open on all threads.
+func (p *Pairer) Open(base int) (n int) {
+	for t := range p.threads.list {
+		for i := range p.threads.list[t].stack {
+			if p.threads.list[t].stack[i].base == base {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Outermost tells whether at most one span is open on the thread that runs now.
+func (p *Pairer) Outermost() bool { return len(p.threads.list[p.current].stack) <= 1 }
+
 // take follows the switches and tells whose a record is; ok is false if it
 // neither begins nor ends a span.
 func (p *Pairer) take(r *Record) (thread int, unsure bool, role role, ok bool) {

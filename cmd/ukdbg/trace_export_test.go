@@ -147,6 +147,11 @@ func testExportForms(t *testing.T, arch string) {
 		if n := flowsIn(t, data); n < 20 {
 			t.Errorf("%d wake-ups are connected with what ran then", n)
 		}
+		for _, c := range []string{"heap: allocated since the trace's begin", "runnable threads", "in progress: request_serve", "in progress: mutex_lock", "lost records"} {
+			if values := counterValues(t, data, c); len(values) == 0 || c != "lost records" && len(values) < 10 {
+				t.Errorf("counter %q has the values %v", c, values)
+			}
+		}
 	})
 	t.Run("html", func(t *testing.T) {
 		if arch != "x86_64" {
@@ -202,4 +207,45 @@ func flowsIn(t *testing.T, file []byte) int {
 		}
 	}
 	return n
+}
+
+// counterValues are those of a counter in a Perfetto trace: its track's
+// descriptor 60 has number 1, name 2 and a counter 8; a track event 11 of it has
+// the track 11 and the value 30.
+func counterValues(t *testing.T, file []byte, name string) (values []int64) {
+	t.Helper()
+	track := uint64(0)
+	err := wire.Fields(file, func(packet wire.Field) error {
+		return wire.Fields(packet.Bytes, func(f wire.Field) error {
+			var id, value uint64
+			called, counts := "", false
+			if f.Num != 60 && f.Num != 11 {
+				return nil
+			}
+			err := wire.Fields(f.Bytes, func(g wire.Field) error {
+				switch {
+				case f.Num == 60 && g.Num == 1, f.Num == 11 && g.Num == 11:
+					id = g.Value
+				case f.Num == 60 && g.Num == 2:
+					called = string(g.Bytes)
+				case f.Num == 60 && g.Num == 8:
+					counts = true
+				case f.Num == 11 && g.Num == 30:
+					value, counts = g.Value, true
+				}
+				return nil
+			})
+			switch {
+			case f.Num == 60 && counts && called == name:
+				track = id
+			case f.Num == 11 && counts && track != 0 && id == track:
+				values = append(values, int64(value))
+			}
+			return err
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
 }

@@ -52,6 +52,7 @@ type recordedJSON struct {
 	Stops         int    `json:"stops"`
 	StoppedNS     int64  `json:"stopped_ns"`
 	LongestStopNS int64  `json:"longest_stop_ns"`
+	Kept          uint64 `json:"kept,omitempty"`
 	Bytes         int64  `json:"bytes"`
 	Ended         string `json:"ended,omitempty"`
 }
@@ -86,7 +87,7 @@ func traceRecord(ctx context.Context, e env, flags *targetFlags, name, output st
 	if flags.json && output != "-" {
 		return printJSON(e, recordedJSON{
 			Records: st.Records, Bad: st.Bad, Drains: st.Drains, LostPeriods: st.LostPeriods, LostNS: st.End.Lost, Stops: st.Stops,
-			StoppedNS: st.Stopped, LongestStopNS: st.Longest, Bytes: st.Bytes, Ended: st.Gone,
+			StoppedNS: st.Stopped, LongestStopNS: st.Longest, Kept: st.Kept, Bytes: st.Bytes, Ended: st.Gone,
 		})
 	}
 	_, err = fmt.Fprintln(e.err, recordedText(&st))
@@ -128,6 +129,9 @@ func recordedText(st *ukdbg.RecordStats) string {
 	}
 	text += fmt.Sprintf(" · guest stopped %s in %d stops, the longest %s", ukdbg.Nanoseconds(uint64(max(st.Stopped, 0))), st.Stops,
 		ukdbg.Nanoseconds(uint64(max(st.Longest, 0))))
+	if st.Kept > 0 {
+		text += fmt.Sprintf("\n%d times the buffer was not emptied: the guest was inside a tracepoint whenever it was looked at", st.Kept)
+	}
 	if st.Unseen != "" {
 		text += "\nits memory was read while it stood still: " + st.Unseen
 	}

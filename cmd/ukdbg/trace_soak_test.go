@@ -126,6 +126,7 @@ func startRecording(t *testing.T, target string, g *guest, file string) (end fun
 type recorded struct {
 	good, bad, lost uint64
 	first, next     map[uint16]uint64 // numbers
+	early           uint64            // told as missing before the first record
 	jumped          uint64            // numbers passed over
 	backwards       int               // a number that is not above the last
 	from, to        uint64            // guest time
@@ -151,6 +152,9 @@ func readRecording(t *testing.T, path string) (r recorded) {
 		if c.Lost != nil {
 			if c.Lost.Records != recording.Unknown {
 				r.lost += c.Lost.Records
+			}
+			if r.good == 0 {
+				r.early += c.Lost.Records
 			}
 			continue
 		}

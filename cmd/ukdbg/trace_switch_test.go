@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,12 +66,14 @@ func TestTraceSwitches(t *testing.T) {
 				last = r.TimeNS
 			}
 			time.Sleep(time.Second)
-			names := map[string]int{}
+			names, stacks := map[string]int{}, 0
 			dec := json.NewDecoder(strings.NewReader(mustVerb(t, with("trace", "list", target, "--json")...)))
 			for dec.More() {
 				var r struct {
 					TimeNS uint64 `json:"time_ns"`
 					Name   string
+					Seq    uint64
+					Stack  []string
 				}
 				if err := dec.Decode(&r); err != nil {
 					t.Fatal(err)
@@ -78,9 +81,18 @@ func TestTraceSwitches(t *testing.T) {
 				if r.TimeNS > last {
 					names[r.Name]++
 				}
+				if r.Name == "vfs_read" && len(r.Stack) > 0 {
+					stacks++
+					if _, err := strconv.ParseUint(r.Stack[0], 0, 64); err != nil || len(r.Stack) > 4 || r.Seq == 0 {
+						t.Errorf("record %d has the backtrace %q", r.Seq, r.Stack)
+					}
+				}
 			}
 			if len(names) != 2 || names["malloc"] < 20 || names["vfs_read"] < 5 {
 				t.Errorf("recorded since: %v", names)
+			}
+			if stacks < 5 {
+				t.Errorf("%d reads have a backtrace", stacks)
 			}
 			text := mustVerb(t, with("trace", "points", target)...)
 			if !strings.Contains(text, "malloc") || !strings.Contains(text, fmt.Sprintf("%-4s", "on")) {

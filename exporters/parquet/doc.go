@@ -9,7 +9,7 @@
 // time a timestamp where the host's clock is known, attributes JSON. What is not
 // known is NULL.
 //
-// The file is written in one pass and bounded memory: row groups of 65,536 rows,
+// The file is written in one pass and bounded memory: row groups of at most 65,536 rows or 8 MiB,
 // plain values in Zstandard pages. Nothing here needs a Parquet library: the
 // common Go one adds 15 MB to ukdbg and half a millisecond to each of its starts.
 //

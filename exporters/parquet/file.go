@@ -26,7 +26,7 @@ const magic = "PAR1"
 const groupRows = 1 << 16
 
 // groupBytes bounds what they may take before that.
-const groupBytes = 32 << 20
+const groupBytes = 8 << 20
 
 // chunk is where a column of a row group lies.
 type chunk struct {
@@ -54,7 +54,8 @@ type file struct {
 }
 
 func newFile(w io.Writer, columns []*column) (*file, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func TestDuckDBReadsIt(t *testing.T) {
 		{"SELECT kind, name, count(*), sum(duration_ns)::BIGINT, count(error) FILTER (error) FROM $ GROUP BY ALL ORDER BY ALL",
 			fmt.Sprintf("[[event free %d <nil> 0] [event sched_wakeup %d <nil> 0] [span request_serve %d %d %d] [span vfs_open %d %d 0] [span vfs_read %d %d 0]]",
 				n, n, n, int64(n)*400_000, n/5, n, int64(n)*10_000, n, int64(n)*200_000)},
-		{"SELECT count(*) FROM parquet_metadata('@') WHERE path_in_schema = 'kind'", "[[3]]"},
+		{"SELECT count(*) FROM parquet_metadata('@') WHERE path_in_schema = 'kind'", "[[4]]"},
 		{"SELECT time::VARCHAR, guest_ns, id, parent, root, thread_id, thread, cpu, attributes->>'$.path', attributes->>'$.flags', error FROM $ WHERE id = 12",
 			"[[2023-11-14 22:13:20.002001+00 2001000 12 11 11 2 worker-2 1 /archive/1.txt -3 false]]"},
 		{"SELECT attributes->>'$.len', attributes->>'$.buf', attributes->>'$.\"ukdbg.ambiguous\"' FROM $ WHERE id = 13", "[[9223372036854775808 0xffff800000001000 true]]"},

@@ -73,8 +73,9 @@ type Stats struct {
 
 // window is how many spans are put in order at a time. Within one window begins
 // and ends nest exactly; across windows viewers sort by time, which leaves only
-// the order of events at the very same nanosecond open.
-const window = 1 << 16
+// the order of events at the very same nanosecond open. A span with its texts
+// takes about 2 KiB.
+const window = 1 << 13
 
 // maxLanes bounds the tracks beside a thread's own; spans beyond share the last.
 const maxLanes = 64

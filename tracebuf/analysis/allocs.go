@@ -36,6 +36,8 @@ type Allocs struct {
 	live  map[allocKey]alloc
 	roles map[*stream.Guest]*allocRoles
 	last  map[*stream.Guest]uint64
+	// balance is the live bytes.
+	balance map[*stream.Guest]int64
 	// Unknown counts frees of what was allocated before the trace, or unseen;
 	// Dropped allocations that were too many to follow.
 	Unknown, Dropped uint64
@@ -60,6 +62,7 @@ type allocRoles struct {
 func NewAllocs() *Allocs {
 	return &Allocs{
 		sizes: map[uint64]*SizeClass{}, live: map[allocKey]alloc{}, roles: map[*stream.Guest]*allocRoles{}, last: map[*stream.Guest]uint64{},
+		balance: map[*stream.Guest]int64{},
 	}
 }
 
@@ -145,9 +148,17 @@ func (a *Allocs) Span(s *Seen, sp *tracebuf.Span) error {
 	if sp.Enter.Ext != nil {
 		chain = string(sp.Enter.Ext.Stack)
 	}
-	a.live[allocKey{s.Guest, addr}] = alloc{size, sp.End, chain}
+	k := allocKey{s.Guest, addr}
+	if was, ok := a.live[k]; ok {
+		a.balance[s.Guest] -= int64(was.size) // its free was not seen
+	}
+	a.live[k] = alloc{size, sp.End, chain}
+	a.balance[s.Guest] += int64(size)
 	return nil
 }
+
+// Balance is the bytes that were allocated in the trace and not given back.
+func (a *Allocs) Balance(g *stream.Guest) int64 { return a.balance[g] }
 
 // Record takes a free; it is a Visitor's.
 func (a *Allocs) Record(s *Seen) error {
@@ -162,6 +173,7 @@ func (a *Allocs) Record(s *Seen) error {
 		return nil
 	}
 	delete(a.live, k)
+	a.balance[s.Guest] -= int64(was.size)
 	a.sizes[was.size].Freed++
 	return nil
 }

@@ -50,7 +50,14 @@ func (a *Sched) of(g *stream.Guest) schedPoints {
 	if ok {
 		return p
 	}
-	p = schedPoints{sw: -1, wakeup: -1}
+	p = findSched(g)
+	a.points[g], a.threads[g] = p, map[string]*ThreadTime{}
+	return p
+}
+
+// findSched finds the scheduler's tracepoints.
+func findSched(g *stream.Guest) schedPoints {
+	p := schedPoints{sw: -1, wakeup: -1}
 	for i, d := range g.Definitions.All {
 		if g.Switch != nil && d.Name == g.Switch.Name {
 			p.sw, p.from, p.to = i, g.Switch.From, g.Switch.To
@@ -59,7 +66,6 @@ func (a *Sched) of(g *stream.Guest) schedPoints {
 			p.wakeup = i
 		}
 	}
-	a.points[g], a.threads[g] = p, map[string]*ThreadTime{}
 	return p
 }
 

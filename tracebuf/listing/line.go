@@ -157,9 +157,29 @@ func (o *Options) json(dst []byte, l *line, vals *[]tracebuf.Value) []byte {
 	if l.cpu >= 0 {
 		dst = strconv.AppendInt(append(dst, `,"cpu":`...), int64(l.cpu), 10)
 	}
+	if r.Ext != nil {
+		dst = strconv.AppendUint(append(dst, `,"seq":`...), r.Ext.Seq, 10)
+		dst = appendStack(dst, r.Ext)
+	}
 	if o.Guests {
 		dst = appendJSON(append(dst, `,"guest":`...), []byte(l.guest))
 	}
 	dst = append(dst, `,"offset":`...)
 	return append(strconv.AppendInt(dst, int64(r.Offset), 10), "}\n"...)
+}
+
+// appendStack appends the return addresses of a backtrace, innermost first, as
+// texts: a JSON number does not hold 64 bits everywhere.
+func appendStack(dst []byte, e *tracebuf.Ext) []byte {
+	if e.Depth() == 0 {
+		return dst
+	}
+	dst = append(dst, `,"stack":[`...)
+	for i := range e.Depth() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(strconv.AppendUint(append(dst, `"0x`...), e.Frame(i), 16), '"')
+	}
+	return append(dst, ']')
 }
