@@ -14,7 +14,7 @@ func (x *explainer) next() {
 	if f.Thread != "" && x.s.hasTrace() {
 		trace = "what " + f.Thread + " did before: ukdbg trace list --thread " + f.Thread + " --last 20"
 	}
-	if f.Thread == "" && x.s.image == nil {
+	if x.s.image == nil {
 		add("names and source lines: give the image with -e NAME.dbg")
 	}
 	switch {

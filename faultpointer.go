@@ -59,12 +59,11 @@ func (x *explainer) pointerCause() {
 		if value != 0 {
 			is = fmt.Sprintf("is %#x, a null pointer plus an offset", value)
 		}
-		x.because(fmt.Sprintf("%s through a null pointer: %s %s%s%s", access, name, is, what, x.givenBy(who)), fromCode)
+		x.because(fmt.Sprintf("%s through a null pointer: %s %s%s", access, name, is, what), fromCode)
 	case x.f.Subkind == asserts.SubWriteToReadOnly:
 		x.because(fmt.Sprintf("write to %s, which is read-only (%s), through the pointer %s%s", x.objectName(), x.s.SectionName(x.faultAddress().V), name, what), fromCode)
 	case x.f.Kind == asserts.ProtectionKey:
-		prep := map[string]string{"read": "read of", "write": "write to"}[access]
-		x.because(fmt.Sprintf("%s %s%s through the pointer %s%s", prep, x.objectName(), x.keyText(), name, what), fromCode)
+		x.because(fmt.Sprintf("%s %s%s through the pointer %s%s", accessTo(access), x.objectName(), x.keyText(), name, what), fromCode)
 	case held != "":
 		x.because(fmt.Sprintf("%s through a bad pointer: %s is %#x, %s%s", access, name, value, held, what), fromCode)
 	case named:
@@ -83,6 +82,14 @@ func (x *explainer) accessText(in insn.Access) string {
 		return "write"
 	}
 	return "access"
+}
+
+// accessTo is an access with its preposition.
+func accessTo(access string) string {
+	if access == string(asserts.Read) {
+		return "read of"
+	}
+	return access + " to"
 }
 
 // fixedAddress: the code has the address as a constant, or that of a table.
@@ -121,7 +128,7 @@ func (x *explainer) fixedAddress(find origin.Finder, m insn.Mem, access string) 
 	case x.f.Kind == asserts.ProtectionKey:
 		what += strings.TrimSuffix(x.keyText(), ",")
 	}
-	x.because(fmt.Sprintf("%s %s%s%s", map[string]string{"read": "read of", "write": "write to", "access": "access to"}[access], object, what, x.unmapped()), fromCode)
+	x.because(fmt.Sprintf("%s %s%s%s", accessTo(access), object, what, x.unmapped()), fromCode)
 }
 
 func (x *explainer) unmapped() string {
@@ -152,14 +159,6 @@ func memberText(who origin.Named, m insn.Mem, value uint64) string {
 		return ""
 	}
 	return fmt.Sprintf(", field %s, offset %d of %s", path, m.Disp, elem.Unqualified())
-}
-
-// givenBy tells where a pointer that is a function's result came from.
-func (x *explainer) givenBy(who origin.Named) string {
-	if who.Result == "" {
-		return ""
-	}
-	return ", what " + who.Result + " returned"
 }
 
 // heldText says what is odd about a pointer's value, "" if nothing is.

@@ -19,11 +19,16 @@ import (
 // KASAN_MD_SHADOWSIZE).
 const shadowSize = 16 << 20
 
-// linuxShadow are the offsets of generic KASAN's shadow with 48-bit addresses
-// (Linux arch/x86/Kconfig and arch/arm64/Kconfig, KASAN_SHADOW_OFFSET), and of
-// AddressSanitizer's on Linux (asan_mapping.h).
-var linuxShadow = map[*arch.Arch]uint64{arch.X86_64: 0xdffffc0000000000, arch.ARM64: 0xdfff800000000000}
+// linuxShadow is the offset of generic KASAN's shadow with 48-bit addresses
+// (Linux arch/x86/Kconfig and arch/arm64/Kconfig, KASAN_SHADOW_OFFSET).
+func linuxShadow(a *arch.Arch) uint64 {
+	if a == arch.ARM64 {
+		return 0xdfff800000000000
+	}
+	return 0xdffffc0000000000
+}
 
+// userShadow is the offset of AddressSanitizer's on Linux (asan_mapping.h).
 func userShadow(a *arch.Arch) uint64 {
 	if a == arch.ARM64 {
 		return 1 << 36
@@ -64,7 +69,7 @@ func (s *Session) ShadowMap(ctx context.Context) (m shadow.Map, ok bool) {
 	}
 	switch {
 	case has("kasan_init") && has("__asan_load8"):
-		return shadow.Map{Flavour: shadow.Linux, Offset: linuxShadow[s.arch], First: 1 << 63, Last: 1<<64 - 1}, true
+		return shadow.Map{Flavour: shadow.Linux, Offset: linuxShadow(s.arch), First: 1 << 63, Last: 1<<64 - 1}, true
 	case has("__asan_init") && has("__asan_report_load8"):
 		offset := userShadow(s.arch)
 		if v, found := word("__asan_shadow_memory_dynamic_address"); found && v != 0 {
