@@ -9,6 +9,7 @@ import (
 
 	"github.com/ukdbg/ukdbg/kernel"
 	"github.com/ukdbg/ukdbg/profiler"
+	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/unwind"
 	"github.com/ukdbg/ukdbg/target"
 )
@@ -161,6 +162,11 @@ func (s *Session) sampleFrames(addr uint64) []profiler.Frame {
 	if err != nil {
 		return []profiler.Frame{{Address: addr}}
 	}
+	return locationFrames(addr, locs)
+}
+
+// locationFrames are the functions at an address as a profile has them.
+func locationFrames(addr uint64, locs []symbolizer.Location) []profiler.Frame {
 	out := make([]profiler.Frame, 0, len(locs))
 	for _, l := range locs {
 		out = append(out, profiler.Frame{

@@ -69,11 +69,11 @@ func writeOTLPProfile(w io.Writer, p *profiler.Profile, name string) error {
 	return nil
 }
 
-// ImageName is the name of the image's file without its ending, which is what
-// people call the guest; the target's where there is no image.
-func (s *Session) ImageName() string {
-	if s.opt.Image == "" {
-		return s.asked.String()
+// ImageName is what people call a guest: its image's file without its ending; the
+// target where there is no image.
+func ImageName(image, target string) string {
+	if image == "" {
+		return target
 	}
-	return strings.TrimSuffix(filepath.Base(s.opt.Image), ".dbg")
+	return strings.TrimSuffix(filepath.Base(image), ".dbg")
 }

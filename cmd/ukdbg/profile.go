@@ -25,12 +25,18 @@ func newProfile(e env) *cobra.Command {
 	var output, format string
 	var top int
 	cmd := &cobra.Command{
-		Use:   "profile [cpu|wall|offcpu] TARGET -e NAME.dbg [-o FILE.pb.gz]",
-		Short: "Sample the running guest, write a pprof profile",
-		Long: `profile stops the guest briefly for each sample, unwinds the stack of every CPU,
-and writes what 'go tool pprof' opens. How long the guest was stopped is measured
-and written into the profile. ^C ends early and keeps what was sampled. A dump
-gives one sample of each thread.
+		Use:   "profile [cpu|wall|offcpu|heap|lock] TARGET -e NAME.dbg [-o FILE.pb.gz]",
+		Short: "Profile the running guest: processor, waiting, memory, locks",
+		Long: `profile looks at the guest again and again and writes what 'go tool pprof' opens:
+cpu (the default) at what every processor does, wall at where every thread is,
+offcpu at the threads that do not run and what for. A guest reached through its
+monitor (qmp:, pid:, kraft:…) is not stopped; over a stub each look is a short stop.
+What that cost the guest is measured and written into the profile. ^C ends early
+and keeps what was sampled. A dump gives one sample of each thread.
+
+heap and lock are made of trace records: what was allocated and not given back, by
+call chain where records have backtraces, and how long locks were waited for. They
+take a recording too, and record a live guest for the time given.
 
 ` + profileFormsHelp(),
 		Args: kindAndTarget,
@@ -43,6 +49,9 @@ gives one sample of each thread.
 			}
 			if len(args) == 2 {
 				opt.Kind = profiler.Kind(args[0])
+			}
+			if opt.Kind == profiler.Heap || opt.Kind == profiler.Lock {
+				return traceProfile(cmd.Context(), e, &flags, args[1], opt, profileOutput{output, format}, top)
 			}
 			return once(context.WithoutCancel(cmd.Context()), e, &flags, args[len(args)-1], func(ctx context.Context, s *ukdbg.Session) error {
 				return profile(ctx, e, &flags, s, opt, profileOutput{output, format}, top)
@@ -97,7 +106,7 @@ func profileFormsHelp() string {
 }
 
 // kinds are the words that may come before TARGET.
-var kinds = []profiler.Kind{profiler.CPU, profiler.Wall, profiler.OffCPU}
+var kinds = []profiler.Kind{profiler.CPU, profiler.Wall, profiler.OffCPU, profiler.Heap, profiler.Lock}
 
 // kindAndTarget takes what is profiled, if told, and of whom.
 func kindAndTarget(_ *cobra.Command, args []string) error {
@@ -107,9 +116,9 @@ func kindAndTarget(_ *cobra.Command, args []string) error {
 	case len(args) == 2 && slices.Contains(kinds, profiler.Kind(args[0])):
 		return nil
 	case len(args) == 2:
-		return usageError{fmt.Errorf("what to profile: %q is none of cpu, wall and offcpu", args[0])}
+		return usageError{fmt.Errorf("what to profile: %q is none of cpu, wall, offcpu, heap and lock", args[0])}
 	}
-	return usageError{errors.New("want what to profile (cpu, wall, offcpu) and a TARGET")}
+	return usageError{errors.New("want what to profile (cpu, wall, offcpu, heap, lock) and a TARGET")}
 }
 
 func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, opt ukdbg.ProfileOptions, out profileOutput, top int) error {
@@ -132,11 +141,16 @@ func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, o
 	if err != nil {
 		return err
 	}
-	if err := out.write(e, p, s.ImageName()); err != nil {
+	if err := out.write(e, p, ukdbg.ImageName(flags.image, s.Spec().String())); err != nil {
 		return err
 	}
+	return showProfile(e, flags.json, p, out, top)
+}
+
+// showProfile writes the answer, unless the profile itself is it.
+func showProfile(e env, asJSON bool, p *profiler.Profile, out profileOutput, top int) error {
 	switch {
-	case flags.json:
+	case asJSON:
 		return ukdbg.WriteProfileJSON(e.out, p, top)
 	case out.path != "-":
 		ukdbg.WriteProfile(e.out, p, top)

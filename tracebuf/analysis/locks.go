@@ -57,6 +57,13 @@ func isLock(name string) (release string, ok bool) {
 	return "", false
 }
 
+// IsLock reports whether a span is the time to get a lock, whose address is the
+// first argument.
+func IsLock(g *stream.Guest, sp *tracebuf.Span) bool {
+	_, ok := isLock(sp.Name)
+	return ok && !sp.Failed && len(sp.Enter.Def.Args) > 0 && g.Definitions.ByName(sp.Name+"_ret") != nil
+}
+
 // of maps the releases of a guest to what they release.
 func (a *Locks) of(g *stream.Guest) map[string]string {
 	m := a.roles[g]

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/symbolizer"
+	"github.com/ukdbg/ukdbg/tracebuf/analysis"
+	"github.com/ukdbg/ukdbg/tracebuf/stream"
+)
+
+// traceProfile makes a profile of trace records: of a file, of a dump's buffer, or
+// of a live guest recorded for a while.
+func traceProfile(ctx context.Context, e env, flags *targetFlags, name string, opt ukdbg.ProfileOptions, out profileOutput, top int) (err error) {
+	src, done, err := profileSource(ctx, e, flags, name, opt.Duration)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	made := ukdbg.NewTraceProfile(opt.Kind)
+	totals, err := (&analysis.Query{}).Run([]stream.Source{src}, made.Visitor())
+	if err != nil {
+		return err
+	}
+	var im *symbolizer.Image
+	if flags.image != "" {
+		if im, err = symbolizer.Open(flags.image); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, im.Close()) }()
+	}
+	p := made.Profile(im, totals)
+	if len(p.Samples) == 0 && len(p.Warnings) > 0 {
+		return errors.New("nothing to make a profile of: " + p.Warnings[0])
+	}
+	if err := out.write(e, p, ukdbg.ImageName(flags.image, name)); err != nil {
+		return err
+	}
+	return showProfile(e, flags.json, p, out, top)
+}
+
+// profileSource opens the records; done lets go of them.
+func profileSource(ctx context.Context, e env, flags *targetFlags, name string, length time.Duration) (src stream.Source, done func() error, err error) {
+	if ukdbg.IsTraceFile(name) {
+		f, err := ukdbg.OpenTraceFile(name, flags.image, e.in, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		return f, f.Close, nil
+	}
+	// The guest's buffer is drained, as trace record does.
+	flags.verb, flags.stops.budget = verbRecord, ""
+	var snap *ukdbg.Trace
+	live := false
+	err = once(ctx, e, flags, name, func(ctx context.Context, s *ukdbg.Session) (err error) {
+		if live = s.Live() || s.Observing(); live {
+			return nil
+		}
+		snap, err = s.Trace(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !live {
+		return snap.Source(), func() error { return nil }, nil
+	}
+	file, err := os.CreateTemp("", "ukdbg-*.ukt")
+	if err != nil {
+		return nil, nil, err
+	}
+	remove := func() error { return errors.Join(file.Close(), os.Remove(file.Name())) }
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if _, err := recordTo(ctx, e, flags, name, file, length, 0); err != nil {
+		return nil, nil, errors.Join(err, remove())
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, nil, errors.Join(err, remove())
+	}
+	return stream.NewRecording(file), remove, nil
+}
