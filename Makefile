@@ -15,7 +15,7 @@ FUZZTIME ?= 3000x
 all: build
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ukdbg ./cmd/ukdbg
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/ukdbg ./cmd/ukdbg-pprof
 
 demo:
 	@scripts/install.sh qemu

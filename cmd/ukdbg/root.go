@@ -96,7 +96,8 @@ type command struct {
 func verbs() []command {
 	return []command{
 		{"ls", newLs}, {"doctor", newDoctor}, {"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
-		{"crash", newCrash}, {"dump", newDump}, {"report", newReport}, {"profile", newProfile}, {"symbolize", newSymbolize}, {"recover", newRecover},
+		{"crash", newCrash}, {"dump", newDump}, {"report", newReport}, {"profile", newProfile}, {"top", newTop},
+		{"web", newWeb}, {"symbolize", newSymbolize}, {"recover", newRecover},
 		{"demo", newDemo}, {"version", newVersion},
 	}
 }
