@@ -31,7 +31,12 @@ func osEnv() env {
 
 func isTerminal(f *os.File) bool {
 	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0 && st.Mode()&os.ModeDevice != 0 && f.Name() != os.DevNull
+	if err != nil || st.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	// Standard output sent to /dev/null is a device too, and nobody is there.
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(st, null)
 }
 
 // color reports whether output may be coloured.
