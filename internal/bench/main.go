@@ -21,7 +21,7 @@ func main() {
 	ukdbg := flag.String("ukdbg", "bin/ukdbg", "the program to measure")
 	out := flag.String("o", "", "the page to write, stdout if empty")
 	n := flag.Int("n", 11, "counted runs of each command")
-	only := flag.String("only", "", "measure only this topic: attach, observe, stop, start, symbolize, trace, otlp or record")
+	only := flag.String("only", "", "measure only this topic: attach, observe, stop, start, symbolize, dumps, trace, otlp or record")
 	flag.Parse()
 	if err := run(*ukdbg, *out, *only, *n); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
