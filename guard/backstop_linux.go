@@ -94,7 +94,8 @@ func (p *process) endStop(l *lease, state uint32) bool {
 	return done
 }
 
-// endBy writes the order to the socket fd, if that is the one connected.
+// endBy writes the order to the socket fd, if that is the one connected; linkMu is
+// held.
 func (p *process) endBy(fd int, l *lease, state uint32, n int) bool {
 	if _, err := unix.Getpeername(fd); err != nil {
 		return false
@@ -103,6 +104,7 @@ func (p *process) endBy(fd int, l *lease, state uint32, n int) bool {
 		return false // it does not stand yet, or another has stopped it
 	}
 	l.ended.Store(monotonic())
+	p.untold = state == leaseAsked
 	if !l.state.CompareAndSwap(state, leaseEnded) {
 		return false
 	}

@@ -59,6 +59,7 @@ type process struct {
 
 	linkMu sync.Mutex
 	files  []*os.File // of the link
+	untold bool       // the stop ended last was not yet read by the client
 }
 
 // run waits for the client's end.
@@ -137,12 +138,8 @@ func (p *process) takeOver() error {
 	if err != nil {
 		return err
 	}
-	if p.lease != nil && p.lease.state.Swap(leaseIdle) == leaseEnded {
-		// The client never knew that it runs.
-		err = errors.Join(w.Append(journal.Resume{}), w.Append(journal.Resumed{}))
-		if err != nil {
-			p.logf("%v", err) // it will be stopped to be looked at, then
-		}
+	if err := p.endedMeanwhile(w); err != nil {
+		p.logf("%v", err) // it will be stopped to be looked at, then
 	}
 	st := w.State()
 	if st.Left {
@@ -163,6 +160,22 @@ func (p *process) takeOver() error {
 	}
 	p.dir.remove()
 	return nil
+}
+
+// endedMeanwhile ends the guard's watch over stops, and journals that the guest runs
+// if the guard let it run and the client never knew.
+func (p *process) endedMeanwhile(w *journal.Writer) error {
+	p.linkMu.Lock() // not between the decision and the order
+	defer p.linkMu.Unlock()
+	switch {
+	case p.lease == nil || p.lease.state.Swap(leaseIdle) != leaseEnded:
+		return nil
+	case p.untold:
+		// What the stub told of the stop is still to be read: it is the one that was
+		// asked for.
+		return errors.Join(w.Append(journal.Resume{}), w.Append(journal.Interrupt{}))
+	}
+	return errors.Join(w.Append(journal.Resume{}), w.Append(journal.Resumed{}))
 }
 
 // logf writes to the log beside the journal, which is made for the first line.
