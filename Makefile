@@ -2,7 +2,7 @@
 # make test   everything, installing what is missing
 # make check  format, vet, staticcheck, floors, race tests, short fuzzing
 # make bench  side by side with gdb; writes docs/performance.md
-# make soak   kills ukdbg, its guard and both 1,000 times, and looks at the guest
+# make soak   kills ukdbg, its guard and both 1,000 times; stops guests 2,000 times beside gdb
 # make guest  rebuilds the guest unikernel's images
 
 GO ?= go
@@ -44,10 +44,11 @@ race: tools
 fuzz:
 	GO="$(GO)" scripts/fuzz.sh $(FUZZTIME)
 
-# kill -9 a thousand times, a hundred times of a recorder, and ten minutes of recording each of the two buffers; "make test"
-# does it fifty times, ten times and for four seconds.
+# kill -9 a thousand times, a hundred times of a recorder, ten minutes of recording each of the two buffers, and 2,000 stops of
+# guests that gdb must see as we do; "make test" does it fifty times, ten times, for four seconds and fifty times.
 soak: tools
 	UKDBG_SOAK=1000 $(GO) test -count=1 -timeout 90m -v -run 'TestKill|TestRecordKilled|TestRecordSoak' ./cmd/ukdbg
+	UKDBG_STOPS=2000 $(GO) test -count=1 -timeout 180m -v -run 'TestRandomStops' ./internal/gdbdiff
 
 bench: tools build
 	@scripts/install.sh debuginfo crates linuxdumps

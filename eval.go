@@ -17,25 +17,28 @@ import (
 // environment is what expressions are evaluated in at a frame, nil for none.
 // History and convenience variables last as long as the session.
 func (s *Session) environment(ctx context.Context, f *Frame) (*expr.Env, error) {
-	if s.types == nil {
-		if s.image == nil {
-			return nil, ErrNoImage
-		}
-		return nil, s.typesErr
+	if s.image == nil {
+		return nil, ErrNoImage
 	}
 	if f != nil && f.epoch != s.epoch {
 		return nil, ErrStale
 	}
-	if s.env == nil {
-		s.env = &expr.Env{Symbols: expr.ImageSymbols(s.image, s.mapping.Slide), Arch: s.arch}
+	types, at, err := s.typesFor(f)
+	if err != nil {
+		return nil, err
 	}
-	s.env.Reader = s.types.Reader(ctx, s.mem, s.mapping.Slide)
+	if s.env == nil {
+		s.env = &expr.Env{Arch: s.arch}
+	}
+	s.env.Symbols = s.symbolsFrom(at)
+	s.env.Reader = types.Reader(ctx, s.mem, at.Slide)
+	s.env.Others = s.otherReaders(ctx, types)
 	s.env.Frame, s.env.Memory, s.env.Registers = nil, nil, nil
 	if s.live != nil {
 		s.env.Memory = writer{s}
 	}
 	if f != nil {
-		s.env.Frame = s.scopeFrame(f.stack, f.physical, f.depth)
+		s.env.Frame = s.scopeFrame(ctx, f.stack, f.physical, f.depth)
 		if s.live != nil {
 			s.env.Registers = frameRegisters{ctx, s, f}
 		}
@@ -44,16 +47,24 @@ func (s *Session) environment(ctx context.Context, f *Frame) (*expr.Env, error) 
 }
 
 // scopeFrame is a physical frame as ctype wants it, with its callers.
-func (s *Session) scopeFrame(stack []unwind.Frame, i, depth int) *ctype.Frame {
+func (s *Session) scopeFrame(ctx context.Context, stack []unwind.Frame, i, depth int) *ctype.Frame {
 	p := &stack[i]
+	m := s.mappingAt(p.LookupPC)
 	return &ctype.Frame{
 		Regs: p.Regs, CFA: p.CFA, Inline: depth,
-		PC: s.mapping.Link(p.PC), LookupPC: s.mapping.Link(p.LookupPC),
+		PC: m.Link(p.PC), LookupPC: m.Link(p.LookupPC),
 		Caller: func() *ctype.Frame {
 			if i+1 >= len(stack) {
 				return nil
 			}
-			return s.scopeFrame(stack, i+1, 0)
+			f := s.scopeFrame(ctx, stack, i+1, 0)
+			if types, at, err := s.typesAt(stack[i+1].LookupPC); at != m {
+				if err != nil {
+					return nil // no call sites are known
+				}
+				f.Reader = types.Reader(ctx, s.mem, at.Slide)
+			}
+			return f
 		},
 	}
 }
@@ -196,7 +207,7 @@ func (s *Session) holds(ctx context.Context, cpu target.CPU, condition string) (
 
 // Number evaluates an expression to an address or number.
 func (s *Session) Number(ctx context.Context, text string, f *Frame) (uint64, error) {
-	if s.types == nil {
+	if _, _, err := s.typesFor(f); err != nil {
 		// Without types plain numbers and symbols still work.
 		if v, err := strconv.ParseUint(strings.TrimSpace(text), 0, 64); err == nil {
 			return v, nil
@@ -325,7 +336,7 @@ func (s *Session) eachVariable(ctx context.Context, f Frame, which func(*ctype.S
 	if err != nil {
 		return err
 	}
-	scope, err := s.types.Scope(env.Frame.LookupPC, env.Frame.Inline)
+	scope, err := s.scopeOf(env, &f)
 	if err != nil {
 		return err
 	}
@@ -355,7 +366,7 @@ func (s *Session) ArgsText(ctx context.Context, f Frame) string {
 	if err != nil {
 		return "" // no debug information: no arguments are known
 	}
-	scope, err := s.types.Scope(env.Frame.LookupPC, env.Frame.Inline)
+	scope, err := s.scopeOf(env, &f)
 	if err != nil {
 		return ""
 	}
@@ -376,10 +387,11 @@ func (s *Session) ArgsText(ctx context.Context, f Frame) string {
 
 // ScopeText lists the variables visible at a run-time address.
 func (s *Session) ScopeText(addr uint64) (string, error) {
-	if s.types == nil {
-		return "", s.typesErr
+	types, m, err := s.typesAt(addr)
+	if err != nil {
+		return "", err
 	}
-	scope, err := s.types.Scope(s.mapping.Link(addr), 0)
+	scope, err := types.Scope(m.Link(addr), 0)
 	if err != nil {
 		return "", err
 	}
@@ -402,10 +414,11 @@ func (s *Session) ScopeText(addr uint64) (string, error) {
 // ReturnValue is what the function of a frame just returned, as in "$3 = 0", if
 // its type fits the return register.
 func (s *Session) ReturnValue(ctx context.Context, from Frame, now Thread) (string, bool) {
-	if s.types == nil || from.Inline || from.Loc.FromSymbol {
+	types, _, err := s.typesAt(from.PC)
+	if err != nil || from.Inline || from.Loc.FromSymbol {
 		return "", false
 	}
-	fn, err := s.types.FunctionNamed(from.Loc.Short())
+	fn, err := types.FunctionNamed(from.Loc.Short())
 	if err != nil || fn.Type == nil {
 		return "", false
 	}

@@ -126,10 +126,10 @@ func (x *explainer) finder(i int) (find origin.Finder, fn *origin.Func, ok bool)
 		x.funcs[start] = fn
 	}
 	find = origin.Finder{Func: fn, Regs: x.registers(i), At: fr.PC, Symbols: x.s}
-	if x.s.types != nil {
+	if x.s.types != nil && x.s.mappingAt(fr.PC) == x.s.mapping {
 		find.Reader = x.s.types.Reader(x.ctx, x.mem, x.s.mapping.Slide)
 		find.Frame = func(pc uint64) *ctype.Frame {
-			c := x.s.scopeFrame(x.frames, i, 0)
+			c := x.s.scopeFrame(x.ctx, x.frames, i, 0)
 			c.Regs = find.Regs
 			c.PC = x.s.mapping.Link(pc)
 			c.LookupPC = c.PC

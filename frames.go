@@ -89,6 +89,9 @@ func (s *Session) expand(physical []unwind.Frame) []Frame {
 			if errors.As(err, &none) {
 				f.Why = none.Reason.String()
 			}
+			if text := s.missingAt(p.LookupPC); text != "" {
+				f.Why = text
+			}
 			out = append(out, f)
 			continue
 		}
@@ -116,7 +119,7 @@ func (s *Session) withTailCalls(physical []unwind.Frame) []unwind.Frame {
 	if s.image == nil {
 		return physical
 	}
-	return unwind.TailCalls(symbolizer.Mappings{s.mapping}, physical)
+	return unwind.TailCalls(s.mappings(), physical)
 }
 
 // returnsTo is the frame that the function of f returns to, nil for the
@@ -136,7 +139,8 @@ func (s *Session) Resolve(addr uint64) ([]symbolizer.Location, error) {
 	if s.image == nil {
 		return nil, ErrNoImage
 	}
-	return s.image.Resolve(addr - s.mapping.Slide)
+	m := s.mappingAt(addr)
+	return m.Image.Resolve(m.Link(addr))
 }
 
 // Symbolize names the symbol a run-time address belongs to and the offset in it.
@@ -144,8 +148,9 @@ func (s *Session) Symbolize(addr uint64) (name string, off uint64, ok bool) {
 	if s.image == nil {
 		return "", 0, false
 	}
-	link := addr - s.mapping.Slide
-	sym, ok := s.image.Symbol(link)
+	m := s.mappingAt(addr)
+	link := m.Link(addr)
+	sym, ok := m.Image.Symbol(link)
 	if !ok {
 		return "", 0, false
 	}
@@ -157,7 +162,8 @@ func (s *Session) SectionName(addr uint64) string {
 	if s.image == nil {
 		return ""
 	}
-	sec, _ := s.image.SectionAt(addr - s.mapping.Slide)
+	m := s.mappingAt(addr)
+	sec, _ := m.Image.SectionAt(m.Link(addr))
 	return sec.Name
 }
 

@@ -98,7 +98,8 @@ func (s *Session) recognise() error {
 		s.kernel = k
 		opt = k.UnwindOptions()
 	}
-	s.unwinder = unwind.New(symbolizer.Mappings{s.mapping}, opt)
+	s.loads.unwinds = opt
+	s.unwinder = unwind.New(s.mappings(), opt)
 	return nil
 }
 
@@ -166,7 +167,7 @@ func (s *Session) introduction(ctx context.Context) []string {
 	if s.image != nil && s.kernel == nil {
 		return []string{line, "no threads: " + s.noKernel}
 	}
-	return []string{line}
+	return append([]string{line}, s.imagesBanner()...)
 }
 
 func plural(n int, what string) string {
@@ -177,7 +178,7 @@ func plural(n int, what string) string {
 }
 
 // ImageFacts tells about the image: name and value.
-func (s *Session) ImageFacts(context.Context) [][2]string {
+func (s *Session) ImageFacts(ctx context.Context) [][2]string {
 	if s.image == nil {
 		return [][2]string{{"image", "none"}}
 	}
@@ -202,7 +203,7 @@ func (s *Session) ImageFacts(context.Context) [][2]string {
 	} else {
 		out = append(out, [2]string{"kernel", s.noKernel})
 	}
-	return out
+	return append(out, s.ImagesText()...)
 }
 
 func orNone(s string) string {

@@ -19,6 +19,20 @@ import (
 // or cannot be told. It is made of the VM's UUID and of the process: a guest that
 // is started again begins its clock anew and so is another instance.
 func (s *Session) vmmIdentity(ctx context.Context) string {
+	p, ok := s.vmmProcess(ctx)
+	if !ok {
+		return ""
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%d", p.UUID, boot, p.PID, p.StartTime))
+	return hex.EncodeToString(sum[:16])
+}
+
+// vmmProcess is the VMM that runs the guest, if it is on this host and can be told.
+func (s *Session) vmmProcess(ctx context.Context) (p vmm.Process, ok bool) {
 	var found []vmm.Process
 	switch s.spec.Scheme {
 	case target.PID:
@@ -30,7 +44,7 @@ func (s *Session) vmmIdentity(ctx context.Context) string {
 	case target.TCP:
 		host, _, err := net.SplitHostPort(s.spec.Addr)
 		if ip := net.ParseIP(host); err != nil || host != "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return ""
+			return p, false
 		}
 		fallthrough
 	case target.Unix, target.QMP:
@@ -38,15 +52,9 @@ func (s *Session) vmmIdentity(ctx context.Context) string {
 		found, _ = vmm.ByListener(ctx, strings.Replace(s.spec.String(), "qmp:", "unix:", 1))
 	}
 	if len(found) != 1 {
-		return ""
+		return p, false
 	}
-	p := found[0]
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%d", p.UUID, boot, p.PID, p.StartTime))
-	return hex.EncodeToString(sum[:16])
+	return found[0], true
 }
 
 // fileInstance names the guest run of a file that does not: the same records of

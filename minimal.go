@@ -169,7 +169,10 @@ func (m *minimal) variables(ctx context.Context, threads []Thread) {
 			continue
 		}
 		for _, f := range frames {
-			fr := m.s.scopeFrame(f.stack, f.physical, f.depth)
+			if m.s.mappingAt(f.PC) != m.s.mapping {
+				continue // the types are the kernel's
+			}
+			fr := m.s.scopeFrame(ctx, f.stack, f.physical, f.depth)
 			scope, err := m.s.types.Scope(fr.LookupPC, fr.Inline)
 			if err != nil {
 				continue

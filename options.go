@@ -20,6 +20,11 @@ type Options struct {
 	Image string
 	// Debug finds debug information apart from the image, nil looks nowhere.
 	Debug *debugfile.Finder
+	// Apps are files that may be images the guest loaded itself, Roots folders that
+	// hold such files by their paths in the guest, and Initrd the cpio archive they
+	// came in; "" takes the one the VMM was started with.
+	Apps, Roots []string
+	Initrd      string
 	// Force goes on although the image does not match the guest.
 	Force bool
 	// SourceMap is applied in order; the first entry that fits wins.

@@ -60,29 +60,48 @@ func (s *Session) placeAt(addr uint64) Place {
 }
 
 func (s *Session) placeLine(file string, line int) (Place, error) {
-	points, resolved, err := s.image.LineAddrs(file, line)
-	if err != nil {
-		return Place{}, err
-	}
-	p := s.placeOf(points)
-	p.Line = resolved
-	return p, nil
+	var at Place
+	err := s.inImages(func(m symbolizer.Mapping) error {
+		points, resolved, err := m.Image.LineAddrs(file, line)
+		if err == nil {
+			at = placeOf(m, points)
+			at.Line = resolved
+		}
+		return err
+	})
+	return at, err
 }
 
 func (s *Session) placeFunction(name string) (Place, error) {
-	points, err := s.image.FunctionBreak(name, true)
-	if err != nil {
-		return Place{}, err
+	var at Place
+	err := s.inImages(func(m symbolizer.Mapping) error {
+		points, err := m.Image.FunctionBreak(name, true)
+		if err == nil {
+			at = placeOf(m, points)
+		}
+		return err
+	})
+	return at, err
+}
+
+// inImages tries the kernel's image and then what the guest loaded, until one of
+// them knows; the error is the kernel's.
+func (s *Session) inImages(try func(symbolizer.Mapping) error) error {
+	err := try(s.mapping)
+	for _, m := range s.loads.maps {
+		if err == nil || try(m) == nil {
+			return nil
+		}
 	}
-	return s.placeOf(points), nil
+	return err
 }
 
 // placeOf turns the image's places, of which there is at least one, to run-time
 // addresses.
-func (s *Session) placeOf(points []symbolizer.Place) Place {
+func placeOf(m symbolizer.Mapping, points []symbolizer.Place) Place {
 	p := Place{File: points[0].File, Line: points[0].Line}
 	for _, b := range points {
-		p.Addrs = append(p.Addrs, s.mapping.Run(b.Addr))
+		p.Addrs = append(p.Addrs, m.Run(b.Addr))
 	}
 	return p
 }
@@ -92,11 +111,12 @@ func (s *Session) lineRange(pc uint64) (lineRange, bool) {
 	if s.image == nil {
 		return lineRange{}, false
 	}
-	row, ok := s.image.Line(s.mapping.Link(pc))
+	m := s.mappingAt(pc)
+	row, ok := m.Image.Line(m.Link(pc))
 	if !ok {
 		return lineRange{}, false
 	}
-	return lineRange{start: s.mapping.Run(row.Start), end: s.mapping.Run(row.End), file: row.File, line: row.Line, stmt: row.IsStmt}, true
+	return lineRange{start: m.Run(row.Start), end: m.Run(row.End), file: row.File, line: row.Line, stmt: row.IsStmt}, true
 }
 
 // stepTarget is where a step into the function that starts at entry ends; ok is
@@ -105,10 +125,11 @@ func (s *Session) stepTarget(entry uint64) (uint64, bool) {
 	if s.image == nil {
 		return 0, false
 	}
-	if _, ok := s.image.Line(s.mapping.Link(entry)); !ok {
+	m := s.mappingAt(entry)
+	if _, ok := m.Image.Line(m.Link(entry)); !ok {
 		return 0, false
 	}
-	return s.mapping.Run(s.image.StepTarget(s.mapping.Link(entry))), true
+	return m.Run(m.Image.StepTarget(m.Link(entry))), true
 }
 
 // LineText tells which code belongs to the line at an address, as gdb does.
@@ -137,11 +158,12 @@ func (s *Session) FunctionRange(addr uint64) (name string, start, end uint64, er
 	if s.image == nil {
 		return "", 0, 0, ErrNoImage
 	}
-	sym, ok := s.image.Symbol(s.mapping.Link(addr))
+	m := s.mappingAt(addr)
+	sym, ok := m.Image.Symbol(m.Link(addr))
 	if !ok || sym.Size == 0 {
 		return "", 0, 0, fmt.Errorf("no function contains %#x", addr)
 	}
-	start = s.mapping.Run(sym.Addr)
+	start = m.Run(sym.Addr)
 	return symbolizer.Demangle(sym.Name), start, start + sym.Size, nil
 }
 
@@ -151,11 +173,13 @@ func (s *Session) NamesWithPrefix(prefix string, n int) []string {
 		return nil
 	}
 	var out []string
-	for _, sym := range s.image.SymbolsByPrefix(prefix) {
-		if len(out) >= n {
-			break
+	for _, m := range s.mappings() {
+		for _, sym := range m.Image.SymbolsByPrefix(prefix) {
+			if len(out) >= n {
+				return out
+			}
+			out = append(out, sym.Name)
 		}
-		out = append(out, sym.Name)
 	}
 	return out
 }
@@ -165,5 +189,9 @@ func (s *Session) SourceFiles() []string {
 	if s.image == nil {
 		return nil
 	}
-	return s.image.SourceFiles()
+	out := s.image.SourceFiles()
+	for _, m := range s.loads.maps {
+		out = append(out, m.Image.SourceFiles()...)
+	}
+	return out
 }

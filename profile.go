@@ -180,11 +180,24 @@ func (s *Session) sampleMappings() []profiler.Mapping {
 	if s.image == nil {
 		return nil
 	}
-	m := profiler.Mapping{
-		File: s.opt.Image, BuildID: s.image.BuildID(), ContentHash: s.image.ContentHash(), Slide: s.mapping.Slide,
+	var out []profiler.Mapping
+	for _, m := range s.mappings() {
+		out = append(out, sampleMapping(m))
 	}
-	for i, seg := range s.image.Segments() {
-		start, last := s.mapping.Run(seg.Addr), s.mapping.Run(seg.Addr+max(seg.MemSize, 1)-1)
+	for _, g := range s.loads.all {
+		if g.missing != nil {
+			out = append(out, profiler.Mapping{File: g.name(), BuildID: g.BuildID, Slide: g.Slide, Start: g.Start, Last: g.Last})
+		}
+	}
+	return out
+}
+
+func sampleMapping(in symbolizer.Mapping) profiler.Mapping {
+	m := profiler.Mapping{
+		File: in.Image.Path, BuildID: in.Image.BuildID(), ContentHash: in.Image.ContentHash(), Slide: in.Slide,
+	}
+	for i, seg := range in.Image.Segments() {
+		start, last := in.Run(seg.Addr), in.Run(seg.Addr+max(seg.MemSize, 1)-1)
 		if i == 0 || start < m.Start {
 			m.Start = start
 		}
@@ -192,7 +205,7 @@ func (s *Session) sampleMappings() []profiler.Mapping {
 			m.Last = last
 		}
 	}
-	return []profiler.Mapping{m}
+	return m
 }
 
 // accelerator asks the VMM what runs the guest's processors: "kvm", "tcg", or ""
@@ -274,10 +287,11 @@ func (s *Session) stacksProfile(ctx context.Context, kind profiler.Kind) (*profi
 type imageMemory struct{ s *Session }
 
 func (m imageMemory) ReadMemory(_ context.Context, p []byte, addr uint64) (int, error) {
-	link := m.s.mapping.Link(addr)
-	sec, ok := m.s.image.SectionAt(link)
+	at := m.s.mappingAt(addr)
+	link := at.Link(addr)
+	sec, ok := at.Image.SectionAt(link)
 	if ok && sec.ReadOnly() {
-		if b, ok := m.s.image.Data(link, len(p)); ok {
+		if b, ok := at.Image.Data(link, len(p)); ok {
 			return copy(p, b), nil
 		}
 	}

@@ -68,6 +68,7 @@ type Session struct {
 	image       *symbolizer.Image // nil without an image
 	mapping     symbolizer.Mapping
 	identity    symbolizer.Identity
+	loads       guestImages // what the guest loaded beside its kernel
 	unwinder    *unwind.Unwinder
 	types       *ctype.Types // nil without debug information
 	typesErr    error
@@ -257,7 +258,10 @@ func (s *Session) prepare(ctx context.Context) error {
 	if err := s.prove(ctx); err != nil {
 		return err
 	}
-	return s.recognise()
+	if err := s.recognise(); err != nil {
+		return err
+	}
+	return s.lookForImages(ctx)
 }
 
 // abandon leaves a target that did not become a session.
@@ -305,6 +309,7 @@ func (s *Session) Leave(ctx context.Context) (target.Farewell, error) {
 	if s.image != nil {
 		_ = s.image.SaveCache() // the next attach is slower without it, no more
 	}
+	errs = append(errs, s.closeImages())
 	return bye, errors.Join(errs...)
 }
 

@@ -177,5 +177,11 @@ func (s *Session) unwind(ctx context.Context, t Thread) ([]unwind.Frame, error) 
 
 // unwindRegs unwinds from a register set. There is always at least one frame.
 func (s *Session) unwindRegs(ctx context.Context, regs target.Regs) ([]unwind.Frame, error) {
+	if !s.knowsImageAt(regs.PC()) {
+		// Loaded since.
+		if err := s.lookForImages(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return s.unwinder.Append(ctx, nil, s.mem, regs)
 }

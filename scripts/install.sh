@@ -22,7 +22,6 @@ declare -A programs=(
 	[clang]="clang-16 ld.lld-16 llvm-symbolizer-16"
 	[readers]="babeltrace2 chromium node npm tcpdump tshark"
 	[crates]="cargo /usr/share/cargo/registry/addr2line-0.19.0 /usr/share/cargo/registry/typed-arena-2.0.1"
-	[crates]="cargo librust-addr2line+default-dev librust-clap-3-dev librust-memmap2-dev librust-typed-arena-dev librust-fallible-iterator-dev"
 	[dumps]="makedumpfile"
 	[linuxdumps]="crash cpio"
 	[debuginfo]="g++ g++-12 clang-14 llvm-dwp-14 dwz eu-addr2line rustc"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/dwbuf"
 	"github.com/ukdbg/ukdbg/target"
@@ -30,8 +31,9 @@ type Identity struct {
 	// Match: nothing that was compared differs, and enough was compared.
 	Match bool
 	// Compared and Unreadable count bytes; Relocated counts those that differ
-	// only by the slide, which the guest's loader added to pointers.
-	Compared, Unreadable, Relocated int
+	// only by the slide, which the guest's loader added to pointers, and Tables
+	// those in page tables, which the guest changes as it runs.
+	Compared, Unreadable, Relocated, Tables int
 	// Differs counts the ranges that differ. Mismatch is the run-time address
 	// of the first byte that does, Image and Guest what is there.
 	Differs int
@@ -174,6 +176,10 @@ func (m Mapping) compare(r *target.Range, mask []Range, id *Identity) {
 		if got[i] == want[i] || masked(mask, r.Addr+uint64(i)) {
 			continue
 		}
+		if m.Image.pageTable(m.Link(r.Addr + uint64(i))) {
+			id.Tables++
+			continue
+		}
 		if end, ok := m.relocated(r.Addr, got, want, i); ok {
 			id.Relocated += end - i
 			i = end - 1
@@ -218,6 +224,25 @@ func (m Mapping) breakpoint(addr uint64, got, want []byte, i int) (end int, ok b
 		return 0, false
 	}
 	return start + n, true
+}
+
+// pageTables begin the names of the tables a Unikraft boots with, which are part
+// of its code (plat/kvm/x86/pagetable64.S, plat/kvm/arm/pagetable64.S): the
+// processor marks them accessed, and the kernel goes on with them.
+var pageTables = [...]string{"x86_bpt_", "arm64_bpt_"}
+
+// pageTable reports whether a table of pageTables is at addr.
+func (im *Image) pageTable(addr uint64) bool {
+	if !im.isCode(addr) {
+		return false
+	}
+	s, ok := im.Symbol(addr)
+	for _, prefix := range pageTables {
+		if ok && strings.HasPrefix(s.Name, prefix) && addr-s.Addr < pageSize {
+			return true
+		}
+	}
+	return false
 }
 
 func masked(mask []Range, addr uint64) bool {

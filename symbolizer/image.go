@@ -56,6 +56,9 @@ type OpenOptions struct {
 	// Debug finds the debug information of an image that has none itself, and
 	// the file that dwz put shared entries in; nil looks nowhere.
 	Debug *debugfile.Finder
+	// Stripped takes an image without any names too: for its call frame
+	// information.
+	Stripped bool
 }
 
 // Open opens the image at path. The error is a *WrapperError for a bootable
@@ -82,7 +85,13 @@ func OpenWith(ctx context.Context, path string, opt OpenOptions) (*Image, error)
 // OpenBytes opens an image that is already in memory; path names it in
 // messages. data must not change afterwards.
 func OpenBytes(path string, data []byte) (*Image, error) {
-	return newImage(context.Background(), path, &file{data: data}, OpenOptions{})
+	return OpenBytesWith(context.Background(), path, data, OpenOptions{})
+}
+
+// OpenBytesWith is OpenBytes with options. The context ends the search for debug
+// files.
+func OpenBytesWith(ctx context.Context, path string, data []byte, opt OpenOptions) (*Image, error) {
+	return newImage(ctx, path, &file{data: data}, opt)
 }
 
 func newImage(ctx context.Context, path string, f *file, opt OpenOptions) (*Image, error) {
@@ -101,7 +110,7 @@ func newImage(ctx context.Context, path string, f *file, opt OpenOptions) (*Imag
 			return nil, err
 		}
 	}
-	if !im.HasDWARF() && !im.hasSymbols() {
+	if !im.HasDWARF() && !im.hasSymbols() && !opt.Stripped {
 		if im.apart.missing != nil {
 			return nil, fmt.Errorf("%s: %w; %w", path, ErrStripped, im.apart.missing)
 		}

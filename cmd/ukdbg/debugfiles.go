@@ -16,7 +16,7 @@ type debugFlags struct {
 }
 
 func (f *debugFlags) add(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.dirs, "debug-dir", []string{debugfile.DefaultDir}, "look for separate debug files in `DIR`, by build id and by path (may be repeated)")
+	flags.StringArrayVar(&f.dirs, "debug-dir", []string{debugfile.DefaultDir}, "look for separate debug files and for files of what the guest loaded in `DIR`, by build id and by path (may be repeated)")
 	flags.BoolVar(&f.debuginfod, "debuginfod", false, "ask the servers of DEBUGINFOD_URLS for debug files that are not here")
 }
 

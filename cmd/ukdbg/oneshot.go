@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/repl"
 )
 
 // once opens a target, runs f and gives the guest back, whatever happens
@@ -40,6 +41,9 @@ func once(ctx context.Context, e env, flags *targetFlags, name string, f func(co
 	}()
 	if w := s.Warning(); w != "" {
 		fmt.Fprintf(e.err, "ukdbg: warning: %s\n", w)
+	}
+	for _, text := range s.MissingImages() {
+		fmt.Fprintf(e.err, "ukdbg: warning: no names in %s\n", repl.Printable(text))
 	}
 	err = f(ctx, s)
 	if cause := context.Cause(ctx); errors.Is(cause, errGuardLost) {

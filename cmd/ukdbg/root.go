@@ -154,6 +154,8 @@ type targetFlags struct {
 	sourceMap []string
 	json      bool
 	debug     debugFlags
+	apps      []string
+	initrd    string
 	verb      string
 	stops     stopFlags
 	dump      dumpFlags
@@ -165,6 +167,8 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.force, "force", false, "go on although the image does not match the guest")
 	cmd.Flags().StringArrayVar(&f.sourceMap, "source-map", nil, "FROM=TO: look for sources recorded under FROM in TO")
 	f.debug.add(cmd.Flags())
+	cmd.Flags().StringArrayVar(&f.apps, "app", nil, "`FILE` is a program or library the guest loaded itself (may be repeated)")
+	cmd.Flags().StringVar(&f.initrd, "initrd", "", "the guest's cpio archive, for what it loaded itself (default: the one its VMM has)")
 	f.stops.add(cmd)
 	f.dump.add(cmd)
 }
@@ -175,7 +179,9 @@ func (f *targetFlags) addJSON(cmd *cobra.Command) {
 
 // options are what the flags say.
 func (f *targetFlags) options(e env) (ukdbg.Options, error) {
-	opt := ukdbg.Options{Image: f.image, Force: f.force, CacheDir: cacheDir()}
+	opt := ukdbg.Options{
+		Image: f.image, Force: f.force, CacheDir: cacheDir(), Apps: f.apps, Roots: f.debug.dirs, Initrd: f.initrd,
+	}
 	for _, m := range f.sourceMap {
 		from, to, ok := strings.Cut(m, "=")
 		if !ok || from == "" {

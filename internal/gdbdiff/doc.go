@@ -18,7 +18,10 @@
 //     gdb gets a further core made of the saved struct __regs.
 //   - rules: the return address 0 below an x86 stack is no frame.
 //   - compareFrames: where gdb's stack ends in no code, ukdbg says it ends early.
-//   - sameButLost: gdb shows registers a call destroyed, ukdbg that they are lost.
+//   - sameButLost, madeOfLost: gdb shows registers a call destroyed, or reckons with
+//     them, ukdbg says that they are lost.
+//   - lineZero: code of line 0 has no line; gdb goes on with the line before.
+//   - enteredInline: gdb takes a wrong frame for the caller of an inlined function.
 //   - compareVariables: the words for a frame without debug information differ.
 //   - compareMembers: gdb takes sizeof for an int.
 //   - dump.unmap: null and guard pages are memory, but not mapped.

@@ -35,6 +35,7 @@ type gdbFrame struct {
 	Line     int
 	Stop     string // why there is no older frame, "" for none in particular
 	Core     string // where gdb shows it
+	Status   []byte // the registers that core begins with
 	Level    int    // its number there
 }
 

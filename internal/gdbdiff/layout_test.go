@@ -3,6 +3,7 @@ package gdbdiff
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,6 +24,9 @@ type layout struct {
 	// offsets to registers. Only where call frame information does not do so.
 	vectors map[string]bool
 	regs    map[uint64]int
+	// scratch are the registers that a call may destroy. dwarf maps DWARF's numbers
+	// of registers, nil where they are the same.
+	scratch, dwarf []int
 }
 
 // x86Layout: struct user_regs_struct is r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax
@@ -31,6 +35,8 @@ var x86Layout = layout{
 	size: 336, pc: 16, sp: 19,
 	saved: map[uint64]int{0: 0, 8: 1, 16: 2, 24: 3, 32: 5, 40: 4},
 	ret:   48, frame: 56, resumes: "ukarch_ctx_switch",
+	scratch: []int{6, 7, 8, 9, 10, 11, 12, 13, 14},
+	dwarf:   []int{10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0, 16},
 }
 
 // arm64Layout: struct user_pt_regs is x0 to x30, sp, pc, pstate; struct __regs
@@ -43,6 +49,7 @@ var arm64Layout = layout{
 	ret: 88, frame: 112, resumes: "ukarch_ctx_switch", // its tail is restore_point
 	vectors: map[string]bool{"el1_sync": true, "el1_irq": true, "el1_sync_nested": true, "el1_irq_nested": true, "el1_fiq": true, "el1_error": true},
 	regs:    arm64Saved(),
+	scratch: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17},
 }
 
 func arm64Saved() map[uint64]int {
@@ -67,6 +74,26 @@ func (l *layout) prstatus() []byte {
 	for i := range (l.size - registersAt) / 8 {
 		l.set(b, i, unknown+uint64(i))
 	}
+	return b
+}
+
+// statusOf makes a struct elf_prstatus of the registers of a frame, all of which are
+// known.
+func (l *layout) statusOf(f *frame) []byte {
+	b := l.prstatus()
+	for i := range (l.size - registersAt) / 8 {
+		num := i
+		if l.dwarf != nil {
+			if num = slices.Index(l.dwarf, i); num < 0 {
+				continue
+			}
+		}
+		if v, ok := f.ours.Regs.Get(num); ok {
+			l.set(b, i, v)
+		}
+	}
+	l.set(b, l.pc, f.ours.Regs.PC())
+	l.set(b, l.sp, f.ours.Regs.SP())
 	return b
 }
 

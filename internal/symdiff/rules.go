@@ -2,6 +2,7 @@ package symdiff
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/symbolizer"
 )
@@ -55,6 +56,21 @@ ibid.) does not change the line for gdb.`,
 			Why: `Several symbols stand for the same code, as a constructor's C1 and C2, or a label stands inside a function:
 either name is right (System V ABI, "Symbol Table", tells of no order).`,
 			apply: (*comparison).alias,
+		},
+		{
+			Name: "renamed body",
+			Why: `LLVM's ThinLTO gives a body that several crates share a symbol of its own making (NAME.llvm.HASH), of one of the
+functions that MergeFunctions found to be the same. The entry that covers the code has the name of the source
+(DW_AT_linkage_name, DWARF 5, 3.3.9). gdb and we tell that, llvm-symbolizer what the symbol table says.`,
+			apply: func(c *comparison) {
+				k := len(c.Ours) - 1
+				if k != len(c.LLVM)-1 || !strings.Contains(c.LLVM[k].Function, ".llvm.") {
+					return
+				}
+				if sym, ok := c.im.SymbolByName(c.LLVM[k].Function); ok && c.Addr-sym.Addr < sym.Size {
+					c.LLVM[k].Function = c.Ours[k].Function
+				}
+			},
 		},
 		{
 			Name: "no line",

@@ -21,4 +21,7 @@ type Frame struct {
 	// Caller returns the frame that called this one, or nil where it is not
 	// known or not wanted. It serves values a function was entered with.
 	Caller func() *Frame
+	// Reader reads by the types of the image this frame is in, nil if that is the
+	// image of the frame it called.
+	Reader *Reader
 }

@@ -208,15 +208,20 @@ func (x *evaluator) entryValue(block []byte) (uint64, error) {
 	if caller == nil {
 		return none()
 	}
-	scope, err := x.ts.Scope(caller.LookupPC, 0)
+	r := x.r
+	if caller.Reader != nil {
+		r = caller.Reader
+	}
+	ts := r.types
+	scope, err := ts.Scope(caller.LookupPC, 0)
 	if err != nil {
 		return none()
 	}
-	site := x.ts.callSite(scope.outer, caller.PC, 0)
-	if site == nil || !x.callsHere(site, caller, scope.outer) {
+	site := ts.callSite(scope.outer, caller.PC, 0)
+	if site == nil || !x.callsHere(r, site, caller, scope.outer) {
 		return none()
 	}
-	it := x.ts.d.Children(site)
+	it := ts.d.Children(site)
 	for n := 0; n < maxMembers && it.Next(); n++ {
 		p := it.Entry()
 		const tagGNUParameter, attrGNUValue = dwarf.Tag(0x410a), dwarf.Attr(0x2111)
@@ -234,7 +239,7 @@ func (x *evaluator) entryValue(block []byte) (uint64, error) {
 		if val == nil || !val.IsBlock() {
 			return none()
 		}
-		v, err := x.inCaller(caller, scope.outer, p, val)
+		v, err := x.inCaller(r, caller, scope.outer, p, val)
 		var unknown *UnknownRegisterError
 		if errors.As(err, &unknown) {
 			return none()
@@ -277,9 +282,10 @@ func (ts *Types) callSite(e *dies.Entry, pc uint64, depth int) *dies.Entry {
 	return nil
 }
 
-// inCaller evaluates an expression of entry e of the caller's function to a value.
-func (x *evaluator) inCaller(caller *Frame, fn, e *dies.Entry, block *dies.Attr) (uint64, error) {
-	up := &evaluator{ts: x.ts, r: x.r, frame: caller, unit: e.Unit, fn: fn, depth: x.depth + 1, left: x.left}
+// inCaller evaluates an expression of entry e of the caller's function, which r
+// reads, to a value.
+func (x *evaluator) inCaller(r *Reader, caller *Frame, fn, e *dies.Entry, block *dies.Attr) (uint64, error) {
+	up := &evaluator{ts: r.types, r: r, frame: caller, unit: e.Unit, fn: fn, depth: x.depth + 1, left: x.left}
 	ops, err := operations(block.B, e.Unit.AddrSize(), e.Unit.OffsetSize())
 	if err != nil {
 		return 0, err
@@ -304,12 +310,12 @@ func (x *evaluator) inCaller(caller *Frame, fn, e *dies.Entry, block *dies.Attr)
 // callsHere reports whether a call site of function fn is known to call this very
 // function: if it calls another, a tail call lies between and its parameters are
 // not ours. A call through a pointer is known where the pointer is.
-func (x *evaluator) callsHere(site *dies.Entry, caller *Frame, fn *dies.Entry) bool {
+func (x *evaluator) callsHere(r *Reader, site *dies.Entry, caller *Frame, fn *dies.Entry) bool {
 	a := site.Attr(dwarf.AttrCallOrigin)
 	if a == nil {
 		a = site.Attr(dwarf.AttrAbstractOrigin)
 	}
-	off, ok := x.ts.d.Ref(a)
+	off, ok := r.types.d.Ref(a)
 	if !ok {
 		const attrGNUTarget = dwarf.Attr(0x2113)
 		to := site.Attr(dwarf.AttrCallTarget)
@@ -320,18 +326,18 @@ func (x *evaluator) callsHere(site *dies.Entry, caller *Frame, fn *dies.Entry) b
 		if to == nil || !to.IsBlock() || !known {
 			return false
 		}
-		v, err := x.inCaller(caller, fn, site, to)
+		v, err := x.inCaller(r, caller, fn, site, to)
 		return err == nil && v == entry+x.r.slide
 	}
-	callee, err := x.ts.d.Entry(off)
+	callee, err := r.types.d.Entry(off)
 	if err != nil {
 		return false
 	}
 	name := x.ts.nameOf(x.fn)
-	if name == x.ts.nameOf(callee) {
+	if name == r.types.nameOf(callee) {
 		return true
 	}
 	// What the compiler has a name of its own for: __builtin_memcpy is memcpy.
 	linkage := callee.Attr(dwarf.AttrLinkageName)
-	return linkage != nil && name != "" && x.ts.d.String(callee.Unit, linkage) == name
+	return linkage != nil && name != "" && r.types.d.String(callee.Unit, linkage) == name
 }

@@ -36,7 +36,10 @@ type RegisterWriter interface {
 // Env is what an expression is evaluated in. Reader is needed, the rest is
 // optional: without it, what would need it is an error.
 type Env struct {
-	Reader  *ctype.Reader
+	Reader *ctype.Reader
+	// Others read by the types of the guest's other images, for names that Reader
+	// does not know.
+	Others  []*ctype.Reader
 	Symbols Symbols
 	Arch    *arch.Arch
 	// Frame is the selected frame, for registers and what is in scope.
@@ -56,6 +59,7 @@ type Env struct {
 }
 
 type scopeKey struct {
+	types  *ctype.Types
 	pc     uint64
 	inline int
 	set    bool
@@ -96,7 +100,7 @@ func (e *Env) currentScope() *ctype.Scope {
 	if e.Frame == nil {
 		return nil
 	}
-	key := scopeKey{e.Frame.LookupPC, e.Frame.Inline, true}
+	key := scopeKey{e.Reader.Types(), e.Frame.LookupPC, e.Frame.Inline, true}
 	if e.scopeFor != key {
 		e.scope, _ = e.Reader.Types().Scope(key.pc, key.inline)
 		e.scopeFor = key

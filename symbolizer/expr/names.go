@@ -16,13 +16,21 @@ func (e *Env) isVariable(id string) bool {
 			return true
 		}
 	}
-	_, err := e.Reader.Types().GlobalsNamed(id)
-	return err == nil
+	for _, r := range e.readers() {
+		if _, err := r.Types().GlobalsNamed(id); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// readers are those of all images, that of the selected frame first.
+func (e *Env) readers() []*ctype.Reader {
+	return append([]*ctype.Reader{e.Reader}, e.Others...)
 }
 
 // lookup finds what an identifier means.
 func (e *Env) lookup(n name) (ctype.Value, error) {
-	ts := e.Reader.Types()
 	if n.file != "" {
 		return e.lookupIn(n.file, n.name)
 	}
@@ -34,39 +42,10 @@ func (e *Env) lookup(n name) (ctype.Value, error) {
 		}
 		file = s.File
 	}
-	if vars, err := ts.GlobalsNamed(n.name); err == nil {
-		best := vars[0]
-		for _, v := range vars {
-			if file != "" && v.File == file {
-				best = v
-				break
-			}
+	for _, r := range e.readers() {
+		if v, ok, err := e.declared(r, n.name, file); ok || err != nil {
+			return v, err
 		}
-		if best.Known() {
-			v := e.Reader.Variable(best)
-			return v, v.Err()
-		}
-		// Declared only: a symbol may tell its place.
-		if e.Symbols != nil {
-			if addr, _, ok := e.Symbols.SymbolByName(n.name); ok {
-				return e.Reader.At(best.Type, addr), nil
-			}
-		}
-		v := e.Reader.Variable(best)
-		return v, hard(v.Err())
-	}
-	if f, err := ts.FunctionNamed(n.name); err == nil {
-		if f.HasCode {
-			return e.Reader.At(f.Type, f.Entry+e.Reader.Slide()), nil
-		}
-		if e.Symbols != nil {
-			if addr, code, ok := e.Symbols.SymbolByName(n.name); ok && code {
-				return e.Reader.At(f.Type, addr), nil
-			}
-		}
-	}
-	if t, v, ok := ts.EnumConstant(n.name); ok {
-		return e.Reader.MakeInt(t, uint64(v)), nil
 	}
 	if e.Symbols != nil {
 		if addr, code, ok := e.Symbols.SymbolByName(n.name); ok {
@@ -77,6 +56,47 @@ func (e *Env) lookup(n name) (ctype.Value, error) {
 		}
 	}
 	return ctype.Value{}, errorf("No symbol \"%s\" in current context.", n.name)
+}
+
+// declared finds what the debug information of an image declares by a name: of
+// several variables, that of the file.
+func (e *Env) declared(r *ctype.Reader, id, file string) (v ctype.Value, ok bool, err error) {
+	ts := r.Types()
+	if vars, err := ts.GlobalsNamed(id); err == nil {
+		best := vars[0]
+		for _, v := range vars {
+			if file != "" && v.File == file {
+				best = v
+				break
+			}
+		}
+		if best.Known() {
+			v := r.Variable(best)
+			return v, true, v.Err()
+		}
+		// Declared only: a symbol may tell its place.
+		if e.Symbols != nil {
+			if addr, _, ok := e.Symbols.SymbolByName(id); ok {
+				return r.At(best.Type, addr), true, nil
+			}
+		}
+		v := r.Variable(best)
+		return v, true, hard(v.Err())
+	}
+	if f, err := ts.FunctionNamed(id); err == nil {
+		if f.HasCode {
+			return r.At(f.Type, f.Entry+r.Slide()), true, nil
+		}
+		if e.Symbols != nil {
+			if addr, code, ok := e.Symbols.SymbolByName(id); ok && code {
+				return r.At(f.Type, addr), true, nil
+			}
+		}
+	}
+	if t, n, ok := ts.EnumConstant(id); ok {
+		return r.MakeInt(t, uint64(n)), true, nil
+	}
+	return v, false, nil
 }
 
 // hard drops the errors that are a way to have a value: optimized out and the

@@ -50,7 +50,7 @@ func (p *parser) startsType() bool {
 	if p.env.isVariable(t.text) {
 		return false
 	}
-	_, err := p.env.Reader.Types().Lookup(t.text)
+	_, err := p.env.typeNamed(t.text)
 	return err == nil
 }
 
@@ -122,12 +122,27 @@ loop:
 	return p.declarator(t)
 }
 
+// typeNamed looks a type up in the images; one that is only declared is the last
+// choice.
+func (e *Env) typeNamed(words string) (t *ctype.Type, err error) {
+	for i, r := range e.readers() {
+		found, why := r.Types().Lookup(words)
+		if why == nil && !found.Declaration {
+			return found, nil
+		}
+		if i == 0 || err != nil && why == nil {
+			t, err = found, why
+		}
+	}
+	return t, err
+}
+
 // namedType looks a type up; gdb's words are used where there is none.
 func (e *Env) namedType(words string) (*ctype.Type, error) {
 	if e == nil {
 		return voidType, nil // only the form is checked
 	}
-	t, err := e.Reader.Types().Lookup(words)
+	t, err := e.typeNamed(words)
 	if err != nil || t.Declaration {
 		kind, tag, _ := strings.Cut(words, " ")
 		switch kind {

@@ -232,7 +232,13 @@ func (u *Unwinder) byCFI(f, caller *Frame) error {
 	f.CFA = cfa
 	f.Trap = u.row.Signal
 	a := f.Regs.Arch
-	u.keep(f, caller)
+	if f.Trap {
+		// No call, which may destroy some: what the stub has not saved yet is
+		// still there.
+		caller.Regs = f.Regs
+	} else {
+		u.keep(f, caller)
+	}
 	caller.Regs.Set(a.SP, cfa)
 	for num := range arch.MaxRegs {
 		rule := u.row.Rule(num)

@@ -71,13 +71,13 @@ func (u *Unit) locListSplit(off uint64) ([]Location, error) {
 				return out, nil
 			}
 		case 1: // DW_LLE_GNU_base_address_selection_entry
-			base, _ = u.addrx(r.Uleb())
+			base = u.addrAt(&r, r.Uleb())
 			continue
 		case 2: // DW_LLE_GNU_start_end_entry
-			l.Low, _ = u.addrx(r.Uleb())
-			l.High, _ = u.addrx(r.Uleb())
+			l.Low = u.addrAt(&r, r.Uleb())
+			l.High = u.addrAt(&r, r.Uleb())
 		case 3: // DW_LLE_GNU_start_length_entry
-			l.Low, _ = u.addrx(r.Uleb())
+			l.Low = u.addrAt(&r, r.Uleb())
 			l.High = l.Low + uint64(r.U32())
 		case 4: // DW_LLE_GNU_offset_pair_entry
 			l.Low = base + uint64(r.U32())
@@ -115,13 +115,13 @@ func (u *Unit) locList5(a *Attr) ([]Location, error) {
 				return out, nil
 			}
 		case 1: // base_addressx
-			base, _ = u.addrx(r.Uleb())
+			base = u.addrAt(&r, r.Uleb())
 			continue
 		case 2: // startx_endx
-			l.Low, _ = u.addrx(r.Uleb())
-			l.High, _ = u.addrx(r.Uleb())
+			l.Low = u.addrAt(&r, r.Uleb())
+			l.High = u.addrAt(&r, r.Uleb())
 		case 3: // startx_length
-			l.Low, _ = u.addrx(r.Uleb())
+			l.Low = u.addrAt(&r, r.Uleb())
 			l.High = l.Low + r.Uleb()
 		case 4: // offset_pair
 			l.Low = base + r.Uleb()

@@ -153,21 +153,20 @@ func (u *Unit) rnglist(p pcs, out []Range, b *budget) []Range {
 	base := u.base.low
 	for b.next() && !r.Failed() {
 		var start, end uint64
-		ok1, ok2 := true, true
 		switch r.U8() {
 		case rleEnd:
 			return out
 		case rleBaseAddressx:
-			base, _ = u.addrx(r.Uleb())
+			base = u.addrAt(&r, r.Uleb())
 			continue
 		case rleBaseAddress:
 			base = r.Uint(size)
 			continue
 		case rleStartxEndx:
-			start, ok1 = u.addrx(r.Uleb())
-			end, ok2 = u.addrx(r.Uleb())
+			start = u.addrAt(&r, r.Uleb())
+			end = u.addrAt(&r, r.Uleb())
 		case rleStartxLength:
-			start, ok1 = u.addrx(r.Uleb())
+			start = u.addrAt(&r, r.Uleb())
 			end = start + r.Uleb()
 		case rleOffsetPair:
 			start = base + r.Uleb()
@@ -180,7 +179,7 @@ func (u *Unit) rnglist(p pcs, out []Range, b *budget) []Range {
 		default:
 			return out
 		}
-		if ok1 && ok2 && !r.Failed() {
+		if !r.Failed() {
 			out = b.append(out, start, end)
 		}
 	}

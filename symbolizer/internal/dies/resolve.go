@@ -92,6 +92,16 @@ func (u *Unit) addrx(i uint64) (uint64, bool) {
 	return u.src.sec.tableEntry(u.src.sec.Addr, u.base.addr, i, u.format.addrSize)
 }
 
+// addrAt is addrx for an index read with r, which fails if there is no such address:
+// a list that goes on without it would tell of other code.
+func (u *Unit) addrAt(r *dwbuf.Reader, i uint64) uint64 {
+	addr, ok := u.addrx(i)
+	if !ok {
+		r.Fail()
+	}
+	return addr
+}
+
 // tableEntry reads entry i of a table of 4- or 8-byte numbers at base.
 func (s *Sections) tableEntry(b []byte, base, i uint64, size int) (uint64, bool) {
 	n := uint64(len(b))
