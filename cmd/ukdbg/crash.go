@@ -17,6 +17,7 @@ import (
 
 func newCrash(e env) *cobra.Command {
 	var flags crashFlags
+	var watch watchFlags
 	cmd := &cobra.Command{
 		Use:   "crash WHAT -e NAME.dbg",
 		Short: "Explain why a guest died: from its console log, or stopped in the crash",
@@ -25,11 +26,15 @@ live guest that stopped in its crash, and tells what went wrong, where, with sou
 lines.`,
 		Args: exactArgs("a log file, - or a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if watch.on {
+				return crashWatch(cmd.Context(), e, &flags, &watch, args[0])
+			}
 			return crash(cmd.Context(), e, &flags, args[0])
 		},
 	}
 	flags.add(cmd)
 	flags.addJSON(cmd)
+	watch.add(cmd)
 	cmd.Flags().BoolVar(&flags.noConsole, "no-console", false, "leave out what the guest's console ring says: the machine alone tells")
 	return cmd
 }
