@@ -65,7 +65,7 @@ type DumpPart struct {
 func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) (st DumpStats, err error) {
 	st = DumpStats{Minimal: opt.Minimal, Began: time.Now()}
 	before := s.past
-	if opt.Pause && s.Observing() && !s.standing() {
+	if opt.Pause && s.Observing() && !s.standing(ctx) {
 		if _, brief := s.observer.(*brief); brief {
 			return st, mark(errors.New("--pause stops the guest for the whole dump, --max-pause does not: give one of them"), ErrUsage)
 		}
@@ -78,7 +78,7 @@ func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) 
 			st.Stopped = s.past.Stopped - before.Stopped
 		}()
 	}
-	st.Instant = s.standing()
+	st.Instant = s.standing(ctx)
 	defer func() {
 		if s.behind != nil {
 			err = errors.Join(err, s.behind.Close())
@@ -121,9 +121,14 @@ func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) 
 }
 
 // standing reports whether nothing in the guest moves while it is read.
-func (s *Session) standing() bool {
+func (s *Session) standing(ctx context.Context) bool {
 	if s.observer != nil && s.live == nil {
-		status := s.observer.Status()
+		status := s.observer.Status() // as it was when the VM was opened
+		if m, ok := s.observer.(target.Monitor); ok {
+			if text, err := m.Monitor(ctx, "info status"); err == nil {
+				status = strings.TrimSpace(strings.TrimPrefix(text, "VM status:"))
+			}
+		}
 		return status != "" && status != "running"
 	}
 	if s.dump != nil {

@@ -35,6 +35,9 @@ func (w *watchFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&w.keep, "keep", false, "with --watch: keep a VM that shut down, paused, instead of letting it end")
 }
 
+// mostFailures is how many looks in a row may fail.
+const mostFailures = 5
+
 // confirmAfter is how long a fault that was seen must last: a trap that the guest
 // handles is gone by then.
 const confirmAfter = 150 * time.Millisecond
@@ -89,8 +92,15 @@ func crashWatch(ctx context.Context, e env, flags *crashFlags, w *watchFlags, wh
 		}
 		return err
 	}
-	if err := evidence(ctx, e, flags, w, eyes); err != nil || !ukdbg.Ended(state) || eyes.HoldsShutdown(ctx) {
+	if err := evidence(ctx, e, flags, w, eyes); err != nil {
 		return err
+	}
+	// A guest that died may have shut down since.
+	if now, err := eyes.RunState(ctx); err == nil {
+		state = now
+	}
+	if !strings.Contains(state, "shutdown") || eyes.HoldsShutdown(ctx) {
+		return nil
 	}
 	if end = !w.keep; w.keep {
 		fmt.Fprintln(e.err, "the VM is kept, paused: 'quit' on its monitor ends it")
@@ -121,12 +131,18 @@ func holdShutdown(ctx context.Context, e env, flags *crashFlags, what string, lo
 
 // waitForEnd waits for a fault or for the end of the VM and returns its run state.
 func waitForEnd(ctx context.Context, s *ukdbg.Session, every time.Duration) (state string, err error) {
-	for {
-		if state, err = s.RunState(ctx); err != nil {
-			return "", fmt.Errorf("the guest ended, or cannot be watched any more: %w", err)
-		}
-		if ukdbg.Ended(state) || dead(ctx, s) {
+	for failed := 0; ; {
+		state, err = s.RunState(ctx)
+		switch {
+		case err == nil && (ukdbg.Ended(state) || dead(ctx, s)):
 			return state, nil
+		case err == nil:
+			failed = 0
+		default:
+			// Somebody else may have the monitor for a moment.
+			if failed++; failed == mostFailures {
+				return "", fmt.Errorf("the guest ended, or cannot be watched any more: %w", err)
+			}
 		}
 		select {
 		case <-time.After(every):
