@@ -2,12 +2,12 @@ package corefile
 
 import (
 	"bytes"
+	"compress/zlib" // klauspost's allocates at each start
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/s2"
-	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 )
 
