@@ -24,6 +24,8 @@ type FaultReport struct {
 	// Stack is the backtrace with names and, where the sources are found, the
 	// lines around each place.
 	Stack []ReportFrame
+	// Names gives names to the fault's addresses.
+	Names asserts.Namer
 	// Text is the whole for people, made safe for a terminal.
 	Text string
 }
@@ -234,8 +236,8 @@ const sourceFrames = 12
 // report renders a fault with the session's names and sources.
 func (s *Session) report(f *asserts.Fault) (FaultReport, error) {
 	var b strings.Builder
-	r := FaultReport{Fault: f}
 	n := namer{s}
+	r := FaultReport{Fault: f, Names: n}
 	for _, a := range f.Backtrace {
 		for _, fr := range n.Frames(a.Lookup()) {
 			r.Functions = append(r.Functions, fr.Function)

@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -23,9 +25,14 @@ func newCrash(e env) *cobra.Command {
 		Short: "Explain why a guest died: from its console log, or stopped in the crash",
 		Long: `crash reads a console log (a file, or - for stdin), a memory dump, a bug bundle or a
 live guest that stopped in its crash, and tells what went wrong, where, with source
-lines.`,
+lines. Logs may be as they come: with the prefixes of docker compose, kubectl, CRI,
+journald, kraft or xl, of several guests, with several reports. With --follow it waits
+for more (a log that is rotated or truncated is followed too), until ^C.`,
 		Args: exactArgs("a log file, - or a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if flags.sarif && (flags.follow || flags.json) {
+				return usageError{errors.New("--sarif writes one file at the end: it goes neither with --follow nor with --json")}
+			}
 			if watch.on {
 				return crashWatch(cmd.Context(), e, &flags, &watch, args[0])
 			}
@@ -35,6 +42,8 @@ lines.`,
 	flags.add(cmd)
 	flags.addJSON(cmd)
 	watch.add(cmd)
+	cmd.Flags().BoolVar(&flags.sarif, "sarif", false, "write a SARIF 2.1.0 log")
+	cmd.Flags().BoolVar(&flags.follow, "follow", false, "wait for more at the end of the log; with --json each fault is a line")
 	cmd.Flags().BoolVar(&flags.noConsole, "no-console", false, "leave out what the guest's console ring says: the machine alone tells")
 	return cmd
 }
@@ -43,6 +52,8 @@ lines.`,
 type crashFlags struct {
 	targetFlags
 	noConsole bool
+	sarif     bool
+	follow    bool
 }
 
 // faultsJSON is the answer of crash: docs/json.md.
@@ -102,24 +113,30 @@ func crash(ctx context.Context, e env, flags *crashFlags, what string) error {
 			return crashOf(ctx, e, flags, s)
 		})
 	}
-	in := e.in
-	if what != "-" && isBundle(spec.Addr) {
+	if what == "-" {
+		return crashLog(ctx, e, flags, e.in, "")
+	}
+	if isBundle(spec.Addr) {
 		return crashBundle(ctx, e, flags, spec.Addr)
 	}
-	if what != "-" {
-		if isDump(spec.Addr) || flags.dump.raw() || strings.HasPrefix(what, string(target.Core)+":") {
-			return once(ctx, e, &flags.targetFlags, what, func(ctx context.Context, s *ukdbg.Session) error {
-				return crashOf(ctx, e, flags, s)
-			})
-		}
-		f, err := os.Open(spec.Addr)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
+	if isDump(spec.Addr) || flags.dump.raw() || strings.HasPrefix(what, string(target.Core)+":") {
+		return once(ctx, e, &flags.targetFlags, what, func(ctx context.Context, s *ukdbg.Session) error {
+			return crashOf(ctx, e, flags, s)
+		})
 	}
-	return crashLog(ctx, e, flags, in)
+	in, err := openLog(ctx, flags, spec.Addr)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return crashLog(ctx, e, flags, in, spec.Addr)
+}
+
+func openLog(ctx context.Context, flags *crashFlags, path string) (io.ReadCloser, error) {
+	if flags.follow {
+		return asserts.Follow(ctx, path)
+	}
+	return os.Open(path)
 }
 
 // isDump reports whether a file is a memory dump and no console log.
@@ -140,26 +157,15 @@ func isDump(path string) bool {
 
 // crashOf explains the crash a target is stopped in.
 func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) error {
+	out := flags.output(e, "no fault: the guest is stopped in ordinary code", "")
 	rep, err := explain(ctx, flags, s)
-	if ukdbg.IsNoFault(err) {
-		if flags.json {
-			return printJSON(e, faultsJSON{Faults: []faultJSON{}})
-		}
-		fmt.Fprintln(e.out, "no fault: the guest is stopped in ordinary code")
-		return nil
+	if err == nil {
+		err = out.fault(rep)
 	}
-	if err != nil {
+	if err != nil && !ukdbg.IsNoFault(err) {
 		return err
 	}
-	if flags.json {
-		f, err := faultOf(rep)
-		if err != nil {
-			return err
-		}
-		return printJSON(e, faultsJSON{Faults: []faultJSON{f}})
-	}
-	_, err = fmt.Fprint(e.out, rep.Text)
-	return err
+	return out.end()
 }
 
 // explain asks the machine, and what the guest printed unless that is not wanted.
@@ -182,34 +188,23 @@ func explain(ctx context.Context, flags *crashFlags, s *ukdbg.Session) (ukdbg.Fa
 	return rep, err
 }
 
+// logQuiet is how long a followed log must be silent for a report to be
+// complete.
+const logQuiet = time.Second
+
 // crashLog explains every fault in a console log.
-func crashLog(ctx context.Context, e env, flags *crashFlags, in io.Reader) error {
+func crashLog(ctx context.Context, e env, flags *crashFlags, in io.Reader, path string) error {
 	s, err := flags.openImage(ctx, e)
 	if err != nil {
 		return err
 	}
-	out := faultsJSON{Faults: []faultJSON{}}
-	err = s.ReadLog(ctx, in, func(rep ukdbg.FaultReport) error {
-		if flags.json {
-			f, err := faultOf(rep)
-			out.Faults = append(out.Faults, f)
-			return err
-		}
-		if len(out.Faults) > 0 {
-			fmt.Fprintln(e.out)
-		}
-		out.Faults = append(out.Faults, nil)
-		_, err := fmt.Fprint(e.out, rep.Text)
-		return err
-	})
+	if flags.follow {
+		in = asserts.QuietAfter(ctx, in, logQuiet)
+	}
+	out := flags.output(e, "no fault report in this log", path)
+	err = s.ReadLog(ctx, in, out.fault)
 	if err != nil {
-		return fmt.Errorf("reading the log: %w", err)
+		err = fmt.Errorf("reading the log: %w", err)
 	}
-	if flags.json {
-		return printJSON(e, out)
-	}
-	if len(out.Faults) == 0 {
-		fmt.Fprintln(e.out, "no fault report in this log")
-	}
-	return nil
+	return errors.Join(err, out.end())
 }
