@@ -26,6 +26,10 @@ func (s *lane) watchBoot(seg *segment) {
 			return
 		}
 	}
+	below := s.banner > 0
+	if below {
+		s.banner--
+	}
 	if seg.time.Known {
 		return
 	}
@@ -34,11 +38,13 @@ func (s *lane) watchBoot(seg *segment) {
 		// "Powered by Unikraft Calypso (0.17.0~ddc5bf7)", or the words alone
 		// above a drawing that ends with "Calypso 0.17.0~ddc5bf7".
 		_, name, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
-		s.boot = boot{kernel: versionText(name), banner: bannerLines}
+		s.boot = boot{kernel: versionText(name)}
+		if s.kernel == "" {
+			s.banner = bannerLines
+		}
 		return
 	}
-	if s.banner > 0 && s.kernel == "" {
-		s.banner--
+	if below && s.kernel == "" {
 		s.kernel = bannerVersion(seg.body)
 	}
 }

@@ -27,12 +27,16 @@
 // # Formats
 //
 // Each report format is one file (text_*.go) registered in the table in
-// formats.go and recognised by its content, never by a version number. The
-// texts are those of Unikraft's lib/ukdebug (print.c, assert.h, crash.c),
-// plat/common/x86/traps.c and trace.c, plat/common/arm/traps_arm64.c,
-// lib/ubsan, lib/uksp, lib/ukvmem, of the FlexOS fork (KASAN, protection keys),
-// and of Linux's kernel/cfi.c. To add one, write a file with a format value and
-// list it in formats.
+// formats.go and recognised by its content, never by a version number. Each file
+// names the source whose text it reads; docs/faults.md lists them all. To add
+// one, write a file with a begin function and list it in formats, with the
+// strings (anchors) of which a line must hold one for its report to begin there.
+//
+// # Logs
+//
+// Scanner passes text without an anchor unread (anchors.go, lines.go), takes off
+// what the transport added (clean.go, prefix.go), gives each source of a log its
+// own lane (lane.go) and splits a line at the kernel's envelopes (segment.go).
 //
 // Register-level rules (x86_*.go, arm64_trap.go, page.go, pkey.go) follow
 // the Intel SDM volume 3, chapter 6 (page-fault error code), the Arm ARM
@@ -40,7 +44,8 @@
 //
 // # Hostile input
 //
-// Lines are cut at MaxLine bytes, reports at fixed numbers of registers, frames,
+// Lines are cut at MaxLine bytes, sources of a log told apart up to a fixed
+// number, reports cut at fixed numbers of registers, frames,
 // memory rows and consequences. Text of the guest is kept as it was printed
 // (without control bytes) and is escaped by Render.
 package asserts

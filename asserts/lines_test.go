@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -166,4 +167,35 @@ func lessThan(f, w *Fault) string {
 		}
 	}
 	return ""
+}
+
+// TestConstantMemory: neither ordinary text nor one line without an end takes
+// more memory the longer it is.
+func TestConstantMemory(t *testing.T) {
+	ordinary := strings.Repeat("10.0.0.3 - - [22/Nov/2026:01:00:00 +0000] \"GET / HTTP/1.1\" 200 612\n[    0.1] Info: all is well\n", 1000)
+	for name, text := range map[string]string{"lines": ordinary, "one line": strings.Repeat("a", 1<<16), "zeros": strings.Repeat("\x00", 1<<16)} {
+		const size = 64 << 20
+		sc := NewScanner(io.MultiReader(io.LimitReader(&repeated{text: text}, size), strings.NewReader("\nCRIT: Assertion failure: x\n")))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if !sc.Scan() || sc.Fault().Kind != Assertion {
+			t.Fatalf("%s: nothing found", name)
+		}
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+			t.Errorf("%s: %d bytes allocated", name, got)
+		}
+	}
+}
+
+// repeated is a text without an end.
+type repeated struct {
+	text string
+	at   int
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	n := copy(p, r.text[r.at:])
+	r.at = (r.at + n) % len(r.text)
+	return n, nil
 }

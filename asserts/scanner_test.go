@@ -112,3 +112,27 @@ func TestHeldBytes(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 }
+
+// TestIdleAgain: a banner, a report and another source's report are over at some
+// time, and text after them is passed unread again.
+func TestIdleAgain(t *testing.T) {
+	more := strings.Repeat("all is well\n", maxChainGap+maxForeign+maxChainLines)
+	for name, text := range map[string]string{
+		"banner":           "Powered by Unikraft Calypso (0.17.0~ddc5bf7)\n",
+		"banner, no name":  "Powered by\n",
+		"report":           "CRIT: Assertion failure: x\n",
+		"another's report": "web-1 | CRIT: Assertion failure: x\n",
+		"part of a line":   "2026-11-22T07:00:00.1Z stdout P begun\n",
+	} {
+		sc := NewScanner(strings.NewReader(text + more + "CRIT: Assertion failure: the last\n"))
+		first, _ := sc.lines.next()
+		sc.line(first)
+		for n := 0; sc.busy && n < maxChainGap+maxForeign+maxChainLines-16; n++ {
+			line, _ := sc.lines.next()
+			sc.line(line)
+		}
+		if sc.busy {
+			t.Errorf("%s: still waits at line %d", name, sc.lines.number)
+		}
+	}
+}
