@@ -38,6 +38,8 @@
 // what the transport added (clean.go, prefix.go), gives each source of a log its
 // own lane (lane.go) and splits a line at the kernel's envelopes (segment.go).
 //
+// # Registers
+//
 // Register-level rules (x86_*.go, arm64_trap.go, page.go, pkey.go) follow
 // the Intel SDM volume 3, chapter 6 (page-fault error code), the Arm ARM
 // section D17.2 (ESR_EL1) and LLVM's SanitizerHandler list for trap kinds.
