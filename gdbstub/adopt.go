@@ -133,6 +133,7 @@ func (a *adoption) run(ctx context.Context) error {
 	if a.leaveAlone() {
 		c.run.found, c.run.leaveRunning = fromJournal(st.Stub.Found), leave
 		c.run.attaching, c.run.running = false, true
+		c.run.taken = true // that is what Sure says
 		return nil
 	}
 	feats, err := a.greet(ctx)
