@@ -15,7 +15,8 @@ type Heap struct {
 type Allocator struct {
 	// Addr is the address of its structure.
 	Addr uint64
-	// Kind is which one it is: "buddy", "stack", "pool", "region", or "unknown".
+	// Kind is which one it is: "buddy", "stack", "pool", "region", "tlsf",
+	// "tinyalloc", "mimalloc", or "unknown".
 	Kind string
 	// Symbol is the name of its page or byte allocation function, by which it
 	// was recognised or may be.
@@ -31,7 +32,24 @@ type Allocator struct {
 	// Corrupt lists what contradicts itself in its structures. A guest stopped
 	// inside the allocator is seen in between two consistent states.
 	Corrupt []string
-	Notes   []string
+	// Damaged are the addresses of the headers and list entries that hold what
+	// cannot be true, in the order of Corrupt: what lies before one is likely what
+	// was written past its end.
+	Damaged []uint64
+	// Parent is the address of the allocator it takes its memory from, 0 if it has
+	// none or does not write it down.
+	Parent uint64
+	Notes  []string
+}
+
+// Fragmentation is the share of the free memory that the largest block is not:
+// 0 where all is in one piece, near 1 where it is in crumbs. ok is false where
+// that is not known, or nothing is free.
+func (a *Allocator) Fragmentation() (share float64, ok bool) {
+	if !a.Known || a.Free == 0 || a.Largest > a.Free {
+		return 0, false
+	}
+	return 1 - float64(a.Largest)/float64(a.Free), true
 }
 
 // AllocStats is what an allocator counts of itself.

@@ -197,26 +197,20 @@ func (b *buddy) finish(out *kernel.Allocator, f *fetcher) {
 		out.Notes = append(out.Notes, fmt.Sprintf("its state at %#x is not readable: %v", b.addr, b.err))
 		return
 	}
-	corrupt := func(format string, args ...any) {
-		if len(out.Corrupt) < 32 {
-			out.Corrupt = append(out.Corrupt, fmt.Sprintf(format, args...))
-		}
-	}
+	corrupt := func(format string, args ...any) { damaged(out, 0, format, args...) }
 	counted := b.layout.freePages.value(b.state)
 	inMaps, total, mapsOK := b.sumRegions(out, corrupt)
 	inLists, listsOK := uint64(0), true
 	out.Chunks = map[int]int{}
 	largest, checked := -1, uint64(0)
 	for level, w := range b.levels {
-		if w.note != "" {
-			corrupt("%s", w.note)
-		}
+		brokenList(out, w)
 		listsOK = listsOK && w.complete
 		for _, addr := range w.nodes {
 			if checked += 1 << level; checked > total {
 				break // more than there is: the sums below tell
 			}
-			b.checkChunk(f, addr, level, corrupt)
+			b.checkChunk(f, addr, level, out)
 		}
 		if n := len(w.nodes); n > 0 {
 			out.Chunks[level], largest = n, level
@@ -264,7 +258,8 @@ func (b *buddy) sumRegions(out *kernel.Allocator, corrupt func(string, ...any)) 
 }
 
 // checkChunk proves one free chunk against its list and the bitmap.
-func (b *buddy) checkChunk(f *fetcher, addr uint64, level int, corrupt func(string, ...any)) {
+func (b *buddy) checkChunk(f *fetcher, addr uint64, level int, out *kernel.Allocator) {
+	corrupt := func(format string, args ...any) { damaged(out, addr, format, args...) }
 	if addr&(1<<(level+pageShift)-1) != 0 {
 		corrupt("free chunk %#x of level %d is not aligned to its size", addr, level)
 	}

@@ -3,6 +3,7 @@ package unikraft
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ukdbg/ukdbg/kernel"
@@ -14,7 +15,7 @@ const maxAllocators = 256
 type allocLayout struct {
 	size               uint64
 	next, priv, palloc field
-	malloc             field
+	malloc, backend    field
 	inUse, maxInUse    field
 	live, failed       field
 	missing            []string
@@ -28,6 +29,7 @@ func newAllocLayout(img Image) allocLayout {
 		priv:     l.required("uk_alloc", "priv"),
 		palloc:   l.optional("uk_alloc", "palloc"),
 		malloc:   l.optional("uk_alloc", "malloc"),
+		backend:  l.optional("uk_alloc", "malloc_backend"),
 		inUse:    l.optional("uk_alloc", "_stats.cur_mem_use"),
 		maxInUse: l.optional("uk_alloc", "_stats.max_mem_use"),
 		live:     l.optional("uk_alloc", "_stats.cur_nb_allocs"),
@@ -40,8 +42,8 @@ func newAllocLayout(img Image) allocLayout {
 	return a
 }
 
-// Heap lists the allocators. Only the buddy allocator's memory is known; of
-// others the function that names them is told.
+// Heap lists the allocators. Of one that is not among allocKinds the function
+// that names it is told.
 func (k *Kernel) Heap(ctx context.Context) (*kernel.Heap, error) {
 	s, err := k.surveyHeap(ctx, nil)
 	if err != nil {
@@ -172,7 +174,7 @@ func (s *heapSurvey) recognise(addr uint64, b []byte) *allocator {
 		}
 	}
 	name := ""
-	for _, f := range []field{l.palloc, l.malloc} {
+	for _, f := range []field{l.palloc, l.malloc, l.backend} {
 		v, ok := f.get(b)
 		if !ok || v == 0 {
 			continue
@@ -182,29 +184,66 @@ func (s *heapSurvey) recognise(addr uint64, b []byte) *allocator {
 		}
 	}
 	a.out.Symbol = name
-	if name != "bbuddy_palloc" {
-		if kind, ok := allocKinds[name]; ok {
-			a.out.Kind = kind
-			a.out.Notes = append(a.out.Notes, kind+" allocator: how much memory it has is not read")
-		} else {
-			a.out.Notes = append(a.out.Notes, fmt.Sprintf("unknown allocator (its function is %s)", orUnknown(name)))
-		}
+	kind, ok := allocKinds[name]
+	if !ok {
+		a.out.Notes = append(a.out.Notes, fmt.Sprintf("unknown allocator (its function is %s)", orUnknown(name)))
 		return a
 	}
-	a.out.Kind = "buddy"
-	bl := newBuddyLayout(s.k.cfg.Image)
-	if len(bl.missing) > 0 {
-		a.out.Notes = append(a.out.Notes, "its structures are not described in this image: "+bl.missing[0])
+	a.out.Kind = kind.name
+	w, missing := kind.open(s, addr)
+	if len(missing) > 0 {
+		a.out.Notes = append(a.out.Notes, "its structures are not described in this image: "+missing[0])
 		return a
 	}
-	a.walker = &buddy{layout: bl, addr: addr + l.priv.off, window: s.window}
+	a.walker = w
 	return a
 }
 
-// allocKinds are Unikraft's other allocators by their malloc function
-// (lib/ukallocstack, ukallocpool and ukallocregion). Others are told by that name.
-var allocKinds = map[string]string{
-	"stack_malloc": "stack", "pool_malloc": "pool", "uk_allocregion_malloc": "region",
+// allocKind is one of the allocators whose memory can be told. Open makes what
+// reads the one whose struct uk_alloc is at addr, or says what the image lacks.
+type allocKind struct {
+	name string
+	open func(s *heapSurvey, addr uint64) (w allocWalker, missing []string)
+}
+
+// allocKinds are the allocators by their page or byte allocation function: those
+// of Unikraft's lib/ukalloc* and of its lib-tlsf, lib-tinyalloc and lib-mimalloc.
+var allocKinds = map[string]allocKind{
+	"bbuddy_palloc":             {"buddy", openBuddy},
+	"pool_malloc":               {"pool", openPool},
+	"uk_allocregion_malloc":     {"region", openRegion},
+	"stack_malloc":              {"stack", openStacks},
+	"uk_tlsf_malloc":            {"tlsf", openTLSF},
+	"uk_tinyalloc_malloc":       {"tinyalloc", openTinyalloc},
+	"uk_mimalloc_malloc":        {"mimalloc", openMimalloc},
+	"uk_mimalloc_region_malloc": {"mimalloc", openMimalloc}, // until its threads run
+}
+
+func openBuddy(s *heapSurvey, addr uint64) (allocWalker, []string) {
+	l := newBuddyLayout(s.k.cfg.Image)
+	return &buddy{layout: l, addr: addr + s.layout.priv.off, window: s.window}, l.missing
+}
+
+// maxCorrupt bounds what is told of one allocator.
+const maxCorrupt = 32
+
+// damaged tells a contradiction; at is the header or list entry that holds it, 0
+// if there is no such.
+func damaged(out *kernel.Allocator, at uint64, format string, args ...any) {
+	if len(out.Corrupt) >= maxCorrupt {
+		return
+	}
+	out.Corrupt = append(out.Corrupt, fmt.Sprintf(format, args...))
+	if at != 0 && !slices.Contains(out.Damaged, at) {
+		out.Damaged = append(out.Damaged, at)
+	}
+}
+
+// brokenList tells what is wrong with a list.
+func brokenList(out *kernel.Allocator, w *walk) {
+	if w.note != "" {
+		damaged(out, w.bad, "%s", w.note)
+	}
 }
 
 // wrapper reports whether a function of an allocator is one that lib/ukalloc
@@ -233,7 +272,20 @@ func (s *heapSurvey) finish() *kernel.Heap {
 		if a.walker != nil {
 			a.walker.finish(&a.out, s.f)
 		}
+		if p := a.out.Parent; p != 0 {
+			a.out.Notes = append(a.out.Notes, s.parentNote(p))
+		}
 		s.heap.Allocators = append(s.heap.Allocators, a.out)
 	}
 	return s.heap
+}
+
+// parentNote names the allocator that another one takes its memory from.
+func (s *heapSurvey) parentNote(addr uint64) string {
+	for _, a := range s.order {
+		if a.out.Addr == addr {
+			return fmt.Sprintf("its memory is of the %s allocator at %#x and counted there as used", a.out.Kind, addr)
+		}
+	}
+	return fmt.Sprintf("its memory is of an allocator at %#x, which is not in the list of allocators", addr)
 }

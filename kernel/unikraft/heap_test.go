@@ -202,7 +202,7 @@ func TestOtherAllocators(t *testing.T) {
 // malloc tells which it is.
 func TestAllocatorsByMalloc(t *testing.T) {
 	for name, want := range map[string]string{
-		"stack_malloc": "stack", "pool_malloc": "pool", "uk_allocregion_malloc": "region", "uk_tlsf_malloc": "unknown",
+		"stack_malloc": "stack", "pool_malloc": "pool", "uk_allocregion_malloc": "region", "uk_tlsf_malloc": "tlsf", "tinymalloc": "unknown",
 	} {
 		img := newImage(arch.ARM64)
 		img.fields["uk_alloc"]["malloc"] = [2]uint64{0, 8}

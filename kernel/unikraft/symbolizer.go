@@ -43,7 +43,14 @@ func (e *elfImage) structure(name string) (*ctype.Type, error) {
 	if e.types == nil {
 		return nil, fmt.Errorf("struct %s: %w", name, symbolizer.ErrNoDWARF)
 	}
-	return e.types.Lookup("struct " + name)
+	t, err := e.types.Lookup("struct " + name)
+	if err != nil {
+		// A struct without a tag has the name of its typedef.
+		if named, nerr := e.types.Lookup(name); nerr == nil && named.Strip().Kind == ctype.Struct {
+			return named.Strip(), nil
+		}
+	}
+	return t, err
 }
 
 func (e *elfImage) Field(structure, path string) (off, size uint64, err error) {

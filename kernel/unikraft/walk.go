@@ -14,6 +14,10 @@ type walk struct {
 	// marker: a node with a zero link is the end marker and no node (the free
 	// lists of the buddy allocator).
 	marker bool
+	// ring is the list head a circular list ends at, 0 for one that ends with 0.
+	ring uint64
+	// inside tells whether an entry can lie there; nil for anywhere.
+	inside func(addr uint64) bool
 
 	seen map[uint64]bool
 	// nodes are the addresses, in order.
@@ -22,6 +26,8 @@ type walk struct {
 	note  string
 	// complete: the list ended as lists do.
 	complete bool
+	// bad is the entry, or the head, that holds what cannot be true, 0 for none.
+	bad uint64
 
 	// prev is a node's back link, head what the first node's points at. tail is
 	// the next address of the reading ahead, ahead how many came so.
@@ -60,20 +66,42 @@ func (w *walk) end(note string) {
 	w.complete = note == ""
 }
 
+// broken ends the list at a link that cannot be followed: the entry it was read
+// from is the damaged one.
+func (w *walk) broken(note string) {
+	if w.bad == 0 {
+		if n := len(w.nodes); n > 0 {
+			w.bad = w.nodes[n-1]
+		} else {
+			w.bad = w.head
+		}
+	}
+	w.end(note)
+}
+
 // step advances and reports whether the walk has ended.
 func (w *walk) step(f *fetcher) bool {
 	w.readAhead(f)
 	for !w.ended {
 		switch {
+		case w.ring != 0 && w.next == w.ring:
+			w.end("")
+			return true
 		case w.next == 0:
-			if w.marker {
-				w.end("it ends without its end marker")
-			} else {
+			switch {
+			case w.marker:
+				w.broken("it ends without its end marker")
+			case w.ring != 0:
+				w.broken("it ends with 0 and does not come back to its head")
+			default:
 				w.end("")
 			}
 			return true
 		case w.seen[w.next]:
-			w.end(fmt.Sprintf("it runs in a circle at %#x", w.next))
+			w.broken(fmt.Sprintf("it runs in a circle at %#x", w.next))
+			return true
+		case w.inside != nil && !w.inside(w.next):
+			w.broken(fmt.Sprintf("it leads to %#x, which is no place for an entry,", w.next))
 			return true
 		case len(w.nodes) >= w.limit:
 			w.end("it is longer than this is read")
@@ -84,7 +112,7 @@ func (w *walk) step(f *fetcher) bool {
 			return false
 		}
 		if err != nil {
-			w.end(fmt.Sprintf("the entry at %#x is not readable (%v)", w.next, err))
+			w.broken(fmt.Sprintf("the entry at %#x is not readable (%v)", w.next, err))
 			return true
 		}
 		following, ok := w.link.get(b)
@@ -110,9 +138,13 @@ func (w *walk) checkBack(b []byte) {
 	back, ok := w.prev.get(b)
 	from := w.head
 	if n := len(w.nodes); n > 0 {
-		from = w.nodes[n-1] + w.link.off
+		from = w.nodes[n-1]
+		if w.ring == 0 {
+			from += w.link.off // a TAILQ's points at the link; a struct uk_list_head's at the entry
+		}
 	}
 	if ok && from != 0 && back != from && w.note == "" {
+		w.bad = w.next
 		w.note = fmt.Sprintf("%s: the back link of the entry at %#x is %#x and should be %#x; the list is being changed or is damaged", w.what, w.next, back, from)
 	}
 }
