@@ -4,13 +4,20 @@ import (
 	"context"
 	"encoding/binary"
 
+	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/tracebuf"
 	"github.com/ukdbg/ukdbg/tracebuf/ring"
 )
 
 // rings opens the uktrace rings of the image; ring.ErrNone if it has none.
 func (s *Session) rings(ctx context.Context) (*ring.Rings, error) {
-	return ring.Open(ctx, s.mem, s.kernelImage, s.mapping.Slide)
+	mem := target.Memory(s.mem)
+	if v, ok := s.mem.(*view); ok {
+		// What is remembered of a running guest would hide from the reader what
+		// was overwritten while it read.
+		mem = v.mem
+	}
+	return ring.Open(ctx, mem, s.kernelImage, s.mapping.Slide)
 }
 
 // appendRing appends a ring's record in the form that everything above reads.

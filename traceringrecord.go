@@ -6,7 +6,6 @@ import (
 
 	"github.com/ukdbg/ukdbg/profiler"
 	"github.com/ukdbg/ukdbg/target"
-	"github.com/ukdbg/ukdbg/tracebuf"
 	"github.com/ukdbg/ukdbg/tracebuf/ring"
 )
 
@@ -70,9 +69,8 @@ func (d *ringDrainer) drain(ctx context.Context) error {
 	d.data = d.data[:0]
 	err := d.reader.Poll(ctx, func(rec *ring.Record) error {
 		rd.lost += rec.Lost
-		if rec.Problem == tracebuf.Good {
-			d.data = appendRing(d.data, rec)
-		}
+		// One that is damaged is recorded too, and counted as such.
+		d.data = appendRing(d.data, rec)
 		return nil
 	})
 	if err != nil {

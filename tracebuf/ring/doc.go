@@ -17,8 +17,10 @@
 //		// wait a little: a ring of 256 KiB holds about 3,000 records
 //	}
 //
-// Memory must be readable while the guest runs (its RAM seen from the host). Over
-// a link that can only read a stopped guest, a Poll sees one moment of it.
+// Memory must be readable while the guest runs (its RAM seen from the host), and
+// must not remember what was read: a Poll reads how far the guest wrote once more
+// after the records, to leave out what was overwritten meanwhile. Over a link that
+// can only read a stopped guest, a Poll sees one moment of it.
 //
 // All that is read is hostile; nothing here panics or allocates beyond a small
 // multiple of the rings' size, which is limited.

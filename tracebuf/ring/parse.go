@@ -10,9 +10,10 @@ import (
 // copy. With sync, no record is known to begin at pos.
 func (rd *Reader) take(cpu int, pos, head uint64, sync bool) {
 	c := &rd.cpus[cpu]
+	c.told = 0
+	c.gap = c.gap || sync
 	for pos < head {
 		if sync {
-			c.gap = true
 			start, found := rd.find(cpu, pos, head)
 			if !found {
 				break // what is here is not finished: it is met again
@@ -27,7 +28,7 @@ func (rd *Reader) take(cpu int, pos, head uint64, sync bool) {
 				break
 			}
 			rd.stats.Abandoned++
-			pos, sync = pos+8, true
+			pos, sync, c.gap = pos+8, true, true
 			continue
 		}
 		rd.count(c, &r)
@@ -58,12 +59,16 @@ func (rd *Reader) count(c *cursor, r *Record) {
 		if r.Seq > c.next {
 			r.Lost = r.Seq - c.next
 			rd.stats.Lost += r.Lost
+			c.told = len(rd.batch) + 1
 		}
 		c.next, c.first = max(c.next, r.Seq)+1, r.Seq
 	case r.Seq >= c.first:
 		c.next++
 	case rd.stats.Lost > 0: // the first record's neighbour, taken for missing
 		rd.stats.Lost--
+		if c.told > 0 {
+			rd.batch[c.told-1].Lost--
+		}
 	case rd.stats.Before > 0:
 		rd.stats.Before--
 	}

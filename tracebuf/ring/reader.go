@@ -73,6 +73,9 @@ type cursor struct {
 	written uint64 // the guest's count at the last poll
 	// gap: something is missing just before the next record.
 	gap bool
+	// told is one more than the index in this Poll's batch of the record that
+	// tells of the last gap, 0 for none.
+	told int
 	// stuck is one more than the position of the unfinished record that stops
 	// us since then, 0 for none.
 	stuck uint64
