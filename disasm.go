@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync"
 
 	"golang.org/x/arch/arm64/arm64asm"
 	"golang.org/x/arch/x86/x86asm"
@@ -97,6 +98,10 @@ func x86Text(in x86asm.Inst, addr uint64, symname func(uint64) (string, uint64))
 	return text
 }
 
+// decoding guards arm64asm.Decode, which notes in a table of its package what it
+// has decoded: sessions run beside each other.
+var decoding sync.Mutex
+
 func decodeARM64(code []byte, addr uint64, symname func(uint64) (string, uint64)) Instruction {
 	if len(code) < 4 {
 		return Instruction{Addr: addr, Code: code, Text: ".byte (cut)"}
@@ -104,7 +109,9 @@ func decodeARM64(code []byte, addr uint64, symname func(uint64) (string, uint64)
 	word := binary.LittleEndian.Uint32(code)
 	out := Instruction{Addr: addr, Code: code[:4]}
 	out.Call = word&0xfc000000 == 0x94000000 || word&0xfffffc1f == 0xd63f0000
+	decoding.Lock()
 	in, err := arm64asm.Decode(code[:4])
+	decoding.Unlock()
 	if err != nil {
 		out.Text = fmt.Sprintf(".inst %#08x", word)
 		return out

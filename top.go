@@ -141,6 +141,10 @@ func (t *Top) Next(ctx context.Context) (*Overview, error) {
 func (t *Top) look(ctx context.Context, o *Overview) error {
 	t.s.Look()
 	o.Taken, o.Pause = time.Now(), t.pause
+	if _, capped := t.s.observer.(*brief); capped || t.s.Live() {
+		t.sampled(o)
+		return nil
+	}
 	if err := t.threads(ctx, o); err != nil {
 		return err
 	}
@@ -148,6 +152,37 @@ func (t *Top) look(ctx context.Context, o *Overview) error {
 	t.trace(ctx, o)
 	t.last = o
 	return nil
+}
+
+// sampled fills in what samples alone tell: over a stub all else would stop the
+// guest for much longer than they do.
+func (t *Top) sampled(o *Overview) {
+	t.last = o
+	o.HeapWhy = "not read over a stub, since the guest would stand still for it: name it by qmp: or pid:"
+	o.Trace.Why = o.HeapWhy
+	if o.Profile == nil {
+		return
+	}
+	at := map[int64]int{}
+	for i := range o.Profile.Samples {
+		s := &o.Profile.Samples[i]
+		if !s.Thread.Known {
+			continue
+		}
+		k, ok := at[s.Thread.ID]
+		if !ok {
+			k = len(o.Threads)
+			at[s.Thread.ID] = k
+			th := kernel.Thread{ID: int(s.Thread.ID), Name: s.Thread.Name, State: kernel.Running, CPU: s.CPU}
+			o.Threads = append(o.Threads, BusyThread{Thread: Thread{Thread: th}})
+		}
+		o.Threads[k].Share += float64(s.Count) / float64(o.Profile.Ticks)
+	}
+	slices.SortStableFunc(o.Threads, busiest)
+}
+
+func busiest(a, b BusyThread) int {
+	return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(a.ID, b.ID))
 }
 
 func (t *Top) threads(ctx context.Context, o *Overview) error {
@@ -180,9 +215,7 @@ func (t *Top) threads(ctx context.Context, o *Overview) error {
 		}
 		o.Threads = append(o.Threads, b)
 	}
-	slices.SortStableFunc(o.Threads, func(a, b BusyThread) int {
-		return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortStableFunc(o.Threads, busiest)
 	return nil
 }
 

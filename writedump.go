@@ -124,6 +124,9 @@ func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) 
 func (s *Session) standing(ctx context.Context) bool {
 	if s.observer != nil && s.live == nil {
 		status := s.observer.Status() // as it was when the VM was opened
+		if _, ok := s.observer.(*brief); ok {
+			return status != "running" // asking would stop it, and then it stands
+		}
 		if m, ok := s.observer.(target.Monitor); ok {
 			if text, err := m.Monitor(ctx, "info status"); err == nil {
 				status = strings.TrimSpace(strings.TrimPrefix(text, "VM status:"))

@@ -18,6 +18,8 @@ type env struct {
 	// guard is the command of the process that gives a guest back if this one
 	// dies, nil for none.
 	guard []string
+	// held is out where it can be kept back: see once.
+	held *heldOutput
 }
 
 func osEnv() env {

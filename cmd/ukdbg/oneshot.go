@@ -14,12 +14,18 @@ import (
 )
 
 // once opens a target, runs f and gives the guest back, whatever happens
-// meanwhile: ^C and SIGTERM end f through its context.
+// meanwhile: ^C and SIGTERM end f through its context. What f writes is kept back
+// until then.
 func once(ctx context.Context, e env, flags *targetFlags, name string, f func(context.Context, *ukdbg.Session) error) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	ctx, lost, done := guarded(ctx)
 	defer done()
+	if !flags.unheld {
+		// Until the guest has been given back, whatever becomes of it.
+		e.held.hold()
+		defer func() { err = errors.Join(err, e.held.release()) }()
+	}
 	s, err := flags.open(ctx, e, name, nil, lost)
 	if err != nil {
 		return lostFirst(ctx, err)

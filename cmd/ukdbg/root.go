@@ -41,6 +41,8 @@ func run(ctx context.Context, e env, args []string) (status int) {
 			status = faulted(e, p)
 		}
 	}()
+	e.held = &heldOutput{to: e.out}
+	e.out = e.held
 	root := newRoot(e, args)
 	root.SetArgs(args)
 	root.SetIn(e.in)
@@ -159,6 +161,8 @@ type targetFlags struct {
 	verb      string
 	stops     stopFlags
 	dump      dumpFlags
+	// unheld: the verb answers while it looks, as top does.
+	unheld bool
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {

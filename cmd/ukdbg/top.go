@@ -25,14 +25,15 @@ func newTop(e env) *cobra.Command {
 		Short: "Watch the guest: threads, functions, heap and traces as they change",
 		Long: `top shows, interval after interval, which threads and functions use the processor,
 how the heap grows, what is traced, and what looking cost the guest. Through a
-monitor (qmp:, pid:, kraft:…) nothing is stopped. ^C ends it. Piped, it writes one
+monitor (qmp:, pid:, kraft:…) nothing is stopped; over a stub only samples are taken,
+in short stops, and the heap and the trace are left alone. ^C ends it. Piped, it writes one
 block an interval.`,
 		Args: exactArgs("a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opt.Hz <= 0 || opt.Duration <= 0 || rounds < 0 {
 				return usageError{errors.New("--hz, --interval and -n must be above 0")}
 			}
-			flags.verb = verbProfile
+			flags.verb, flags.unheld = verbProfile, true
 			// ^C ends the watching, not the leaving.
 			return once(context.WithoutCancel(cmd.Context()), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
 				opt.MaxPause = flags.stops.share

@@ -53,7 +53,7 @@ profile, or for a guest that it samples first. It listens on loopback only.`,
 	cmd.Flags().DurationVarP(&opt.Duration, "duration", "d", 5*time.Second, "how long a TARGET is sampled")
 	cmd.Flags().Float64VarP(&opt.Hz, "hz", "F", 99, "samples a second")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "the `address` to serve on, port 0 for any that is free")
-	cmd.Flags().StringVar(&base, "base", "", "show the difference to this profile")
+	cmd.Flags().StringVar(&base, "diff-base", "", "show the difference to this profile")
 	return cmd
 }
 
