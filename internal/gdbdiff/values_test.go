@@ -176,9 +176,7 @@ func (s *stopped) madeOfLost(t *testing.T, q query, f *frame, ours, theirs strin
 	if len(o) != len(g) {
 		return false
 	}
-	if f.ours.Level == s.known.ours.Level {
-		return false // all its registers are known
-	}
+	all := f.ours.Level == s.known.ours.Level // of its registers are known
 	changed := make([]bool, len(g))
 	for _, mask := range []uint64{0x5a5a_5a5a_5a5a_5a5a, ^uint64(0)} {
 		status := s.layout.statusOf(&s.known)
@@ -202,6 +200,11 @@ func (s *stopped) madeOfLost(t *testing.T, q query, f *frame, ours, theirs strin
 			// What was passed to a function is not known if which one was called
 			// is not: gdb takes it that the pointer is still where it was.
 			before, _, lost = strings.Cut(o[i], "<optimized out>")
+		}
+		if lost && all {
+			// Only what it was entered with hangs on its caller's.
+			name, _, named := strings.Cut(o[i], " = ")
+			lost = named && strings.Contains(s.gdb.run(t, "info address "+name)[0], "DW_OP_entry_value")
 		}
 		if o[i] != g[i] && !(lost && changed[i] && strings.HasPrefix(g[i], before)) {
 			return false
