@@ -1,6 +1,7 @@
 package gdbdiff
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -66,9 +67,10 @@ func (v variant) randomStops(t *testing.T, stops int) {
 		s.dump.unmap(0)
 		s.threads = walk(t, s.dump, s.layout, g, f)
 		s.attach(t, vm)
-		failed := t.Failed()
-		s.compareFrames(t)
-		s.compareVariables(t)
+		ok := t.Run(fmt.Sprintf("stop %d", n+1), func(t *testing.T) {
+			s.compareFrames(t)
+			s.compareVariables(t)
+		})
 		s.leave(t, vm)
 		if err := os.RemoveAll(s.dump.dir); err != nil {
 			t.Fatal(err)
@@ -82,12 +84,9 @@ func (v variant) randomStops(t *testing.T, stops int) {
 				innermost[f.ours.PC] = true
 			}
 		}
-		if t.Failed() && !failed {
-			t.Logf("stop %d of %d", n+1, stops)
-		}
-		if t.Failed() {
+		if !ok {
 			if bad++; bad == badStops {
-				t.Fatalf("given up after %d of %d stops", n+1, stops)
+				t.Fatalf("given up after %d of %d stops, at %d of which gdb said something else", n+1, stops, bad)
 			}
 		}
 	}
