@@ -203,7 +203,11 @@ func (r *renderer) details() {
 	if len(parts) > 0 {
 		r.line("  %s", strings.Join(parts, " · "))
 	}
-	if f.Object != nil {
+	switch {
+	case f.Object == nil:
+	case f.Object.Kind == "unmapped", f.Object.Kind == "guard-page":
+		r.line("  the address: %s", Escape(f.Object.Text)) // it belongs to nobody
+	default:
 		r.line("  the address belongs to %s", Escape(f.Object.Text))
 	}
 	if f.Shadow != nil {

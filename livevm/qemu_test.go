@@ -306,6 +306,33 @@ func bySearch(t *testing.T, vm *guesttest.VM, m *Machine, img *Image) {
 
 // TestProcess: pid:N uses a monitor of the command line that nobody holds; one
 // that is held is named where none is left; a VMM that ends is told.
+// waitAllStopped waits until every thread of a process has stopped.
+func waitAllStopped(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(tasks) == 0 {
+			t.Fatalf("the threads of process %d: %v", pid, err)
+		}
+		stopped := 0
+		for _, task := range tasks {
+			b, err := os.ReadFile(task)
+			if err != nil {
+				break // it ended: look again
+			}
+			if _, rest, ok := strings.Cut(string(b), ") "); ok && strings.HasPrefix(rest, "T") {
+				stopped++
+			}
+		}
+		if stopped == len(tasks) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d threads have stopped", stopped, len(tasks))
+		}
+	}
+}
+
 func TestProcess(t *testing.T) {
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", QMP: true})
 	vm.WaitConsole(t, "requests served", 60*time.Second)
@@ -356,6 +383,7 @@ func TestProcess(t *testing.T) {
 	if err := syscall.Kill(vm.Pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	waitAllStopped(t, vm.Pid()) // on a loaded host one of its threads runs on, and greets
 	m.Forget()
 	began := time.Now()
 	if _, err := m.ReadRegisters(t.Context(), 0); !errors.Is(err, qmp.ErrHung) || !errors.Is(err, target.ErrLost) || time.Since(began) > 3*time.Second {
