@@ -41,13 +41,14 @@ func (s *Session) ConsoleRing(ctx context.Context) ([]byte, error) {
 // WriteHeap shows allocators to people.
 func WriteHeap(w io.Writer, h *kernel.Heap) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(tw, "ALLOCATOR\tADDRESS\tTOTAL\tUSED\tFREE\tLARGEST BLOCK\n")
-	for _, a := range h.Allocators {
+	fmt.Fprint(tw, "ALLOCATOR\tADDRESS\tTOTAL\tUSED\tFREE\tLARGEST BLOCK\tFRAGMENTED\n")
+	for i := range h.Allocators {
+		a := &h.Allocators[i]
 		if !a.Known {
-			fmt.Fprintf(tw, "%s (%s)\t%#x\tnot known\t\t\t\n", a.Kind, escape(a.Symbol), a.Addr)
+			fmt.Fprintf(tw, "%s (%s)\t%#x\tnot known\t\t\t\t\n", a.Kind, escape(a.Symbol), a.Addr)
 			continue
 		}
-		fmt.Fprintf(tw, "%s\t%#x\t%s\t%s\t%s\t%s\n", a.Kind, a.Addr, size(a.Total), size(a.Used), size(a.Free), size(a.Largest))
+		fmt.Fprintf(tw, "%s\t%#x\t%s\t%s\t%s\t%s\t%s\n", a.Kind, a.Addr, size(a.Total), size(a.Used), size(a.Free), size(a.Largest), fragmented(a))
 	}
 	if tw.Flush() != nil {
 		return // the writer's owner sees it

@@ -16,7 +16,9 @@ func cmdHeap(ctx context.Context, r *REPL, _ string) error {
 		return err
 	}
 	ukdbg.WriteHeap(r.out, heap)
-	return nil
+	suspects, err := r.s.HeapSuspects(ctx, heap)
+	ukdbg.WriteHeapSuspects(r.out, suspects)
+	return err
 }
 
 func cmdOwner(ctx context.Context, r *REPL, args string) error {

@@ -230,7 +230,7 @@ func TestCommands(t *testing.T) {
 		{"commands", `no breakpoints\n`},
 	})
 	p.talk(t, "the kernel", []exchange{
-		{"heap", `ALLOCATOR +ADDRESS +TOTAL +USED +FREE +LARGEST BLOCK\nbuddy +0x[0-9a-f]+ .*MiB\n`},
+		{"heap", `ALLOCATOR +ADDRESS +TOTAL +USED +FREE +LARGEST BLOCK +FRAGMENTED\nbuddy +0x[0-9a-f]+ .*MiB +[0-9.]+%\n`},
 		{"trace 3", `( +\d+\.\d{6}  .*\n){3}\d+ records in .*\n`},
 		{"trace summary", ` +NAME +COUNT .*request_serve .*`},
 		{"trace many", `"many" is no number of records\n`},
