@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,6 +51,9 @@ in a folder and sent first the next time.
 				return err
 			}
 			defer func() { err = errors.Join(err, t.close()) }()
+			// Of a long recording little is kept, which is not worth five times the
+			// memory that main lets the heap grow to.
+			debug.SetGCPercent(100)
 			x := &ukdbg.Export{Open: t.sources, Query: *q, Service: push.Service}
 			if push.URL != "" {
 				st, err := x.Push(ctx, push)

@@ -1,10 +1,12 @@
 package html
 
 import (
+	"cmp"
 	"container/heap"
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/exporters/folded"
@@ -17,7 +19,7 @@ type data struct {
 	order   []*latency
 	spans   longest
 	total   int
-	events  []exporters.Event
+	events  []shown
 	more    int // events that are not shown
 	first   int64
 	last    int64
@@ -81,21 +83,39 @@ func (d *data) span(s *exporters.Span) {
 		d.order = append(d.order, row)
 	}
 	row.add(max(s.End-s.Start, 0), s.Err)
-	if len(d.spans) < d.opt.MaxSpans {
-		heap.Push(&d.spans, *s)
-	} else if s.End-s.Start > d.spans[0].End-d.spans[0].Start {
-		d.spans[0] = *s
+	switch {
+	case len(d.spans) < d.opt.MaxSpans:
+		heap.Push(&d.spans, d.shown(s))
+	case s.End-s.Start > d.spans[0].end-d.spans[0].start:
+		d.spans[0] = d.shown(s)
 		heap.Fix(&d.spans, 0)
 	}
 }
 
+// shown is what the timeline keeps of a span or, with end as start, of a record:
+// as little as it will show, for guests write as much as they like.
+type shown struct {
+	thread, name string
+	start, end   int64
+	failed       bool
+	text         string
+}
+
+func (d *data) shown(s *exporters.Span) shown {
+	text := attributes(s.Attrs)
+	if s.Err {
+		text = s.ErrText + " " + text
+	}
+	return shown{folded.ThreadName(s.Thread), s.Name, s.Start, s.End, s.Err, cut(text)}
+}
+
 // longest is a heap of spans, the shortest on top.
-type longest []exporters.Span
+type longest []shown
 
 func (l longest) Len() int           { return len(l) }
-func (l longest) Less(i, j int) bool { return l[i].End-l[i].Start < l[j].End-l[j].Start }
+func (l longest) Less(i, j int) bool { return l[i].end-l[i].start < l[j].end-l[j].start }
 func (l longest) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
-func (l *longest) Push(x any)        { *l = append(*l, x.(exporters.Span)) }
+func (l *longest) Push(x any)        { *l = append(*l, x.(shown)) }
 func (l *longest) Pop() any {
 	old := *l
 	x := old[len(old)-1]
@@ -116,7 +136,9 @@ func (d *data) instants(events iter.Seq2[exporters.Event, error]) error {
 			d.more++
 			continue
 		}
-		d.events = append(d.events, e)
+		d.events = append(d.events, shown{
+			thread: folded.ThreadName(e.Thread), name: e.Name, start: e.Time, end: e.Time, text: cut(attributes(e.Attrs)),
+		})
 	}
 	return nil
 }
@@ -194,19 +216,8 @@ func (d *data) rowsJSON(b []byte) []byte {
 // spansJSON appends the timeline: spans as thread, name, start, duration, error
 // and text, outer before inner, and instants as thread, name, time and text.
 func (d *data) spansJSON(b []byte) []byte {
-	slices.SortFunc(d.spans, func(x, y exporters.Span) int {
-		switch {
-		case x.Start != y.Start:
-			if x.Start < y.Start {
-				return -1
-			}
-			return 1
-		case x.End > y.End:
-			return -1
-		case x.End < y.End:
-			return 1
-		}
-		return 0
+	slices.SortFunc(d.spans, func(x, y shown) int {
+		return cmp.Or(cmp.Compare(x.start, y.start), cmp.Compare(y.end, x.end))
 	})
 	b = append(b, `,"spans":[`...)
 	for i := range d.spans {
@@ -214,18 +225,16 @@ func (d *data) spansJSON(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = number(b, "[", int64(d.threads.number(folded.ThreadName(s.Thread))))
-		b = number(b, ",", int64(d.strings.number(s.Name)))
-		b = number(b, ",", s.Start-d.first)
-		b = number(b, ",", max(s.End-s.Start, 0))
-		text := attributes(s.Attrs)
-		if s.Err {
+		b = number(b, "[", int64(d.threads.number(s.thread)))
+		b = number(b, ",", int64(d.strings.number(s.name)))
+		b = number(b, ",", s.start-d.first)
+		b = number(b, ",", max(s.end-s.start, 0))
+		if s.failed {
 			b = append(b, ",1,"...)
-			text = s.ErrText + " " + text
 		} else {
 			b = append(b, ",0,"...)
 		}
-		b = append(exporters.AppendJSONString(b, cut(text)), ']')
+		b = append(exporters.AppendJSONString(b, s.text), ']')
 	}
 	b = append(b, `],"events":[`...)
 	for i := range d.events {
@@ -233,10 +242,10 @@ func (d *data) spansJSON(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = number(b, "[", int64(d.threads.number(folded.ThreadName(e.Thread))))
-		b = number(b, ",", int64(d.strings.number(e.Name)))
-		b = number(b, ",", e.Time-d.first)
-		b = append(exporters.AppendJSONString(append(b, ','), cut(attributes(e.Attrs))), ']')
+		b = number(b, "[", int64(d.threads.number(e.thread)))
+		b = number(b, ",", int64(d.strings.number(e.name)))
+		b = number(b, ",", e.start-d.first)
+		b = append(exporters.AppendJSONString(append(b, ','), e.text), ']')
 	}
 	return append(b, ']')
 }
@@ -248,11 +257,12 @@ func attributes(attrs []exporters.Attr) string {
 	return string(exporters.AppendJSON(nil, attrs))
 }
 
+// cut returns a text of its own that is short enough to be shown.
 func cut(s string) string {
 	if len(s) > maxText {
 		return s[:maxText] + "…"
 	}
-	return s
+	return strings.Clone(s)
 }
 
 // A flame graph shows no node of less than one part in minShare, and at most
