@@ -60,18 +60,11 @@ func (s *Scope) Params() []Local {
 }
 
 func (ts *Types) localsOf(out []Local, s *Scope, b *dies.Entry, depth int) []Local {
-	concrete := make(map[uint64]bool)
-	it := ts.d.Children(b)
-	for len(out) < maxLocals && it.Next() {
-		c := it.Entry()
-		if c.Tag != dwarf.TagVariable && c.Tag != dwarf.TagFormalParameter {
-			continue
-		}
-		if off, ok := ts.d.Ref(c.Attr(dwarf.AttrAbstractOrigin)); ok {
-			concrete[off] = true
-		}
-		if l, ok := ts.local(s, c.Off, depth); ok {
-			out = append(out, l)
+	for it := ts.d.Children(b); len(out) < maxLocals && it.Next(); {
+		if c := it.Entry(); c.Tag == dwarf.TagVariable || c.Tag == dwarf.TagFormalParameter {
+			if l, ok := ts.local(s, c.Off, depth); ok {
+				out = append(out, l)
+			}
 		}
 	}
 	off, ok := ts.d.Ref(b.Attr(dwarf.AttrAbstractOrigin))
@@ -82,12 +75,49 @@ func (ts *Types) localsOf(out []Local, s *Scope, b *dies.Entry, depth int) []Loc
 	if err != nil {
 		return out
 	}
-	it = ts.d.Children(o)
-	for len(out) < maxLocals && it.Next() {
+	concrete := make(map[uint64]bool)
+	ts.originsIn(concrete, b, 0)
+	return ts.onlyAbstract(out, s, o, concrete, depth, 0)
+}
+
+// originsIn notes which abstract variables, parameters and blocks those in b and
+// its blocks are instances of.
+func (ts *Types) originsIn(all map[uint64]bool, b *dies.Entry, nested int) {
+	for it := ts.d.Children(b); len(all) < maxLocals && it.Next(); {
 		c := it.Entry()
-		if (c.Tag == dwarf.TagVariable || c.Tag == dwarf.TagFormalParameter) && !concrete[c.Off] {
+		switch c.Tag {
+		case dwarf.TagVariable, dwarf.TagFormalParameter, dwarf.TagLexDwarfBlock:
+		default:
+			continue
+		}
+		if off, ok := ts.d.Ref(c.Attr(dwarf.AttrAbstractOrigin)); ok {
+			all[off] = true
+		}
+		if full, err := ts.d.Entry(c.Off); err == nil && c.Tag == dwarf.TagLexDwarfBlock && nested < maxDepth {
+			ts.originsIn(all, full, nested+1)
+		}
+	}
+}
+
+// onlyAbstract adds what an abstract block declares and its instance has nothing
+// of: an instance need not repeat what there is no more to say of (DWARF 5,
+// section 3.3.8.2). So may whole blocks be missing, as clang leaves those out
+// whose variables are all optimized out; where their code was is not known.
+func (ts *Types) onlyAbstract(out []Local, s *Scope, o *dies.Entry, concrete map[uint64]bool, depth, nested int) []Local {
+	for it := ts.d.Children(o); len(out) < maxLocals && it.Next(); {
+		c := it.Entry()
+		if concrete[c.Off] {
+			continue
+		}
+		switch c.Tag {
+		case dwarf.TagVariable, dwarf.TagFormalParameter:
 			if l, ok := ts.local(s, c.Off, depth); ok {
 				out = append(out, l)
+			}
+		case dwarf.TagLexDwarfBlock:
+			full, err := ts.d.Entry(c.Off)
+			if err == nil && nested < maxDepth && full.Attr(dwarf.AttrLowpc) == nil && full.Attr(dwarf.AttrRanges) == nil {
+				out = ts.onlyAbstract(out, s, full, concrete, depth, nested+1)
 			}
 		}
 	}
