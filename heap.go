@@ -58,11 +58,11 @@ func WriteHeap(w io.Writer, h *kernel.Heap) {
 			fmt.Fprintf(w, "CORRUPT %s at %#x: %s\n", a.Kind, a.Addr, escape(c))
 		}
 		if st := a.Stats; st != nil {
-			fmt.Fprintf(w, "%s counts %d live allocations, %s in use, at most %s, %d failed\n",
-				a.Kind, st.Live, size(uint64(max(0, st.InUse))), size(uint64(max(0, st.MaxInUse))), st.Failed)
+			fmt.Fprintf(w, "%s at %#x counts %d live allocations, %s in use, at most %s, %d failed\n",
+				a.Kind, a.Addr, st.Live, size(uint64(max(0, st.InUse))), size(uint64(max(0, st.MaxInUse))), st.Failed)
 		}
 		for _, n := range a.Notes {
-			fmt.Fprintf(w, "note: %s\n", escape(n))
+			fmt.Fprintf(w, "note: %s at %#x: %s\n", a.Kind, a.Addr, escape(n))
 		}
 	}
 	for _, n := range h.Notes {

@@ -52,13 +52,13 @@ type tinyalloc struct {
 	err                error
 	window             *window
 
-	wrong            string
-	start, top       uint64 // of the memory, and the end of what was dealt out
-	limit            uint64
-	first, count     uint64 // of the array
-	blocks           []kernel.Block
-	overlaps, checks []tinyFault
-	fresh            int
+	wrong        string
+	start, top   uint64 // of the memory, and the end of what was dealt out
+	limit        uint64
+	first, count uint64 // of the array
+	blocks       []kernel.Block
+	checks       []tinyFault
+	fresh        int
 }
 
 // tinyFault is what contradicts itself, and the record that holds it.
