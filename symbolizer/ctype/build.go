@@ -131,7 +131,10 @@ func (ts *Types) enumSigned(t *Type) bool {
 	if t.hasRef {
 		return ts.signed(t.ref)
 	}
-	for _, v := range t.Enumerators() {
+	// Its own, not those of the definition a declaration stands for: looking for
+	// that builds types, this one among them.
+	t.load()
+	for _, v := range t.body.values {
 		if v.Value < 0 {
 			return true
 		}
