@@ -22,6 +22,8 @@
 //	list, err := k.Threads(ctx)
 //
 // What it follows: Unikraft lib/uksched, lib/ukschedcoop, lib/ukalloc,
-// lib/ukallocbbuddy, arch/*/ctx.S (0.17; other releases by what they have in
+// lib/ukallocbbuddy, lib/ukallocpool, lib/ukallocregion, lib/ukallocstack,
+// lib-tlsf (TLSF 2.4.6, src/tlsf.c), lib-tinyalloc, lib-mimalloc (its statistics
+// only), arch/*/ctx.S (0.17; other releases by what they have in
 // common, see Notes of the results).
 package unikraft
