@@ -26,10 +26,14 @@ type Pairer struct {
 	threads threads
 	// running are the threads that run, the latest last.
 	running []int
-	current int
-	known   bool
-	lastID  uint64
-	lean    bool
+	// onCPU are the threads that extended records tell to run, by CPU, 0 for
+	// none; followed where switches are traced.
+	onCPU    []int
+	switches bool
+	current  int
+	known    bool
+	lastID   uint64
+	lean     bool
 
 	met     []uint64 // records that MeasureAll took, by Definition.Index
 	alone   []int    // halves without the other, by Definition.Index
@@ -61,6 +65,7 @@ func NewPairer(defs *Definitions, sw *Switch) *Pairer {
 	p.sw = *sw
 	for i, d := range defs.All {
 		p.roles[i].switches = d.Name == sw.Name && sw.To >= 0 && sw.To < len(d.Args)
+		p.switches = p.switches || p.roles[i].switches
 	}
 	return p
 }
@@ -165,6 +170,9 @@ func (p *Pairer) take(r *Record) (thread int, unsure bool, role role, ok bool) {
 	role = p.roles[r.Def.Index]
 	if r.Ext != nil {
 		p.current, p.known = p.threads.byAddr(r.Ext.Thread, p.ThreadName), true
+		if p.switches {
+			p.ran(int(r.Ext.CPU), p.current, r.Time)
+		}
 		return p.current, false, role, role.kind != instant
 	}
 	if role.switches {
@@ -198,6 +206,30 @@ func (p *Pairer) follow(r *Record) {
 	p.threads.leaves(prev, r.Time)
 	p.threads.runs(next, r.Time)
 	p.current, p.known = next, true
+}
+
+// ran notes that a thread ran on a CPU. The arguments of a switch are not needed,
+// and may name threads that have one name: whoever records next tells who runs.
+func (p *Pairer) ran(cpu, thread int, time uint64) {
+	if cpu >= maxRunning {
+		return
+	}
+	if cpu >= len(p.onCPU) {
+		p.onCPU = append(p.onCPU, make([]int, cpu+1-len(p.onCPU))...)
+	}
+	before := p.onCPU[cpu]
+	if before == thread {
+		return
+	}
+	// One that came from another CPU did not leave it when that one's next runs.
+	for i, t := range p.onCPU {
+		if t == thread {
+			p.onCPU[i] = 0
+		}
+	}
+	p.onCPU[cpu] = thread
+	p.threads.leaves(before, time)
+	p.threads.runs(thread, time)
 }
 
 // whose tells which thread a record is of; unsure if it may be another's.

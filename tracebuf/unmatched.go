@@ -49,7 +49,7 @@ func (p *Pairer) Restart() {
 		}
 		th.stack, th.off = th.stack[:0], false
 	}
-	p.running, p.current, p.known = p.running[:0], 0, false
+	p.running, p.onCPU, p.current, p.known = p.running[:0], p.onCPU[:0], 0, false
 }
 
 // UnmatchedByDefinition counts, by Definition.Index, the halves without their

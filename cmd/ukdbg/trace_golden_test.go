@@ -12,15 +12,19 @@ import (
 var update = flag.Bool("update", false, "rewrite the goldens; look at each before it is committed")
 
 // The recordings in testdata/trace are of our guest: guest.ukt of x86_64 with
-// rate=100, cut.ukt of arm64 with rate=400, cut off in the middle of a block.
+// rate=100, cut.ukt of arm64 with rate=400, cut off in the middle of a block,
+// ring.ukt of x86_64 with uktrace, rate=60 and backtraces of allocations.
 // Files of upstream's are those of package pickle.
 const (
 	guestTrace  = "testdata/trace/guest.ukt"
 	cutTrace    = "testdata/trace/cut.ukt"
+	ringTrace   = "testdata/trace/ring.ukt"
 	pickleTrace = "../../tracebuf/pickle/testdata/p4-5.pickle"
 )
 
 func TestTraceGoldens(t *testing.T) {
+	merged := filepath.Join(t.TempDir(), "merged")
+	mustVerb(t, "trace", "merge", guestTrace, cutTrace, "-o", merged)
 	for name, args := range map[string][]string{
 		"list":           {"list", "--last", "40", guestTrace},
 		"list-filter":    {"list", guestTrace, "-w", `name=="vfs_*" && (len>=4096 || arg0~"^/archive/2")`},
@@ -56,6 +60,17 @@ func TestTraceGoldens(t *testing.T) {
 		"info":           {"info", "--points", guestTrace},
 		"info-json":      {"info", "--json", cutTrace},
 		"info-pickle":    {"info", pickleTrace},
+		"info-merged":    {"info", merged},
+		"list-merge":     {"list", merged, "--sample", "3000"},
+		"summary-merged": {"summary", merged},
+		"info-ring":      {"info", "--points", ringTrace},
+		"list-ring":      {"list", "--last", "15", ringTrace},
+		"list-ring-json": {"list", "--format", "json", "--last", "8", ringTrace},
+		"summary-ring":   {"summary", ringTrace},
+		"tree-ring":      {"tree", ringTrace},
+		"waits-ring":     {"waits", ringTrace},
+		"locks-ring":     {"locks", ringTrace},
+		"allocs-ring":    {"allocs", ringTrace},
 		"export-json":    {"export", guestTrace, "--name", "vfs_open", "--format", "chrome", "-o", "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +124,8 @@ func TestTraceUsage(t *testing.T) {
 		{[]string{"list", "--raw", guestTrace}, exitUsage, "give the image with -e"},
 		{[]string{"spans", guestTrace, "--limit", "-1"}, exitUsage, "--limit"},
 		{[]string{"record", ":1"}, exitUsage, "give -o FILE"},
+		{[]string{"points", guestTrace}, exitUsage, "info --points"},
+		{[]string{"enable", guestTrace, "*"}, exitUsage, "info --points"},
 		{[]string{"record", ":1", "-o", "x", "--every", "-1s"}, exitUsage, "above 0"},
 		{[]string{"merge", guestTrace}, exitUsage, "give -o FILE"},
 		{[]string{"merge", "testdata/nothing", "-o", "x"}, exitFailed, "no such file"},

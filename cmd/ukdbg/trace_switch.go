@@ -32,6 +32,9 @@ func newTracePoints(e env) *cobra.Command {
 		Short: "List the tracepoints of a guest with uktrace and their switches",
 		Args:  exactArgs("a TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := noSwitches(args[0]); err != nil {
+				return err
+			}
 			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
 				points, on, err := s.TracePoints(ctx)
 				if err != nil {
@@ -44,6 +47,14 @@ func newTracePoints(e env) *cobra.Command {
 	flags.add(cmd)
 	flags.addJSON(cmd)
 	return cmd
+}
+
+// noSwitches refuses what is no guest: the switches lie in a guest's memory.
+func noSwitches(name string) error {
+	if !ukdbg.IsTraceFile(name) {
+		return nil
+	}
+	return usageError{fmt.Errorf("%s is a file of traces, the switches of tracepoints are a guest's; ukdbg trace info --points tells which tracepoints a file has", name)}
 }
 
 func newTraceEnable(e env) *cobra.Command {
@@ -72,6 +83,9 @@ func newTraceSwitch(e env, on bool, use string) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := noSwitches(args[0]); err != nil {
+				return err
+			}
 			return once(cmd.Context(), e, &flags, args[0], func(ctx context.Context, s *ukdbg.Session) error {
 				points, err := s.SwitchTracePoints(ctx, args[1:], on, frames)
 				if err != nil {
