@@ -41,7 +41,11 @@ func (v *Variable) Known() bool { return v.HasAddr || v.Const != nil || v.expr !
 // a static one; of several static ones, the first in the image is meant
 // (GlobalIn names the file).
 func (ts *Types) Global(name string) (Variable, error) {
-	all, err := ts.GlobalsNamed(name)
+	ix, err := ts.index()
+	if err != nil {
+		return Variable{}, err
+	}
+	all, err := ts.globalsNamed(ix, name)
 	if err != nil {
 		return Variable{}, err
 	}
@@ -81,15 +85,16 @@ func MatchFile(full, want string) bool {
 // GlobalsNamed lists all variables of a name at file scope, external ones first,
 // then those of the image's order; declarations only if there is nothing else.
 func (ts *Types) GlobalsNamed(name string) ([]Variable, error) {
-	ix, err := ts.index()
+	ix, err := ts.fullIndex()
 	if err != nil {
 		return nil, err
 	}
+	return ts.globalsNamed(ix, name)
+}
+
+func (ts *Types) globalsNamed(ix index, name string) ([]Variable, error) {
 	var defs, decls []Variable
-	ix.each(name, func(n *named) bool {
-		if n.class != classVar {
-			return true
-		}
+	ix.each(name, classVar, func(n *named) bool {
 		v, isDef := ts.variable(n)
 		if isDef {
 			defs = append(defs, v)

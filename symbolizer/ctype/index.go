@@ -35,9 +35,10 @@ func (n *named) name() string { return string(n.raw) }
 
 // index finds entries at file scope by name.
 type index interface {
-	// each calls f for every entry of a name, in the order of the image, until
-	// it returns false.
-	each(name string, f func(n *named) bool)
+	// each calls f for every entry of a name and class, in the order of the image,
+	// until it returns false. Mere declarations may be left out where there is a
+	// definition.
+	each(name string, c class, f func(n *named) bool)
 	// variables calls f for every definition of a variable, in the order of the
 	// image.
 	variables(f func(n *named))
@@ -74,18 +75,26 @@ func (ts *Types) index() (index, error) {
 		if ts.ix = ts.keptIndex(); ts.ix != nil {
 			return
 		}
+		if ts.ix = ts.listedIndex(ts.section(".debug_names"), ts.section(".debug_str")); ts.ix != nil {
+			return
+		}
 		ix, err := ts.scan()
 		if err != nil {
 			ts.indexErr = err
 			return
 		}
 		ts.ix = ix
-		// Which .dwo files there are is not a matter of the image's content.
-		if !ts.d.HasSplit() {
-			ts.keepIndex(ix)
-		}
+		ts.offerIndex(ix)
 	})
 	return ts.ix, ts.indexErr
+}
+
+// offerIndex keeps what scan made for the next process. Which .dwo files there are
+// is not a matter of the image's content.
+func (ts *Types) offerIndex(ix *scanned) {
+	if !ts.d.HasSplit() {
+		ts.keepIndex(ix)
+	}
 }
 
 // scan reads the top level of every unit, on all processors. A malformed unit
@@ -197,16 +206,23 @@ func hashOf[T string | []byte](name T) uint32 {
 	return h
 }
 
-func (ix *scanned) each(name string, f func(n *named) bool) {
-	want := hashOf(name)
+func (ix *scanned) each(name string, c class, f func(n *named) bool) {
 	for t := range ix.tops {
-		top := &ix.tops[t]
-		for i, h := range top.hashes {
-			if h == want && string(top.entries[i].raw) == name && !f(&top.entries[i]) {
-				return
-			}
+		if !ix.tops[t].each(name, c, f) {
+			return
 		}
 	}
+}
+
+// each is that of index for one unit; it returns whether to go on.
+func (t *top) each(name string, c class, f func(n *named) bool) bool {
+	want := hashOf(name)
+	for i, h := range t.hashes {
+		if n := &t.entries[i]; h == want && n.class == c && string(n.raw) == name && !f(n) {
+			return false
+		}
+	}
+	return true
 }
 
 // origin returns the entry that e completes (DW_AT_specification) or is an

@@ -99,10 +99,10 @@ func (k *kept) entry(i int) (named, bool) {
 	return n, len(n.raw) > 0
 }
 
-func (k *kept) each(name string, f func(n *named) bool) {
+func (k *kept) each(name string, c class, f func(n *named) bool) {
 	want := hashOf(name)
 	for i := sort.Search(k.n, func(i int) bool { return k.hash(i) >= want }); i < k.n && k.hash(i) == want; i++ {
-		if n, ok := k.entry(i); ok && string(n.raw) == name && !f(&n) {
+		if n, ok := k.entry(i); ok && n.class == c && string(n.raw) == name && !f(&n) {
 			return
 		}
 	}

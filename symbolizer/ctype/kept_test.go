@@ -59,13 +59,15 @@ func TestKeptIndex(t *testing.T) {
 	}
 	ask := func(ix index, name string) []answer {
 		var out []answer
-		ix.each(name, func(n *named) bool {
-			if n.name() != name {
-				t.Errorf("asked for %q, got %q", name, n.name())
-			}
-			out = append(out, answer{n.off, n.class, n.decl, n.external})
-			return true
-		})
+		for c := classStruct; c <= classFunc; c++ {
+			ix.each(name, c, func(n *named) bool {
+				if n.name() != name || n.class != c {
+					t.Errorf("asked for %q, got %q of class %d", name, n.name(), n.class)
+				}
+				out = append(out, answer{n.off, n.class, n.decl, n.external})
+				return true
+			})
+		}
 		return out
 	}
 	names := map[string]bool{"no such name": true}
@@ -119,7 +121,7 @@ func FuzzKept(f *testing.F) {
 		if !ok {
 			return
 		}
-		k.each(name, func(n *named) bool { return true })
+		k.each(name, classVar, func(n *named) bool { return true })
 		k.variables(func(n *named) { ts.variable(n) })
 		for _, off := range k.enumTypes() {
 			ts.at(off).Enumerators()

@@ -58,10 +58,7 @@ func (ts *Types) Lookup(name string) (*Type, error) {
 
 func (ts *Types) byClass(ix index, name string, c class) *Type {
 	var found *Type
-	ix.each(name, func(n *named) bool {
-		if n.class != c {
-			return true
-		}
+	ix.each(name, c, func(n *named) bool {
 		if found == nil || !n.decl {
 			found = ts.at(n.off)
 		}

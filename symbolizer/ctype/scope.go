@@ -175,10 +175,7 @@ func (ts *Types) FunctionNamed(name string) (Function, error) {
 	}
 	var best Function
 	bestRank := -1
-	ix.each(name, func(n *named) bool {
-		if n.class != classFunc {
-			return true
-		}
+	ix.each(name, classFunc, func(n *named) bool {
 		f := ts.function(n)
 		rank := 2*b2i(f.HasCode) + b2i(!f.Static)
 		if rank > bestRank {
@@ -194,17 +191,15 @@ func (ts *Types) FunctionNamed(name string) (Function, error) {
 
 // FunctionIn finds a function of a source file, as GlobalIn does a variable.
 func (ts *Types) FunctionIn(file, name string) (Function, error) {
-	ix, err := ts.index()
+	ix, err := ts.fullIndex()
 	if err != nil {
 		return Function{}, err
 	}
 	var best Function
 	found := false
-	ix.each(name, func(n *named) bool {
-		if n.class == classFunc {
-			if f := ts.function(n); MatchFile(f.File, file) && (!found || f.HasCode) {
-				best, found = f, true
-			}
+	ix.each(name, classFunc, func(n *named) bool {
+		if f := ts.function(n); MatchFile(f.File, file) && (!found || f.HasCode) {
+			best, found = f, true
 		}
 		return true
 	})

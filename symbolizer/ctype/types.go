@@ -25,6 +25,8 @@ type Types struct {
 	d *dies.Data
 	// disk keeps the index for the next process, nil if nothing does.
 	disk cache
+	// section gives a section of the image.
+	section func(name string) []byte
 
 	indexOnce sync.Once
 	ix        index
@@ -44,7 +46,7 @@ func New(img Image) (*Types, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Types{d: d, cache: make(map[uint64]*Type)}
+	t := &Types{d: d, section: img.Section, cache: make(map[uint64]*Type)}
 	t.disk, _ = img.(cache)
 	t.void = &Type{Kind: Void, Name: "void", ts: t, size: 1}
 	return t, nil
