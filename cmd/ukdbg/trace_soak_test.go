@@ -247,7 +247,7 @@ func TestRecordSoak(t *testing.T) {
 		got := readRecording(t, file)
 		t.Logf("%d records in %.1f s of the guest (%.0f/s), %d overwritten and told; %+v", got.good, float64(got.to-got.from)/1e9,
 			float64(got.good)/(float64(got.to-got.from)/1e9), got.lost, said)
-		if got.bad != 0 || got.backwards != 0 || got.jumped != got.lost || got.good != said.Records {
+		if got.bad != 0 || got.backwards != 0 || got.early != 0 || got.jumped != got.lost || got.good != said.Records {
 			t.Errorf("%+v; the recorder says %+v", got, said)
 		}
 		// What was overwritten before the recorder came is not its loss.
