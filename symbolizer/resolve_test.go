@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ukdbg/ukdbg/internal/symdiff"
 	"github.com/ukdbg/ukdbg/symbolizer"
 )
 
@@ -175,11 +176,14 @@ func compareLLVM(t *testing.T, image string, step uint64) {
 	defer im.Close()
 	addrs := codeAddrs(im, step)
 	want := llvm(t, image, addrs)
-	lines := readLines(t, image)
+	lines, err := symdiff.ReadLines(image)
+	if err != nil {
+		t.Fatal(err)
+	}
 	wrong := 0
 	for i, a := range addrs {
 		got := ours(im, a)
-		lines.asGDB(a, &want[i][0])
+		lines.AsGDB(a, &want[i][0].file, &want[i][0].line)
 		// Of aliases (a constructor's C1 and C2 symbol) either name is right.
 		if g, w := &got[len(got)-1], want[i][len(want[i])-1]; g.function != w.function && alias(im, g.function, w.function) {
 			g.function = w.function

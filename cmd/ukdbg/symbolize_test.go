@@ -134,18 +134,18 @@ func firstDifference(got, want string) string {
 	return fmt.Sprintf("in length: %d lines, want %d", len(g), len(w))
 }
 
-// TestSymbolizeStreams: each line is answered before the next one comes, and what
-// is no address is told and passed over.
-func TestSymbolizeStreams(t *testing.T) {
-	image := imageFiles(t)["ukguest-x86_64"]
-	c := exec.Command(binary, "symbolize", "-e", image, "--output-style", "llvm", "--functions=false", "--inlines=false")
-	var errs bytes.Buffer
-	c.Stderr = &errs
+// pipedSymbolize starts the verb in llvm's style, to be asked bit by bit. It is ended
+// where it takes too long.
+func pipedSymbolize(t *testing.T, image string, args ...string) (c *exec.Cmd, in io.WriteCloser, out io.Reader, errs *bytes.Buffer) {
+	t.Helper()
+	c = exec.Command(binary, append([]string{"symbolize", "-e", image, "--output-style", "llvm"}, args...)...)
+	errs = &bytes.Buffer{}
+	c.Stderr = errs
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := c.StdoutPipe()
+	out, err = c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,15 @@ func TestSymbolizeStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	timer := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
-	defer timer.Stop()
+	t.Cleanup(func() { timer.Stop() })
+	return c, in, out, errs
+}
+
+// TestSymbolizeStreams: each line is answered before the next one comes, and what
+// is no address is told and passed over.
+func TestSymbolizeStreams(t *testing.T) {
+	image := imageFiles(t)["ukguest-x86_64"]
+	c, in, out, errs := pipedSymbolize(t, image, "--functions=false", "--inlines=false")
 	buf := make([]byte, 4096)
 	addrs := strings.Fields(codeOf(t, image, 5))
 	for i, a := range append(addrs, "elephant") {
@@ -217,22 +225,7 @@ func TestSymbolizeImageCut(t *testing.T) {
 	if err := os.WriteFile(image, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(binary, "symbolize", "-e", image, "--output-style", "llvm")
-	var errs bytes.Buffer
-	c.Stderr = &errs
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
-	defer timer.Stop()
+	c, in, out, errs := pipedSymbolize(t, image)
 	addrs := strings.Fields(codeOf(t, image, 200))
 	if _, err := io.WriteString(in, addrs[0]+"\n"); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@
 //   - sameButLost, madeOfLost: gdb shows registers a call destroyed, or reckons with
 //     them, ukdbg says that they are lost.
 //   - lineZero: code of line 0 has no line; gdb goes on with the line before.
+//   - listedOnce: gdb lists variables of inlined functions twice, once as optimized out.
 //   - enteredInline: gdb takes a wrong frame for the caller of an inlined function.
 //   - compareVariables: the words for a frame without debug information differ.
 //   - compareMembers: gdb takes sizeof for an int.

@@ -71,9 +71,9 @@ func Compare(image string, opt Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lines lineTable
+	var lines LineTable
 	if !opt.NoRows {
-		if lines, err = readLines(image); err != nil {
+		if lines, err = ReadLines(image); err != nil {
 			return nil, err
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"sort"
 )
 
-// lineTable is the line table of an image as Go's library reads it, sorted by
+// LineTable is the line table of an image as Go's library reads it, sorted by
 // address; rows of one address keep their order.
-type lineTable []lineRow
+type LineTable []lineRow
 
 type lineRow struct {
 	addr      uint64
@@ -23,7 +23,8 @@ type lineRow struct {
 	block     bool // one more block of the line of the row before it, by discriminators
 }
 
-func readLines(image string) (lineTable, error) {
+// ReadLines reads the line tables of all units of an image.
+func ReadLines(image string) (LineTable, error) {
 	f, err := elf.Open(image)
 	if err != nil {
 		return nil, err
@@ -33,7 +34,7 @@ func readLines(image string) (lineTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	var tab lineTable
+	var tab LineTable
 	for r := data.Reader(); ; {
 		unit, err := r.Next()
 		if err != nil {
@@ -59,7 +60,7 @@ func readLines(image string) (lineTable, error) {
 	return tab, nil
 }
 
-func (tab lineTable) appendUnit(data *dwarf.Data, unit *dwarf.Entry) (lineTable, error) {
+func (tab LineTable) appendUnit(data *dwarf.Data, unit *dwarf.Entry) (LineTable, error) {
 	lines, err := data.LineReader(unit)
 	if err != nil || lines == nil {
 		return tab, err
@@ -89,13 +90,13 @@ func (tab lineTable) appendUnit(data *dwarf.Data, unit *dwarf.Entry) (lineTable,
 	}
 }
 
-// asGDB makes of the row llvm-symbolizer takes, the last of an address, the one
+// AsGDB makes of the row llvm-symbolizer takes, the last of an address, the one
 // gdb takes: of rows of one address the last one that is_stmt (find_pc_sect_line
 // in gdb/symtab.c), and none that begins one more block of its line
 // (dwarf_record_line_p in gdb/dwarf2/read.c).
-func (tab lineTable) asGDB(addr uint64, f *Frame) {
+func (tab LineTable) AsGDB(addr uint64, file *string, line *int) {
 	i := sort.Search(len(tab), func(i int) bool { return tab[i].addr > addr }) - 1
-	if i < 0 || tab[i].end || tab[i].line != f.Line || path.Clean(tab[i].file) != f.File {
+	if i < 0 || tab[i].end || tab[i].line != *line || path.Clean(tab[i].file) != *file {
 		return
 	}
 	for tab[i].block {
@@ -108,5 +109,5 @@ func (tab lineTable) asGDB(addr uint64, f *Frame) {
 			break
 		}
 	}
-	f.Line, f.File = row.line, path.Clean(row.file)
+	*line, *file = row.line, path.Clean(row.file)
 }

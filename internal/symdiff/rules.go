@@ -10,7 +10,7 @@ import (
 // comparison is one address, with what rules look at.
 type comparison struct {
 	im    *symbolizer.Image
-	lines lineTable
+	lines LineTable
 	homes map[string]string
 	Difference
 }
@@ -49,7 +49,7 @@ func Rules() []Rule {
 			Why: `Of several rows at one address llvm-symbolizer takes the last, gdb and we the last that is_stmt, the
 "recommended breakpoint location" (DWARF 5, 6.2.2); a row that only begins another block of its line (discriminator,
 ibid.) does not change the line for gdb.`,
-			apply: func(c *comparison) { c.lines.asGDB(c.Addr, &c.LLVM[0]) },
+			apply: func(c *comparison) { c.lines.AsGDB(c.Addr, &c.LLVM[0].File, &c.LLVM[0].Line) },
 		},
 		{
 			Name: "alias",
