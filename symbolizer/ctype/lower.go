@@ -218,7 +218,7 @@ func (x *evaluator) entryValue(block []byte) (uint64, error) {
 		return none()
 	}
 	site := ts.callSite(scope.outer, caller.PC, 0)
-	if site == nil || !x.callsHere(r, site, caller, scope.outer) {
+	if site == nil || !x.callsHere(r, site, caller, scope.outer) || !x.ts.entersOnce(x.fn) {
 		return none()
 	}
 	it := ts.d.Children(site)

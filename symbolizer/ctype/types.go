@@ -32,6 +32,9 @@ type Types struct {
 	ix        index
 	indexErr  error
 
+	// once keeps what entersOnce found, by the offset of a function's entry.
+	once sync.Map
+
 	enumOnce sync.Once
 	enums    map[string]enumRef
 
