@@ -11,7 +11,8 @@ import (
 var ErrDamaged = errors.New("malformed DWARF: .debug_names")
 
 // Limits of what is read of an untrusted section: indexes in it, attributes of all
-// abbreviations of one, and entries of one name.
+// abbreviations of one, and entries of one name in all indexes, though names and
+// their entries repeat.
 const (
 	maxIndexes = 1 << 14
 	maxAttrs   = 1 << 12
@@ -220,7 +221,7 @@ const (
 // unitsAt adds the units of the entries from offset off of the pool.
 func (p *part) unitsAt(units []uint64, off uint64) ([]uint64, bool) {
 	r := dwbuf.NewOrder(p.pool, off, p.big)
-	for range maxEntries {
+	for len(units) < maxEntries {
 		code := r.Uleb()
 		if code == 0 {
 			return units, !r.Failed()

@@ -1,7 +1,9 @@
 package names
 
 import (
+	"bytes"
 	"debug/elf"
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,4 +80,26 @@ func FuzzIndex(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRepeated: names and entries that repeat without end are given up, and not all
+// listed.
+func TestRepeated(t *testing.T) {
+	const names, entries = 1 << 12, 1 << 11
+	le := binary.LittleEndian
+	b := []byte{5, 0, 0, 0}
+	for _, v := range []uint32{1, 0, 0, 0, names, 5, 0, 0} { // units, types, foreign, buckets, names, abbreviations, augmentation; the unit
+		b = le.AppendUint32(b, v)
+	}
+	b = append(b, make([]byte, 2*4*names)...) // each at 0 of the strings and of the pool
+	b = append(b, 1, 0x34, 0, 0, 0)           // an abbreviation without attributes
+	b = append(b, bytes.Repeat([]byte{1}, entries)...)
+	b = append(b, 0)
+	ix, err := Parse(append(le.AppendUint32(nil, uint32(len(b))), b...), []byte("x\x00"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if units, ok := ix.Units("x"); ok || len(units) > 0 {
+		t.Errorf("%d units, %v", len(units), ok)
+	}
 }
