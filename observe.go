@@ -76,7 +76,11 @@ func (s *Session) Look() {
 // runTries how often for the sake of a processor that merely ran on.
 const (
 	settleTries = 8
-	runTries    = 2
+	// briefTimes is settleTries where the guest is read in short stops: it runs
+	// between them for so long that another reading seldom finds it as before, and
+	// each costs stops.
+	briefTimes = 2
+	runTries   = 2
 )
 
 // settle runs f on memory of one moment: f runs once to learn what it reads, then
@@ -95,6 +99,10 @@ func (s *Session) settle(ctx context.Context, f func() error) error {
 	err := f()
 	if err == nil && len(s.view.pages) == 0 {
 		return nil // it was answered from what is known
+	}
+	tries := settleTries
+	if _, ok := s.observer.(*brief); ok {
+		tries = briefTimes
 	}
 	for try := 1; ; try++ {
 		switch {
@@ -123,7 +131,7 @@ func (s *Session) settle(ctx context.Context, f func() error) error {
 		err = f()
 		// An error made of one moment's memory is the guest's, not the reading's.
 		whole := !s.view.missed && s.view.steady()
-		if whole && (!moved || try > runTries) || try == settleTries {
+		if whole && (!moved || try > runTries) || try == tries {
 			s.ran = moved
 			if !s.view.steady() {
 				s.torn = fmt.Sprintf("changed while read: %d of %d places changed in each of %d readings", s.view.torn, s.view.used, try)

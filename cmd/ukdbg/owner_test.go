@@ -68,9 +68,17 @@ func TestOwner(t *testing.T) {
 					words = append(words, c.expression)
 				}
 				all := ownersAt(t, g, at, words...)
+				fits := func(i int) bool {
+					f, c := all[i].Facts, cases[i]
+					return len(f) > 0 && f[0].Kind == c.kind && (c.name == "" || f[0].Name == c.name) && strings.Contains(f[0].Text, c.text)
+				}
 				for i, c := range cases {
+					// A guest that runs may have left the place between two looks.
+					for try := 0; !fits(i) && at != g.GDBAddr() && try < 10; try++ {
+						all[i] = ownersAt(t, g, at, c.expression)[0]
+					}
 					o := all[i]
-					if len(o.Facts) == 0 || o.Facts[0].Kind != c.kind || c.name != "" && o.Facts[0].Name != c.name || !strings.Contains(o.Facts[0].Text, c.text) {
+					if !fits(i) {
 						t.Errorf("%s, %s: %+v, want %s %q %q", at, c.expression, o, c.kind, c.name, c.text)
 					}
 					if c.expression == machine.table && !strings.HasPrefix(o.Facts[len(o.Facts)-1].Text, "page table in use") {
