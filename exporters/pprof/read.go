@@ -2,6 +2,7 @@ package pprof
 
 import (
 	"bufio"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
@@ -36,7 +37,7 @@ func Read(r io.Reader) (*profiler.Profile, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(src, maxRead+1))
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.As(err, new(flate.CorruptInputError)):
 		return nil, fmt.Errorf("%w: it is cut off or damaged: %w", ErrNoProfile, err)
 	case err != nil:
 		return nil, fmt.Errorf("reading a profile: %w", err)
