@@ -40,7 +40,7 @@ func sectionsOf(t testing.TB) func(name string) []byte {
 // TestKeptIndex compares the index read from disk with the one made of the image.
 func TestKeptIndex(t *testing.T) {
 	d := dies.New(dies.SectionsOf(sectionsOf(t)))
-	ts := &Types{d: d, cache: map[uint64]*Type{}, void: voidType()}
+	ts := &Types{d: d, section: noSection, cache: map[uint64]*Type{}, void: voidType()}
 	made, err := ts.scan()
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestKeptIndex(t *testing.T) {
 // FuzzKept asks an index that may hold anything.
 func FuzzKept(f *testing.F) {
 	d := dies.New(dies.SectionsOf(sectionsOf(f)))
-	ts := &Types{d: d, cache: map[uint64]*Type{}, void: voidType()}
+	ts := &Types{d: d, section: noSection, cache: map[uint64]*Type{}, void: voidType()}
 	made, err := ts.scan()
 	if err != nil {
 		f.Fatal(err)
@@ -128,3 +128,6 @@ func FuzzKept(f *testing.F) {
 		}
 	})
 }
+
+// noSection is an image without further sections.
+func noSection(string) []byte { return nil }
