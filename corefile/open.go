@@ -1,6 +1,7 @@
 package corefile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -78,30 +79,13 @@ func Open(path string) (*Dump, error) { return OpenWith(path, Options{}) }
 // to be.
 func OpenWith(path string, opt Options) (*Dump, error) {
 	var files closers
-	open := func(path string) (io.ReaderAt, int64, error) {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, 0, err
-		}
-		files = append(files, f)
-		st, err := f.Stat()
-		if err != nil {
-			return nil, 0, err
-		}
-		if !st.Mode().IsRegular() {
-			return nil, 0, fmt.Errorf("%s: %w: it is no regular file", path, ErrFormat)
-		}
-		return f, st.Size(), nil
-	}
-	r, size, err := open(path)
+	r, size, err := files.open(path)
 	if err != nil {
-		_ = files.Close()
-		return nil, err
+		return nil, errors.Join(err, files.Close())
 	}
-	d, err := newDump(input{r: r, size: size, opt: opt, open: open})
+	d, err := newDump(input{r: r, size: size, opt: opt, open: files.open})
 	if err != nil {
-		_ = files.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), files.Close())
 	}
 	d.files = files
 	if f, ok := r.(*os.File); ok {
@@ -124,24 +108,29 @@ func New(r io.ReaderAt, size int64) (*Dump, error) { return NewWith(r, size, Opt
 // NewWith is New with options. Options.Memory is a file's name all the same.
 func NewWith(r io.ReaderAt, size int64, opt Options) (*Dump, error) {
 	var files closers
-	d, err := newDump(input{r: r, size: size, opt: opt, open: func(path string) (io.ReaderAt, int64, error) {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, 0, err
-		}
-		files = append(files, f)
-		st, err := f.Stat()
-		if err != nil {
-			return nil, 0, err
-		}
-		return f, st.Size(), nil
-	}})
+	d, err := newDump(input{r: r, size: size, opt: opt, open: files.open})
 	if err != nil {
-		_ = files.Close()
-		return nil, err
+		return nil, errors.Join(err, files.Close())
 	}
 	d.files = files
 	return d, nil
+}
+
+// open opens a regular file, which Close closes.
+func (c *closers) open(path string) (io.ReaderAt, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	*c = append(*c, f)
+	st, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s: %w: it is no regular file", path, ErrFormat)
+	}
+	return f, st.Size(), nil
 }
 
 func newDump(in input) (*Dump, error) {

@@ -27,24 +27,6 @@ func (c *client) frozen(t *testing.T) {
 	}
 }
 
-// stops are how long the guest stood each time, by QEMU's own clock.
-func (g *vm) stops() (list []time.Duration) {
-	var at time.Time
-	for _, e := range g.Events() {
-		when := time.Unix(e.Timestamp.Seconds, e.Timestamp.Microseconds*1000)
-		switch e.Name {
-		case "STOP":
-			at = when
-		case "RESUME":
-			if !at.IsZero() {
-				list = append(list, when.Sub(at))
-			}
-			at = time.Time{}
-		}
-	}
-	return list
-}
-
 // A stop whose client is suspended in the middle of it is ended by the guard at the
 // cap, by its own write on the same link. The client is not ended for it: it finds
 // out, and leaves as ever.
@@ -72,13 +54,13 @@ func TestGuardEndsAStop(t *testing.T) {
 		}
 		g.mustBeAsFound(t, c.state, true, soon)
 		var longest time.Duration
-		for _, d := range g.stops() {
+		for _, d := range g.Pauses(0) {
 			longest = max(longest, d)
 		}
 		if longest < most/2 || longest > most+500*time.Millisecond {
 			t.Errorf("%s: the longest stop took %v, %v is allowed", kind, longest, most)
 		}
-		t.Logf("%s: %d stops, the longest %v of %v", kind, len(g.stops()), longest, most)
+		t.Logf("%s: %d stops, the longest %v of %v", kind, len(g.Pauses(0)), longest, most)
 	}
 }
 
@@ -93,10 +75,10 @@ func TestGuardEndsAStopOfOneThatDies(t *testing.T) {
 			t.Fatal("the guest stands")
 		}
 	}
-	before := len(g.stops())
+	before := len(g.Pauses(0))
 	c.kill()
 	g.mustBeAsFound(t, c.state, true, soon)
-	if n := len(g.stops()); n != before {
+	if n := len(g.Pauses(0)); n != before {
 		t.Errorf("%d stops more, to leave a guest that ran", n-before)
 	}
 }

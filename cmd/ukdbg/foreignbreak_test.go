@@ -150,11 +150,7 @@ func TestForeignBreakpointByJournal(t *testing.T) {
 // The same for real: under KVM a session's breakpoint is in memory while the guest
 // runs, and another session that observes it sees the code.
 func TestForeignBreakpointKVM(t *testing.T) {
-	k, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("not run: no KVM here (%v)", err)
-	}
-	k.Close()
+	guesttest.NeedKVM(t)
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", QMP: true, Accel: "kvm"})
 	g.mustServe(t)
 	s := spawn(t, "attach", g.GDBAddr(), "-e", g.Debug)

@@ -403,11 +403,7 @@ func TestKillARM64(t *testing.T) {
 // Under KVM breakpoints are bytes in the guest's memory. None is hit here: the
 // KVM of the machines this runs on ends in an internal error at int3.
 func TestKillKVM(t *testing.T) {
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("not run: no KVM here (%v)", err)
-	}
-	f.Close()
+	guesttest.NeedKVM(t)
 	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Accel: "kvm"}, "running", rounds(t, 5), 5,
 		"break", "condition", "watch", "step", "next", "mixed", "profile", "capped")
 }

@@ -181,11 +181,7 @@ func TestLeavingARM64(t *testing.T) {
 // KVM that emulates ring 0 in software, as on the machines this runs on, ends
 // in an internal error at int3.
 func TestLeavingKVM(t *testing.T) {
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("not run: no KVM here (%v)", err)
-	}
-	f.Close()
+	guesttest.NeedKVM(t)
 	patched := func(s os.Signal, then string) func(t *testing.T, g *guest, p *process) {
 		return func(t *testing.T, g *guest, p *process) {
 			runQuietly(t, g, p)

@@ -10,25 +10,6 @@ import (
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
-// pauses are how long the guest stood each time since the n-th event, by QEMU's
-// own clock.
-func (g *guest) pauses(n int) (list []time.Duration) {
-	var at time.Time
-	for _, e := range g.Events()[n:] {
-		when := time.Unix(e.Timestamp.Seconds, e.Timestamp.Microseconds*1000)
-		switch e.Name {
-		case "STOP":
-			at = when
-		case "RESUME":
-			if !at.IsZero() {
-				list = append(list, when.Sub(at))
-			}
-			at = time.Time{}
-		}
-	}
-	return list
-}
-
 var capText = regexp.MustCompile(`of the (\S+) allowed at most ([0-9.]+ \S+) used, ([0-9.]+ \S+) with the VMM's time`)
 
 // milliseconds reads what a person is told.
@@ -74,7 +55,7 @@ func TestMaxPause(t *testing.T) {
 			}
 			own, all := readDuration(t, m[2]), readDuration(t, m[3])
 			var longest time.Duration
-			list := g.pauses(from)
+			list := g.Pauses(from)
 			for _, d := range list {
 				longest = max(longest, d)
 			}
@@ -103,7 +84,7 @@ func TestPauseBudget(t *testing.T) {
 		mustVerb(t, append(append([]string(nil), words...), g.GDBAddr(), "-e", g.Debug)...)
 		took := time.Since(began)
 		var all, longest time.Duration
-		for _, d := range g.pauses(from) {
+		for _, d := range g.Pauses(from) {
 			all, longest = all+d, max(longest, d)
 		}
 		// The attachment's own stop, at the beginning, has not been earned yet.
@@ -151,8 +132,8 @@ func TestReadOnlyRefusals(t *testing.T) {
 				t.Errorf("%s: %q: status %d\n%s", at, line, status, text)
 			}
 		}
-		if at[:4] == "qmp:" && len(g.pauses(from)) != 0 {
-			t.Errorf("%s: the guest was stopped %d times", at, len(g.pauses(from)))
+		if at[:4] == "qmp:" && len(g.Pauses(from)) != 0 {
+			t.Errorf("%s: the guest was stopped %d times", at, len(g.Pauses(from)))
 		}
 		g.mustBeAsFound(t, true)
 	}

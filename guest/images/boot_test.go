@@ -1,7 +1,6 @@
 package images_test
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -156,11 +155,7 @@ func TestConsoleColours(t *testing.T) {
 
 // Under KVM where this machine has it. Slow on a KVM that emulates: most of the time goes into the firmware.
 func TestKVM(t *testing.T) {
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("not run: no KVM here (%v)", err)
-	}
-	f.Close()
+	guesttest.NeedKVM(t)
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", Accel: "kvm", Append: "exit=5"})
 	vm.WaitExit(t, 2*patience)
 	mustMatch(t, vm.Console(), `[5-9] requests served`)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"debug/elf"
 	"fmt"
-	"os"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -43,11 +42,7 @@ func notRun(t *testing.T, why string) {
 func boot(t *testing.T) *guesttest.VM {
 	t.Helper()
 	name := image(t)
-	dev, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	if err != nil {
-		notRun(t, err.Error())
-	}
-	dev.Close()
+	guesttest.NeedKVM(t)
 	vm := guesttest.Start(t, guesttest.Options{Image: name, Accel: "kvm", GDB: "unix"})
 	// A KVM that cannot run the guest stops it with an internal error or lets
 	// it hang; that is the host's affair. One that has booted must work.
