@@ -16,8 +16,14 @@ import (
 	"github.com/ukdbg/ukdbg/target"
 )
 
-// maxRead bounds a profile that is read, unpacked, in bytes.
-const maxRead = 256 << 20
+// Bounds of a profile that is read: its bytes, unpacked; its messages, strings and
+// numbers, of which the smallest take two bytes of a file and a hundred of memory;
+// and the frames of all samples, which may share one location of many lines.
+const (
+	maxRead     = 256 << 20
+	maxElements = 1 << 22
+	maxStacks   = 1 << 22
+)
 
 // ErrNoProfile says that a file is not a profile.
 var ErrNoProfile = errors.New("not a profile of pprof's")
@@ -62,11 +68,32 @@ type decoder struct {
 	strings   []string
 	types     [][2]uint64 // name and unit
 	samples   [][]byte
-	mappings  []map[int32]uint64
+	mappings  []fields
 	locations map[uint64]location
 	functions map[uint64]function
-	number    map[int32]uint64 // of the profile itself
+	number    fields // of the profile itself
 	comments  []uint64
+	// elements and frames are how many there were so far.
+	elements, frames int
+}
+
+// fields are the number fields of a message, by their numbers.
+type fields [16]uint64
+
+func (n *fields) set(f wire.Field) {
+	if f.Type == wire.Varint && f.Num > 0 && int(f.Num) < len(n) {
+		n[f.Num] = f.Value
+	}
+}
+
+// errMany says that a profile has more in it than is read.
+var errMany = fmt.Errorf("more than %d parts or %d frames", maxElements, maxStacks)
+
+func (d *decoder) element() error {
+	if d.elements++; d.elements > maxElements {
+		return errMany
+	}
+	return nil
 }
 
 type location struct {
@@ -82,18 +109,18 @@ type line struct {
 type function struct{ name, system, file uint64 }
 
 // numbers returns the number fields of a message, the last of each.
-func numbers(b []byte) (map[int32]uint64, error) {
-	m := map[int32]uint64{}
-	err := wire.Fields(b, func(f wire.Field) error {
-		if f.Type == wire.Varint {
-			m[f.Num] = f.Value
-		}
+func numbers(b []byte) (n fields, err error) {
+	err = wire.Fields(b, func(f wire.Field) error {
+		n.set(f)
 		return nil
 	})
-	return m, err
+	return n, err
 }
 
 func (d *decoder) collect(f wire.Field) error {
+	if err := d.element(); err != nil {
+		return err
+	}
 	switch f.Num {
 	case profileSampleType:
 		n, err := numbers(f.Bytes)
@@ -115,16 +142,14 @@ func (d *decoder) collect(f wire.Field) error {
 		d.strings = append(d.strings, string(f.Bytes))
 	case profileComment:
 		if f.Type == wire.Bytes {
-			return packed(f.Bytes, func(v uint64) { d.comments = append(d.comments, v) })
+			return packed(f.Bytes, func(v uint64) error {
+				d.comments = append(d.comments, v)
+				return d.element()
+			})
 		}
 		d.comments = append(d.comments, f.Value)
 	default:
-		if f.Type == wire.Varint {
-			if d.number == nil {
-				d.number = map[int32]uint64{}
-			}
-			d.number[f.Num] = f.Value
-		}
+		d.number.set(f)
 	}
 	return nil
 }
@@ -141,7 +166,7 @@ func (d *decoder) location(b []byte) error {
 		case locationLine:
 			n, err := numbers(f.Bytes)
 			l.lines = append(l.lines, line{n[lineFunctionID], n[lineLine]})
-			return err
+			return errors.Join(err, d.element())
 		}
 		return nil
 	})
@@ -149,14 +174,16 @@ func (d *decoder) location(b []byte) error {
 	return err
 }
 
-// packed calls visit for each number of a packed field.
-func packed(b []byte, visit func(uint64)) error {
+// packed calls visit for each number of a packed field, until it returns an error.
+func packed(b []byte, visit func(uint64) error) error {
 	for len(b) > 0 {
 		v, n := binary.Uvarint(b)
 		if n <= 0 {
 			return wire.ErrMalformed
 		}
-		visit(v)
+		if err := visit(v); err != nil {
+			return err
+		}
 		b = b[n:]
 	}
 	return nil
@@ -211,33 +238,40 @@ func (d *decoder) kind() profiler.Kind {
 func (d *decoder) sample(b []byte) (profiler.Sample, error) {
 	s := profiler.Sample{CPU: profiler.NoCPU}
 	var values []uint64
-	var frames int
+	var locations int
 	err := wire.Fields(b, func(f wire.Field) error {
 		switch f.Num {
 		case sampleLocationID:
-			visit := func(id uint64) {
-				if frames++; frames <= maxFrames {
-					d.frames(&s, d.locations[id])
+			visit := func(id uint64) error {
+				if locations++; locations > maxFrames {
+					return nil
 				}
+				return d.stack(&s, d.locations[id])
 			}
 			if f.Type == wire.Bytes {
 				return packed(f.Bytes, visit)
 			}
-			visit(f.Value)
+			return visit(f.Value)
 		case sampleValue:
 			if f.Type == wire.Bytes {
-				return packed(f.Bytes, func(v uint64) { values = append(values, v) })
+				return packed(f.Bytes, func(v uint64) error {
+					values = append(values, v)
+					return d.element()
+				})
 			}
 			values = append(values, f.Value)
 		case sampleLabel:
 			n, err := numbers(f.Bytes)
-			d.label(&s, n)
+			d.label(&s, &n)
 			return err
 		}
 		return nil
 	})
+	if err != nil {
+		return s, err
+	}
 	if len(values) != len(d.types) {
-		return s, errors.Join(err, fmt.Errorf("a sample has %d values, %d are named", len(values), len(d.types)))
+		return s, fmt.Errorf("a sample has %d values, %d are named", len(values), len(d.types))
 	}
 	s.Count = int64(values[0])
 	if len(values) > 1 {
@@ -246,18 +280,22 @@ func (d *decoder) sample(b []byte) (profiler.Sample, error) {
 	if n := len(s.Stack); n > 0 && s.Stack[n-1].Function == profiler.NotCaptured {
 		s.Stack, s.Truncated = s.Stack[:n-1], true
 	}
-	return s, err
+	return s, nil
 }
 
 // maxFrames bounds the locations of one sample.
 const maxFrames = 1 << 14
 
-func (d *decoder) frames(s *profiler.Sample, l location) {
+// stack adds the frames of a location.
+func (d *decoder) stack(s *profiler.Sample, l location) error {
+	if d.frames += max(len(l.lines), 1); d.frames > maxStacks {
+		return errMany
+	}
 	if len(l.lines) == 0 {
 		s.Stack = append(s.Stack, profiler.Frame{Address: l.address})
-		return
+		return nil
 	}
-	for i, ln := range l.lines[:min(len(l.lines), maxFrames)] {
+	for i, ln := range l.lines {
 		fn := d.functions[ln.function]
 		name, guessed := strings.CutSuffix(d.str(fn.name), " (guessed)")
 		s.Stack = append(s.Stack, profiler.Frame{
@@ -265,9 +303,10 @@ func (d *decoder) frames(s *profiler.Sample, l location) {
 			Inline: i < len(l.lines)-1, Guessed: guessed,
 		})
 	}
+	return nil
 }
 
-func (d *decoder) label(s *profiler.Sample, n map[int32]uint64) {
+func (d *decoder) label(s *profiler.Sample, n *fields) {
 	text := d.str(n[labelStr])
 	switch d.str(n[labelKey]) {
 	case "thread":

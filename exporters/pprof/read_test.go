@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/ukdbg/ukdbg/exporters/wire"
 	"github.com/ukdbg/ukdbg/profiler"
 )
 
@@ -95,4 +96,25 @@ func FuzzRead(f *testing.F) {
 		}
 		profiler.Functions(p)
 	})
+}
+
+// A small file may unpack to millions of messages, or name one location of many
+// lines again and again: neither is taken into memory.
+func TestReadHostile(t *testing.T) {
+	head := wire.AppendBytes(nil, profileSampleType, nil)
+	empty := wire.AppendBytes(nil, profileMapping, nil)
+	var location []byte
+	for range 1 << 13 {
+		location = wire.AppendBytes(location, locationLine, nil)
+	}
+	same := wire.AppendPacked(nil, sampleLocationID, make([]uint64, 1<<13))
+	same = wire.AppendVarint(same, sampleValue, 1)
+	for name, data := range map[string][]byte{
+		"mappings": append(head, bytes.Repeat(empty, maxElements+1)...),
+		"frames":   wire.AppendBytes(wire.AppendBytes(head, profileLocation, location), profileSample, same),
+	} {
+		if _, err := Read(bytes.NewReader(data)); !errors.Is(err, ErrNoProfile) || !errors.Is(err, errMany) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
