@@ -21,7 +21,7 @@ import (
 // and the frames of all samples, which may share one location of many lines.
 const (
 	maxRead     = 256 << 20
-	maxElements = 1 << 22
+	maxElements = 1 << 21
 	maxStacks   = 1 << 22
 )
 
@@ -68,7 +68,7 @@ type decoder struct {
 	strings   []string
 	types     [][2]uint64 // name and unit
 	samples   [][]byte
-	mappings  []fields
+	mappings  [][]byte
 	locations map[uint64]location
 	functions map[uint64]function
 	number    fields // of the profile itself
@@ -129,9 +129,7 @@ func (d *decoder) collect(f wire.Field) error {
 	case profileSample:
 		d.samples = append(d.samples, f.Bytes)
 	case profileMapping:
-		n, err := numbers(f.Bytes)
-		d.mappings = append(d.mappings, n)
-		return err
+		d.mappings = append(d.mappings, f.Bytes)
 	case profileLocation:
 		return d.location(f.Bytes)
 	case profileFunction:
@@ -209,7 +207,11 @@ func (d *decoder) profile() (*profiler.Profile, error) {
 			p.Warnings = append(p.Warnings, text)
 		}
 	}
-	for _, m := range d.mappings {
+	for _, b := range d.mappings {
+		m, err := numbers(b)
+		if err != nil {
+			return nil, err
+		}
 		p.Mappings = append(p.Mappings, profiler.Mapping{
 			File: d.str(m[mappingFilename]), BuildID: d.str(m[mappingBuildID]), Start: m[mappingStart], Last: m[mappingLimit] - 1,
 		})
