@@ -1,0 +1,282 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ukdbg/ukdbg/exporters/spool"
+)
+
+const (
+	defaultTimeout   = 10 * time.Second
+	defaultMaxMemory = 16 << 20
+	firstBackoff     = 250 * time.Millisecond
+	maxBackoff       = 10 * time.Second
+	// finalBackoff is between attempts at a receiver that says it takes nothing: a
+	// person has to change something first.
+	finalBackoff = time.Minute
+)
+
+// Options say how batches are kept and sent.
+type Options struct {
+	// Name is the receiver's, for errors; it has no password in it.
+	Name   string
+	Sender Sender
+	// Spool, if not nil, keeps each batch on disk until it is taken. What an
+	// earlier process left there is sent first. The caller closes it, after the
+	// queue.
+	Spool *spool.Spool
+	// MaxMemory is how many bytes of payload wait in memory: all without a spool,
+	// with one what its disk did not take. 16 MiB if 0.
+	MaxMemory int64
+	// Timeout bounds one attempt, 10 s if 0.
+	Timeout time.Duration
+}
+
+// outbox holds batches and sends the oldest. Only one goroutine sends.
+type outbox struct {
+	Options
+
+	mu      sync.Mutex
+	waiting []entry // oldest first
+	memory  int64   // bytes of those that are in memory
+	stats   Stats
+
+	// Of the goroutine that sends: the next attempt is at retry.
+	retry   time.Time
+	backoff time.Duration
+	tries   int   // at the oldest batch
+	last    error // that the receiver is away for
+}
+
+// entry is a batch that waits, in memory or on disk.
+type entry struct {
+	memory  *Batch
+	number  spool.Number
+	items   int
+	size    int64
+	earlier bool // left by an earlier process: its items were not counted
+}
+
+func newOutbox(opt Options) *outbox {
+	if opt.Timeout == 0 {
+		opt.Timeout = defaultTimeout
+	}
+	if opt.MaxMemory == 0 {
+		opt.MaxMemory = defaultMaxMemory
+	}
+	o := &outbox{Options: opt, backoff: firstBackoff}
+	if opt.Spool != nil {
+		for _, n := range opt.Spool.Kept() {
+			o.waiting = append(o.waiting, entry{number: n, earlier: true})
+		}
+	}
+	return o
+}
+
+// keep takes a batch, to disk if there is a spool and else to memory. The error
+// is ErrFull of the spool, that of the disk, or errNoMemory.
+func (o *outbox) keep(b Batch) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e := entry{items: b.Items, size: int64(len(b.Payload))}
+	var diskErr error
+	if o.Spool != nil {
+		var err error
+		e.number, err = o.Spool.Add(spool.Batch{Kind: uint32(b.Signal), Items: b.Items, Payload: b.Payload})
+		switch {
+		case errors.Is(err, spool.ErrFull):
+			return err
+		case err != nil:
+			diskErr = err
+			o.failed(err)
+		}
+	}
+	if o.Spool == nil || diskErr != nil {
+		if o.memory+e.size > o.MaxMemory {
+			return errors.Join(diskErr, errNoMemory)
+		}
+		b.Payload = slices.Clone(b.Payload)
+		e.memory = &b
+		o.memory += e.size
+	}
+	o.waiting = append(o.waiting, e)
+	o.stats.Items += b.Items
+	o.stats.Batches++
+	o.stats.Bytes += e.size
+	return nil
+}
+
+var errNoMemory = errors.New("no room is left in memory")
+
+// oldest reads the batch that is next; ok is false if there is none. What cannot
+// be read is set aside.
+func (o *outbox) oldest() (b Batch, ok bool) {
+	for {
+		o.mu.Lock()
+		if len(o.waiting) == 0 {
+			o.mu.Unlock()
+			return Batch{}, false
+		}
+		e := o.waiting[0]
+		o.mu.Unlock()
+		if e.memory != nil {
+			return *e.memory, true
+		}
+		f, err := o.Spool.Read(e.number)
+		if err == nil {
+			o.mu.Lock()
+			o.waiting[0].items = f.Items
+			o.mu.Unlock()
+			return Batch{Signal: Signal(f.Kind), Items: f.Items, Payload: f.Payload}, true
+		}
+		name, aerr := o.Spool.SetAside(e.number, "damaged")
+		o.mu.Lock()
+		o.failed(err)
+		if aerr == nil {
+			o.stats.note(fmt.Sprintf("a damaged file in the spool is left as %s", name))
+		}
+		o.stats.drop(DropDamaged, e.items)
+		o.pop()
+		o.mu.Unlock()
+	}
+}
+
+// pop forgets the oldest entry.
+func (o *outbox) pop() {
+	if e := o.waiting[0]; e.memory != nil {
+		o.memory -= e.size
+	}
+	o.waiting = o.waiting[1:]
+}
+
+// failed remembers a failure.
+func (o *outbox) failed(err error) {
+	o.stats.LastError, o.stats.LastErrorTime = err.Error(), time.Now()
+}
+
+// outcome is what an attempt came to.
+type outcome uint8
+
+const (
+	empty   outcome = iota // nothing waits
+	sent                   // the receiver took the oldest batch
+	refused                // it will never take it; the batch waits no more
+	away                   // it takes none now; the next attempt is planned
+)
+
+// attempt sends the oldest batch once. The error is the receiver's if it refused
+// or is away, else one of the disk.
+func (o *outbox) attempt(ctx context.Context) (outcome, error) {
+	b, ok := o.oldest()
+	if !ok {
+		return empty, nil
+	}
+	sctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	reply, err := o.Sender.Send(sctx, b)
+	cancel()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.tries++
+	if err == nil {
+		o.taken(reply)
+		return sent, o.remove()
+	}
+	o.failed(err)
+	if never := (*Refused)(nil); errors.As(err, &never) {
+		return refused, errors.Join(err, o.refuse(err))
+	}
+	o.missed(err)
+	return away, err
+}
+
+// taken accounts for the oldest batch, which the receiver acknowledged.
+func (o *outbox) taken(r Reply) {
+	e := o.waiting[0]
+	// A receiver cannot reject more than it was sent.
+	rejected := int(min(max(r.Rejected, 0), int64(e.items)))
+	o.stats.Rejected += rejected
+	if e.earlier {
+		o.stats.Replayed += e.items - rejected
+	} else {
+		o.stats.Accepted += e.items - rejected
+	}
+	o.stats.note(r.Message)
+	o.stats.Away, o.retry, o.backoff, o.tries = time.Time{}, time.Time{}, firstBackoff, 0
+}
+
+// remove forgets the oldest batch on disk and in memory.
+func (o *outbox) remove() error {
+	e := o.waiting[0]
+	o.pop()
+	if e.memory != nil {
+		return nil
+	}
+	return o.Spool.Remove(e.number)
+}
+
+// refuse sets the oldest batch aside, which the receiver will never take.
+func (o *outbox) refuse(err error) error {
+	e := o.waiting[0]
+	if !e.earlier {
+		o.stats.Failed += e.items
+	}
+	o.tries = 0
+	o.pop()
+	if e.memory != nil {
+		o.stats.note(err.Error())
+		return nil
+	}
+	name, aerr := o.Spool.SetAside(e.number, "refused")
+	if aerr != nil {
+		return aerr
+	}
+	o.stats.note(fmt.Sprintf("%v; the batch is left as %s", err, name))
+	return nil
+}
+
+// missed plans the next attempt.
+func (o *outbox) missed(err error) {
+	o.last = err
+	now := time.Now()
+	if o.stats.Away.IsZero() {
+		o.stats.Away = now
+	}
+	var p *Passing
+	if !errors.As(err, &p) {
+		o.retry = now.Add(finalBackoff)
+		return
+	}
+	o.stats.Retries++
+	// Jitter on the upper half keeps a herd of agents apart.
+	wait := o.backoff/2 + rand.N(o.backoff/2)
+	if p.After > 0 {
+		wait = p.After
+	}
+	o.backoff = min(2*o.backoff, maxBackoff)
+	o.retry = now.Add(wait)
+}
+
+// snapshot returns the counts as they are.
+func (o *outbox) snapshot() Stats {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.stats.clone()
+	s.Waiting = len(o.waiting)
+	for _, e := range o.waiting {
+		if e.memory != nil {
+			s.InMemory++
+		}
+	}
+	s.WaitingBytes = o.memory
+	if o.Spool != nil {
+		_, bytes := o.Spool.Waiting()
+		s.WaitingBytes += bytes
+	}
+	return s
+}

@@ -1,0 +1,225 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+var (
+	// ErrFull says that the spool may not hold so much.
+	ErrFull = errors.New("the spool is full")
+	// ErrInUse says that another process uses the spool.
+	ErrInUse = errors.New("the spool is in use")
+	// ErrDamaged says that a file is not what was written.
+	ErrDamaged = errors.New("the spooled batch is damaged")
+)
+
+// DefaultBytes is the most a spool holds if nothing else is said.
+const DefaultBytes = 1 << 30
+
+// Number names a batch. A batch that came later has a higher one.
+type Number uint64
+
+// Batch is what is kept.
+type Batch struct {
+	// Kind is a number that means something to the user alone.
+	Kind uint32
+	// Items is how many things the payload holds.
+	Items   int
+	Payload []byte
+}
+
+const (
+	suffix = ".batch"
+	// unfinished is the name of a file that is being written.
+	unfinished = "unfinished"
+)
+
+// Spool is a folder of batches. It is safe for concurrent use.
+type Spool struct {
+	dir    string
+	limit  int64
+	unlock func() error
+	kept   []Number
+
+	mu    sync.Mutex
+	size  map[Number]int64
+	bytes int64
+	aside []asideFile // oldest first
+	next  Number
+}
+
+// asideFile is a batch that is kept for a person to look at.
+type asideFile struct {
+	name string
+	size int64
+}
+
+// Open opens the folder, making it if need be, for at most limit bytes,
+// DefaultBytes if 0. Close it.
+func Open(dir string, limit int64) (*Spool, error) {
+	if limit <= 0 {
+		limit = DefaultBytes
+	}
+	s := &Spool{dir: dir, limit: limit, size: map[Number]int64{}}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	var err error
+	if s.unlock, err = lockFolder(filepath.Join(dir, "lock")); err != nil {
+		return nil, fmt.Errorf("spool %s: %w", dir, err)
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("spool: %w", err), s.unlock())
+	}
+	return s, nil
+}
+
+// Close gives the folder to others; what waits in it stays.
+func (s *Spool) Close() error { return s.unlock() }
+
+// Dir is the folder.
+func (s *Spool) Dir() string { return s.dir }
+
+// Kept returns what was there when the spool was opened, oldest first.
+func (s *Spool) Kept() []Number { return s.kept }
+
+// Waiting returns how many batches wait, and their bytes.
+func (s *Spool) Waiting() (batches int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.size), s.bytes
+}
+
+// load finds what an earlier process left.
+func (s *Spool) load() error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		base, rest, ok := strings.Cut(e.Name(), suffix)
+		number, err := strconv.ParseUint(base, 10, 63)
+		if !ok || err != nil || !e.Type().IsRegular() {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		n := Number(number)
+		s.next = max(s.next, n+1)
+		if rest != "" {
+			s.aside = append(s.aside, asideFile{e.Name(), info.Size()})
+			continue
+		}
+		s.kept = append(s.kept, n)
+		s.size[n] = info.Size()
+		s.bytes += info.Size()
+	}
+	slices.Sort(s.kept)
+	return nil
+}
+
+func (s *Spool) path(n Number) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%020d%s", n, suffix))
+}
+
+// Add keeps a batch. It returns ErrFull (errors.Is) when the limit is reached,
+// and what the system says when the disk is full or broken.
+func (s *Spool) Add(b Batch) (Number, error) {
+	size := int64(headerSize + len(b.Payload))
+	if len(b.Payload) > maxPayload {
+		return 0, fmt.Errorf("spool: a batch of %d bytes, at most %d are kept in one file", len(b.Payload), maxPayload)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes+size > s.limit {
+		return 0, ErrFull
+	}
+	s.makeRoom(size)
+	temp := filepath.Join(s.dir, unfinished)
+	err := os.WriteFile(temp, encode(b), 0o600)
+	if err == nil {
+		err = os.Rename(temp, s.path(s.next))
+	}
+	if err != nil {
+		_ = os.Remove(temp) // what was written takes up what little room there is
+		return 0, fmt.Errorf("spool: %w", err)
+	}
+	n := s.next
+	s.next++
+	s.size[n] = size
+	s.bytes += size
+	return n, nil
+}
+
+// makeRoom removes what was set aside, oldest first, until size bytes fit: what
+// waits matters more than what nobody took.
+func (s *Spool) makeRoom(size int64) {
+	all := s.bytes + size
+	for _, a := range s.aside {
+		all += a.size
+	}
+	for all > s.limit && len(s.aside) > 0 {
+		_ = os.Remove(filepath.Join(s.dir, s.aside[0].name))
+		all -= s.aside[0].size
+		s.aside = s.aside[1:]
+	}
+}
+
+// Read returns a batch, or ErrDamaged (errors.Is).
+func (s *Spool) Read(n Number) (Batch, error) {
+	s.mu.Lock()
+	size := s.size[n]
+	s.mu.Unlock()
+	if size > headerSize+maxPayload {
+		return Batch{}, ErrDamaged
+	}
+	data, err := os.ReadFile(s.path(n))
+	if err != nil {
+		return Batch{}, fmt.Errorf("spool: %w", err)
+	}
+	return decode(data)
+}
+
+// Remove forgets a batch that was taken.
+func (s *Spool) Remove(n Number) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := os.Remove(s.path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("spool: %w", err)
+	}
+	s.forget(n)
+	return nil
+}
+
+// SetAside keeps a batch for a person under another name, which it returns, as
+// nobody takes it. It goes when its room is needed.
+func (s *Spool) SetAside(n Number, why string) (name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := s.path(n)
+	name = filepath.Base(from) + "." + why
+	if err := os.Rename(from, filepath.Join(s.dir, name)); err != nil {
+		return "", fmt.Errorf("spool: %w", err)
+	}
+	s.aside = append(s.aside, asideFile{name, s.size[n]})
+	s.forget(n)
+	return name, nil
+}
+
+func (s *Spool) forget(n Number) {
+	s.bytes -= s.size[n]
+	delete(s.size, n)
+}
