@@ -25,6 +25,9 @@ type Options struct {
 	// came in; "" takes the one the VMM was started with.
 	Apps, Roots []string
 	Initrd      string
+	// Images has images that are open already, and keeps Image for other sessions;
+	// nil opens it for this one alone.
+	Images *Images
 	// Force goes on although the image does not match the guest.
 	Force bool
 	// SourceMap is applied in order; the first entry that fits wins.

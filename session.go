@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/ukdbg/ukdbg/asserts"
@@ -12,7 +11,6 @@ import (
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/kernel"
-	"github.com/ukdbg/ukdbg/kernel/linux"
 	"github.com/ukdbg/ukdbg/kernel/unikraft"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/ctype"
@@ -65,7 +63,9 @@ type Session struct {
 	cpus    []target.CPU
 	stopCPU target.CPU
 
-	image       *symbolizer.Image // nil without an image
+	opened      *openedImage      // nil without an image
+	image       *symbolizer.Image // opened's file
+	release     func() error      // gives opened back; nil if that was done
 	mapping     symbolizer.Mapping
 	identity    symbolizer.Identity
 	loads       guestImages // what the guest loaded beside its kernel
@@ -115,10 +115,9 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 	s := &Session{opt: opt, asked: asked, spec: spec, epoch: 1, stacks: map[uint64]stack{}}
 	if opt.Image != "" {
 		// Before the guest is stopped: a wrong file must cost it nothing.
-		if s.image, err = openImage(ctx, opt); err != nil {
+		if err = s.openImage(ctx); err != nil {
 			return nil, err
 		}
-		s.image.UseCache(opt.CacheDir)
 	}
 	// The stub is waited for most of the time: read the image meanwhile.
 	read := make(chan struct{})
@@ -128,7 +127,7 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 	}()
 	if err := s.reach(ctx); err != nil {
 		<-read
-		return nil, err
+		return nil, errors.Join(err, s.releaseImage())
 	}
 	if err := s.awaitImage(ctx, read); err != nil {
 		return nil, errors.Join(err, s.abandon(ctx))
@@ -139,36 +138,20 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 	return s, nil
 }
 
-// readImage does what needs no guest and would take time later: the index of
-// types, and the tables behind the first name and the first stack frame.
+// readImage does what needs no guest and would take time later.
 func (s *Session) readImage() {
-	if s.image == nil {
+	if s.opened == nil {
 		return
 	}
+	s.opened.read()
+	s.kernelImage, s.isLinux = s.opened.kernel, s.opened.linux
 	s.loadTypes()
-	s.kernelImage = unikraft.FromSymbolizer(s.image, s.types)
-	var wg sync.WaitGroup
-	if s.isLinux = linux.Detect(linuxImage{s.image}); !s.isLinux {
-		wg.Go(func() { s.kernelImage.WaitObjects() })
-	}
-	wg.Go(func() {
-		s.image.CFI()
-		// Whether it has a name is of no interest here.
-		_, _ = s.image.Resolve(s.image.Entry())
-	})
-	wg.Wait()
 }
 
-// loadTypes makes the types of the image known, once.
+// loadTypes makes the types of the image known.
 func (s *Session) loadTypes() {
-	if s.image == nil || s.types != nil || s.typesErr != nil {
-		return
-	}
-	if s.typesErr = s.image.NoDWARF(); s.typesErr != nil {
-		return
-	}
-	if s.types, s.typesErr = ctype.New(s.image); s.typesErr != nil {
-		s.types = nil
+	if s.opened != nil {
+		s.types, s.typesErr = s.opened.loadTypes()
 	}
 }
 
@@ -179,24 +162,11 @@ func OpenImage(ctx context.Context, opt Options) (*Session, error) {
 	if opt.Image == "" {
 		return s, nil
 	}
-	im, err := openImage(ctx, opt)
-	if err != nil {
+	if err := s.openImage(ctx); err != nil {
 		return nil, err
 	}
-	im.UseCache(opt.CacheDir)
-	s.image, s.arch, s.mapping = im, im.Arch(), symbolizer.Mapping{Image: im}
+	s.arch, s.mapping = s.image.Arch(), symbolizer.Mapping{Image: s.image}
 	return s, nil
-}
-
-func openImage(ctx context.Context, opt Options) (*symbolizer.Image, error) {
-	im, err := symbolizer.OpenWith(ctx, opt.Image, symbolizer.OpenOptions{Debug: opt.Debug})
-	if err == nil && im.BigEndian() {
-		err = errors.Join(fmt.Errorf("%s is big-endian: its addresses can be named (ukdbg symbolize), a guest cannot be debugged with it", opt.Image), im.Close())
-	}
-	if err != nil {
-		return nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
-	}
-	return im, nil
 }
 
 // reach opens the target.
@@ -264,10 +234,39 @@ func (s *Session) prepare(ctx context.Context) error {
 	return s.lookForImages(ctx)
 }
 
+// openImage opens the image that was asked for.
+func (s *Session) openImage(ctx context.Context) (err error) {
+	if s.opened, s.release, err = openImage(ctx, s.opt); err == nil {
+		s.image = s.opened.file
+	}
+	return err
+}
+
+// releaseImage gives the image back. Nothing may be asked about it afterwards.
+func (s *Session) releaseImage() error {
+	release := s.release
+	if release == nil {
+		return nil
+	}
+	s.release = nil
+	return release()
+}
+
 // abandon leaves a target that did not become a session.
 func (s *Session) abandon(ctx context.Context) error {
-	_, err := s.Leave(context.WithoutCancel(ctx))
-	return err
+	return s.Close(context.WithoutCancel(ctx))
+}
+
+// Close ends the use of a session: it leaves the guest, if that was not done, and
+// gives the image back, about which a session that only left may still be asked.
+// A process that ends need not call it; one that goes on must, or keeps the image
+// open. It may be called again.
+func (s *Session) Close(ctx context.Context) error {
+	var err error
+	if s.farewell == nil && (s.machine != nil || s.observer != nil) {
+		_, err = s.Leave(ctx)
+	}
+	return errors.Join(err, s.releaseImage())
 }
 
 // Leave gives the guest back: unpatched, and running if it ran when it was

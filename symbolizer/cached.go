@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ukdbg/ukdbg/symbolizer/internal/diskcache"
 )
@@ -16,7 +17,7 @@ import (
 type imageCache struct {
 	dir  string
 	once sync.Once
-	kept *diskcache.Cache // nil without a cache
+	kept atomic.Pointer[diskcache.Cache] // nil without a cache
 }
 
 // UseCache makes the image keep in the folder dir what was made of it at some
@@ -31,10 +32,10 @@ func (im *Image) kept() *diskcache.Cache {
 			return
 		}
 		if key, ok := im.contentKey(); ok {
-			c.kept = diskcache.Dir{Path: c.dir}.Open(key)
+			c.kept.Store(diskcache.Dir{Path: c.dir}.Open(key))
 		}
 	})
-	return c.kept
+	return c.kept.Load()
 }
 
 // Cached returns what another process kept of this image under a name, which
@@ -59,15 +60,15 @@ func (im *Image) Keep(name string, produce func() []byte) {
 // SaveCache makes and writes what Keep was offered, when there is time for it; at
 // the latest Close does. An error says why nothing was kept, which does no harm.
 func (im *Image) SaveCache() error {
-	if c := im.cache.kept; c != nil {
+	if c := im.cache.kept.Load(); c != nil {
 		return c.Flush()
 	}
 	return nil
 }
 
 func (c *imageCache) close() {
-	if c.kept != nil {
-		_ = c.kept.Close() // a cache may fail
+	if kept := c.kept.Load(); kept != nil {
+		_ = kept.Close() // a cache may fail
 	}
 }
 
