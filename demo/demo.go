@@ -67,7 +67,7 @@ func (w *walk) live(ctx context.Context) (err error) {
 		return err
 	}
 	w.title("A unikernel that serves requests, booted in QEMU; nothing in it knows of ukdbg")
-	g, err := boot(ctx, w.dir, "guest", kernel, "demo", "requests served")
+	g, err := boot(ctx, w.dir, "guest", kernel, "demo rate=1000 burn", "requests served")
 	if err != nil {
 		return err
 	}

@@ -64,11 +64,11 @@ func TestLive(t *testing.T) {
 	}
 	out := walkRoad(t, Options{})
 	wantAll(t, out,
-		"image matches the guest", "worker-1", "semaphore server.queue.ready", "queue_get", // threads with stacks
+		"image matches the guest", "worker-1", "waits for", "burner", // threads with stacks
 		"served = ", "struct request *tqe_next", // values and types
 		"request_serve", "records in", // the trace
 		"Temporary breakpoint 1", "server.c", // running
-		"samples in", "arch_wait_irq", // the profile
+		"samples in", "burn_60", // the profile
 		"spans.otlp", "guest resumed", "memory as found",
 		"through a null pointer", "fault_null (faults.c:", // the crash
 		"from nothing but the console log",
