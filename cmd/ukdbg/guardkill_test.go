@@ -82,7 +82,28 @@ type killer struct {
 	rnd   *rand.Rand
 	slow  time.Duration // the longest a guest took
 	worst string        // doing what
-	took  []time.Duration
+	took  wayBack
+}
+
+// wayBack is how long guests took to be as they were found.
+type wayBack []time.Duration
+
+// String sums up: this is what "make soak" is run for.
+func (w wayBack) String() string {
+	if len(w) == 0 {
+		return "no kills"
+	}
+	w = slices.Clone(w)
+	slices.Sort(w)
+	at := func(part float64) time.Duration { return w[int(part*float64(len(w)-1))].Round(100 * time.Microsecond) }
+	late := 0
+	for _, d := range w {
+		if d > promise {
+			late++
+		}
+	}
+	return fmt.Sprintf("%d kills; the way back took %v (median), %v (90 %%), %v (99 %%), at most %v; %d took more than %v",
+		len(w), at(0.5), at(0.9), at(0.99), at(1), late, promise)
 }
 
 // once runs an errand, kills at a random moment, and wants the guest as found.
@@ -163,17 +184,21 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 		time.Sleep(time.Millisecond)
 	}
 	if k.found == "running" && !t.Failed() {
-		k.mustGoOn(t)
+		k.mustGoOn(t, what)
 	}
 }
 
-// mustGoOn waits for a sign of work. A guest under a KVM that emulates is slow.
-func (k *killer) mustGoOn(t *testing.T) {
+// mustGoOn waits for a sign of work after what was done. A guest under a KVM that
+// emulates is slow.
+func (k *killer) mustGoOn(t *testing.T, what string) {
 	t.Helper()
 	from, deadline := k.g.requests(t), time.Now().Add(2*patience)
 	for k.g.requests(t) == from {
 		if !k.g.Running(t) || time.Now().After(deadline) {
-			t.Fatalf("the guest does not go on: %d requests served, running %v", from, k.g.Running(t))
+			registers := k.g.HMP(t, "info registers -a") // of two moments: does it loop, does it sleep
+			console := k.g.Console()
+			t.Fatalf("%s: the guest does not go on: %d requests served, running %v\n%s\n%s\n%s", what, from, k.g.Running(t),
+				registers, k.g.HMP(t, "info registers -a"), console[max(0, len(console)-6000):])
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -182,15 +207,19 @@ func (k *killer) mustGoOn(t *testing.T) {
 // load is what a machine under load is given beyond the promise: as many times
 // of it as there are others that want to run.
 func load() time.Duration {
+	return time.Duration(max(0, loadAverage()-1) * float64(promise))
+}
+
+// loadAverage is the kernel's of the last minute, 0 if it does not tell.
+func loadAverage() (busy float64) {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return 0
 	}
-	var busy float64
 	if _, err := fmt.Sscan(string(text), &busy); err != nil {
 		return 0
 	}
-	return time.Duration(max(0, busy-1) * float64(promise))
+	return busy
 }
 
 // asFound reports whether the VM runs or stands as it was found, and nobody is
@@ -265,15 +294,17 @@ func (k *killer) recover(t *testing.T) {
 	}
 }
 
-// testKills kills rounds times on one guest in each state asked for.
-func testKills(t *testing.T, opt guesttest.Options, found string, rounds int, seed uint64, except ...string) {
+// testKills kills rounds times on one guest, found in one state, and returns how
+// long each way back took.
+func testKills(t *testing.T, opt guesttest.Options, found string, rounds int, seed uint64, except ...string) wayBack {
 	t.Helper()
 	opt.Paused, opt.QMP = found == "prelaunch", true
-	k := &killer{found: found, rnd: rand.New(rand.NewPCG(seed, 1))}
+	k := &killer{found: found, rnd: rand.New(rand.NewPCG(seed, soakSeed(t)))}
 	crashes := 0
+	before := loadAverage()
 	for i := 0; i < rounds; i++ {
 		if i = k.on(t, opt, i, rounds, except); t.Failed() {
-			return
+			return k.took
 		}
 		if i < rounds {
 			// QEMU 7.2 ends so now and then when a client of its stub is killed: its
@@ -285,9 +316,8 @@ func testKills(t *testing.T, opt guesttest.Options, found string, rounds int, se
 			}
 		}
 	}
-	slices.Sort(k.took)
-	at := func(part float64) time.Duration { return k.took[int(part*float64(len(k.took)-1))] }
-	t.Logf("%d kills; the way back took %v (median), %v (90 %%), %v (99 %%), at most %v: %s", rounds, at(0.5), at(0.9), at(0.99), k.slow, k.worst)
+	t.Logf("%v: %s; load average %.1f before, %.1f after", k.took, k.worst, before, loadAverage())
+	return k.took
 }
 
 // on boots a guest and kills from round i on; it returns the round in which QEMU
@@ -382,28 +412,46 @@ func rounds(t *testing.T, part int) int {
 	return max(1, part*n/50)
 }
 
-// kill -9 of ukdbg, of its guard, of both, at random moments: 50 in all here,
-// 1,000 in "make soak".
-func TestKillRunning(t *testing.T) {
-	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"}, "running", rounds(t, 18), 1)
+// soakSeed makes another run kill at other moments: UKDBG_SEED, 1 without it.
+func soakSeed(t *testing.T) uint64 {
+	text := os.Getenv("UKDBG_SEED")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("UKDBG_SEED=%q is no number", text)
+	}
+	return n
 }
 
-func TestKillPaused(t *testing.T) {
-	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp"}, "paused", rounds(t, 12), 2)
-}
-
-func TestKillPrelaunch(t *testing.T) {
-	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"}, "prelaunch", rounds(t, 6), 3)
-}
-
-func TestKillARM64(t *testing.T) {
-	testKills(t, guesttest.Options{Image: "ukguest-arm64", GDB: "tcp", SMP: 2}, "running", rounds(t, 9), 4)
-}
-
-// Under KVM breakpoints are bytes in the guest's memory. None is hit here: the
-// KVM of the machines this runs on ends in an internal error at int3.
-func TestKillKVM(t *testing.T) {
-	guesttest.NeedKVM(t)
-	testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Accel: "kvm"}, "running", rounds(t, 5), 5,
-		"break", "condition", "watch", "step", "next", "mixed", "profile", "capped")
+// TestKills is kill -9 of ukdbg, of its guard, of both, at random moments: 50 in
+// all here, 1,000 in "make soak".
+func TestKills(t *testing.T) {
+	var all wayBack
+	before := loadAverage()
+	for _, c := range []struct {
+		name  string
+		opt   guesttest.Options
+		found string
+		part  int
+		seed  uint64
+	}{
+		{"running", guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"}, "running", 18, 1},
+		{"paused", guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp"}, "paused", 12, 2},
+		{"prelaunch", guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"}, "prelaunch", 6, 3},
+		{"arm64", guesttest.Options{Image: "ukguest-arm64", GDB: "tcp", SMP: 2}, "running", 9, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all = append(all, testKills(t, c.opt, c.found, rounds(t, c.part), c.seed)...)
+		})
+	}
+	// Under KVM breakpoints are bytes in the guest's memory. None is hit here: the
+	// KVM of the machines this runs on ends in an internal error at int3.
+	t.Run("kvm", func(t *testing.T) {
+		guesttest.NeedKVM(t)
+		all = append(all, testKills(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Accel: "kvm"}, "running", rounds(t, 5), 5,
+			"break", "condition", "watch", "step", "next", "mixed", "profile", "capped")...)
+	})
+	t.Logf("in all %v; load average %.1f before, %.1f after", all, before, loadAverage())
 }

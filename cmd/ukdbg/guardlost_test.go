@@ -52,7 +52,7 @@ func TestGuardKilledWhileNobodyReads(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	g.mustBeClean(t)
-	k.mustGoOn(t)
+	k.mustGoOn(t, "the guard killed while nobody reads")
 	// Somebody reads on: it ends as after any lost guard.
 	rest, err := io.ReadAll(out)
 	if err != nil || !strings.Contains(string(rest), "guest resumed") {
