@@ -36,21 +36,22 @@ type Client struct {
 	threads  []threadID // by CPU number
 	selected int        // CPU whose registers g and p mean, -1 if not known
 
-	epoch    uint64 // of the stop the owner has seen
-	listed   uint64 // the epoch threads were listed in
-	breaks   []inserted
-	changes  []change  // temporary ones, oldest first
-	chunk    int       // largest m known to be worth trying, in bytes
-	chunkOK  int       // largest m that succeeded
-	began    time.Time // the guest may stand since then
-	farewell *target.Farewell
-	undone   bool    // Leave has put everything back
-	reached  bool    // the stub has answered
-	decided  bool    // it is known how the guest was found
-	spare    []*call // calls to use again
-	payload  []byte
-	reading  reader
-	timer    *time.Timer
+	epoch     uint64 // of the stop the owner has seen
+	listed    uint64 // the epoch threads were listed in
+	breaks    []inserted
+	changes   []change  // temporary ones, oldest first
+	chunk     int       // largest m known to be worth trying, in bytes
+	chunkOK   int       // largest m that succeeded
+	began     time.Time // the guest may stand since then
+	farewell  *target.Farewell
+	undone    bool    // Leave has put everything back
+	reached   bool    // the stub has answered
+	decided   bool    // it is known how the guest was found
+	spare     []*call // calls to use again
+	payload   []byte
+	reading   reader
+	foresight foresight
+	timer     *time.Timer
 
 	// rmu is held while a direct link is read; it is taken before mu.
 	rmu  sync.Mutex

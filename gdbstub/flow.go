@@ -127,7 +127,7 @@ func (c *Client) fill(f flow, w *window) error {
 		defer c.mu.Unlock()
 		return c.cutShort(f, w)
 	}
-	out := c.wbuf[:0]
+	out, alone := c.wbuf[:0], w.n == 0
 	for c.err == nil && !c.sync.active && c.room(w) {
 		cl := c.takeCall()
 		p, size, ok := f.next(cl, c.payload[:0])
@@ -144,6 +144,9 @@ func (c *Client) fill(f flow, w *window) error {
 	c.wbuf = out
 	if len(out) > 0 {
 		c.lastRx = time.Now() // answers are due from now on
+		if alone {
+			c.stats.Flights++
+		}
 		if c.ack {
 			c.lastOut = append(c.lastOut[:0], out...)
 		}

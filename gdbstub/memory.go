@@ -179,14 +179,42 @@ func (c *Client) ReadMany(ctx context.Context, ranges []target.Range) error {
 		return err
 	}
 	defer c.op.Unlock()
-	err := c.readRanges(ctx, ranges)
+	err := c.readForeseen(ctx, ranges)
 	for i := range ranges {
 		c.mask(ranges[i].Data[:ranges[i].N], ranges[i].Addr)
 	}
 	return err
 }
 
+// readForeseen is readRanges but for what came with the registers of this stop.
+func (c *Client) readForeseen(ctx context.Context, ranges []target.Range) error {
+	f := &c.foresight
+	defer func() {
+		if f.learns && c.prof.pipelining {
+			f.learn(ranges)
+		}
+	}()
+	if len(f.due) == 0 || f.when != c.epoch || c.Running() {
+		return c.readRanges(ctx, ranges)
+	}
+	parts, whose := f.missing(ranges)
+	var err error
+	if len(parts) > 0 {
+		err = c.readRanges(ctx, parts)
+	}
+	whole(ranges, parts, whose)
+	return err
+}
+
 func (c *Client) readRanges(ctx context.Context, ranges []target.Range) error {
+	r := c.newReader(ranges)
+	err := c.exchange(ctx, r)
+	r.end(err)
+	return err
+}
+
+// newReader prepares the reading of ranges. There is one reader at a time.
+func (c *Client) newReader(ranges []target.Range) *reader {
 	r := &c.reading
 	*r = reader{c: c, ranges: ranges, state: r.state[:0], again: r.again[:0], pieces: r.pieces[:0], free: r.free[:0], noChop: c.prof.qemu || c.prof.inImage, chunk: c.chunk}
 	for i := range ranges {
@@ -200,16 +228,17 @@ func (c *Client) readRanges(ctx context.Context, ranges []target.Range) error {
 		}
 		r.state = append(r.state, st)
 	}
-	err := c.exchange(ctx, r)
-	r.ranges = nil
-	if err != nil {
-		for i := range ranges {
-			if rg := &ranges[i]; rg.Err == nil && rg.N < len(rg.Data) {
-				rg.Err = err
-			}
+	return r
+}
+
+// end lets go of the ranges; err says why they were not read to the end.
+func (r *reader) end(err error) {
+	for i := range r.ranges {
+		if rg := &r.ranges[i]; err != nil && rg.Err == nil && rg.N < len(rg.Data) {
+			rg.Err = err
 		}
 	}
-	return err
+	r.ranges = nil
 }
 
 // Physical returns the guest's memory by physical address, or nil if the stub

@@ -10,14 +10,16 @@ import (
 
 // ReadAllRegisters reads the general registers of every processor, with the
 // requests for all of them in flight together. It is what a stop as short as
-// possible wants: one processor after the other costs a round trip each.
+// possible wants: one processor after the other costs a round trip each. What
+// ReadMany read right behind it in the last stop comes in the same flight; see
+// foresight.
 func (c *Client) ReadAllRegisters(ctx context.Context) ([]target.Regs, error) {
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer c.op.Unlock()
 	out := make([]target.Regs, len(c.threads))
-	if len(out) == 1 || c.layout.inG == 0 || c.arch == nil {
+	if c.layout.inG == 0 || c.arch == nil {
 		// The first g of a stub shows how far it goes.
 		for i := range out {
 			var err error
@@ -25,51 +27,95 @@ func (c *Client) ReadAllRegisters(ctx context.Context) ([]target.Regs, error) {
 				return nil, err
 			}
 		}
+		c.foresight.asked = true
 		return out, nil
 	}
-	general := func(s *regSlot) bool { return s.dwarf != arch.None }
-	var a asks
-	var at []int // of each processor's g
-	var single []*regSlot
+	f := all{ahead: c.newReader(c.foresight.want)}
+	sets := make([]registerSet, len(out))
 	for i := range out {
-		a.list = append(a.list, ask{text: "Hg" + c.threads[i].String()})
-		at = append(at, len(a.list))
-		a.list = append(a.list, ask{text: "g"})
-		single = c.appendSingles(&a, general)
+		if len(out) > 1 {
+			f.regs.list = append(f.regs.list, ask{text: "Hg" + c.threads[i].String()})
+		}
+		sets[i].g = len(f.regs.list)
+		f.regs.list = append(f.regs.list, ask{text: "g"})
+		sets[i].single = c.appendSingles(&f.regs, general)
 	}
-	c.selected = -1 // until all is well
-	if err := c.exchange(ctx, &a); err != nil {
+	if len(out) > 1 {
+		c.selected = -1 // until all is well
+	}
+	err := c.exchange(ctx, &f)
+	f.ahead.end(err)
+	if err != nil {
 		return nil, err
 	}
-	buf := make([]byte, 0, 32)
-	for i, g := range at {
-		if err := c.chosen(target.CPU(i), a.list[g-1].text, a.list[g-1]); err != nil {
+	for i, s := range sets {
+		if out[i], err = c.registerSet(f.regs.list, target.CPU(i), s); err != nil {
 			return nil, err
 		}
-		if err := a.list[g].call.refused("g"); err != nil {
-			return nil, err
-		}
-		regs := target.NewRegs(c.arch)
-		set := func(s *regSlot, v []byte) {
-			if len(v) <= 8 {
-				var b [8]byte
-				copy(b[:], v)
-				regs.Set(s.dwarf, binary.LittleEndian.Uint64(b[:]))
-			}
-		}
-		raw := a.list[g].call.raw
-		for j := range c.layout.slots {
-			s := &c.layout.slots[j]
-			if end := s.off + s.size(); general(s) && !s.unknown && 2*end <= len(raw) {
-				buf = emit(s, raw[2*s.off:2*end], buf, set)
-			}
-		}
-		for j, s := range single {
-			if q := a.list[g+1+j]; q.call.refused(q.text) == nil && len(q.call.raw) == 2*s.size() {
-				buf = emit(s, q.call.raw, buf, set)
-			}
-		}
-		out[i] = regs
 	}
+	c.foresight.came, c.foresight.when, c.foresight.asked = c.foresight.want, c.epoch, true
 	return out, nil
+}
+
+// all is the flow of every processor's registers and of what is foreseen to be read
+// behind them.
+type all struct {
+	regs  asks
+	ahead *reader
+}
+
+func (f *all) next(cl *call, p []byte) ([]byte, int, bool) {
+	if f.regs.sent < len(f.regs.list) {
+		return f.regs.next(cl, p)
+	}
+	return f.ahead.next(cl, p)
+}
+
+func (f *all) done(cl *call) error {
+	if f.regs.got < len(f.regs.list) {
+		return f.regs.done(cl)
+	}
+	return f.ahead.done(cl)
+}
+
+func general(s *regSlot) bool { return s.dwarf != arch.None }
+
+// registerSet is where the answers for one processor are: that to g, and behind it
+// those for registers g does not have.
+type registerSet struct {
+	g      int
+	single []*regSlot
+}
+
+func (c *Client) registerSet(list []ask, cpu target.CPU, at registerSet) (target.Regs, error) {
+	if at.g > 0 && len(c.threads) > 1 {
+		if err := c.chosen(cpu, list[at.g-1].text, list[at.g-1]); err != nil {
+			return target.Regs{}, err
+		}
+	}
+	if err := list[at.g].call.refused("g"); err != nil {
+		return target.Regs{}, err
+	}
+	regs := target.NewRegs(c.arch)
+	set := func(s *regSlot, v []byte) {
+		if len(v) <= 8 {
+			var b [8]byte
+			copy(b[:], v)
+			regs.Set(s.dwarf, binary.LittleEndian.Uint64(b[:]))
+		}
+	}
+	buf := make([]byte, 0, 32)
+	raw := list[at.g].call.raw
+	for j := range c.layout.slots {
+		s := &c.layout.slots[j]
+		if end := s.off + s.size(); general(s) && !s.unknown && 2*end <= len(raw) {
+			buf = emit(s, raw[2*s.off:2*end], buf, set)
+		}
+	}
+	for j, s := range at.single {
+		if q := list[at.g+1+j]; q.call.refused(q.text) == nil && len(q.call.raw) == 2*s.size() {
+			buf = emit(s, q.call.raw, buf, set)
+		}
+	}
+	return regs, nil
 }

@@ -24,6 +24,7 @@ func (c *Client) enter(ctx context.Context) error {
 		// A stub selects the processor that stopped.
 		c.epoch, c.selected = epoch, -1
 	}
+	c.foresight.turnOver()
 	c.settle(ctx)
 	return nil
 }

@@ -6,6 +6,9 @@ import "time"
 type Stats struct {
 	// RoundTrips is how many requests were sent.
 	RoundTrips uint64
+	// Flights is how often some were sent while none was unanswered: the ways there
+	// and back that were waited for, whatever each carried.
+	Flights uint64
 	// BytesIn is how many bytes came from the stub.
 	BytesIn uint64
 	// BadPackets had a wrong checksum, a bad encoding or were too long.

@@ -48,7 +48,11 @@ func (c *Client) readDirect(d direct) {
 			continue
 		}
 		if err == nil {
+			ran := c.Running()
 			err = c.takeIn(d, buf)
+			// Whoever hears that the guest stands asks at once: it reads itself, and
+			// two that wait for one answer are both woken by it.
+			c.turn.owner = ran && !c.Running()
 		}
 		c.rmu.Unlock()
 		if err != nil {

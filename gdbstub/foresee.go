@@ -1,0 +1,116 @@
+package gdbstub
+
+import "github.com/ukdbg/ukdbg/target"
+
+// foresight saves a stop its second flight. What is read behind the registers of
+// all processors, stacks mostly, is much the same in the next stop: the stacks of
+// processors that idle, the variables that tell the threads. So it is asked for in
+// the flight of the registers already, and where the guess was right nothing is
+// left to ask. What came serves the very next read, in the same stop, and nothing
+// else: whatever is done in between may have changed it.
+type foresight struct {
+	want []target.Range // what to ask for with the next registers; Data is ours
+	came []target.Range // what came with the registers, for the method after
+	due  []target.Range // what came for the method that runs now
+	when uint64         // the stop it came in
+	// learns: the method that runs now follows the reading of all registers.
+	learns, asked bool
+}
+
+const (
+	// foreseenRanges and foreseenBytes bound what is guessed: about what a stub
+	// answers while one more flight would be on its way.
+	foreseenRanges = 64
+	foreseenBytes  = 16 << 10
+	// foreseenSlack is how far beyond either end of what was read of a stack the
+	// guess reaches at least, and stackLike what is taken for a stack, in bytes.
+	foreseenSlack = 64
+	stackLike     = 256
+)
+
+// turnOver begins a method: what came is for it alone.
+func (f *foresight) turnOver() {
+	f.due, f.came = f.came, nil
+	f.learns, f.asked = f.asked, false
+}
+
+// learn notes what was read behind the registers.
+func (f *foresight) learn(ranges []target.Range) {
+	n, bytes := 0, 0
+	for _, r := range ranges {
+		addr, last := r.Addr, r.Addr+uint64(len(r.Data))-1
+		if len(r.Data) == 0 || last < addr || last > ^uint64(foreseenSlack) {
+			continue
+		}
+		if len(r.Data) >= stackLike {
+			// The stack may be a few calls deeper next time, or less deep. Other pages
+			// are not looked into: what is there need not be a stack.
+			addr = max(addr&^(pageSize-1), (addr-min(addr, foreseenSlack))&^(stackLike-1))
+			last = min(last|(pageSize-1), (last+foreseenSlack)|(stackLike-1))
+		}
+		size := int(last - addr + 1)
+		if n == foreseenRanges || bytes+size > foreseenBytes {
+			break
+		}
+		if n == len(f.want) {
+			f.want = append(f.want, target.Range{})
+		}
+		w := &f.want[n]
+		if w.Addr = addr; cap(w.Data) < size {
+			w.Data = make([]byte, size)
+		}
+		w.Data = w.Data[:size]
+		n, bytes = n+1, bytes+size
+	}
+	f.want = f.want[:n]
+}
+
+// at is what came of the guest's memory at addr, and how far it is to the next
+// that came, at most n.
+func (f *foresight) at(addr uint64, n int) (have []byte, next int) {
+	next = n
+	for i := range f.due {
+		r := &f.due[i]
+		switch off := addr - r.Addr; {
+		case addr >= r.Addr && off < uint64(r.N):
+			return r.Data[off:min(uint64(r.N), off+uint64(n))], 0
+		case r.Addr > addr && r.N > 0 && r.Addr-addr < uint64(next):
+			next = int(r.Addr - addr)
+		}
+	}
+	return nil, next
+}
+
+// missing fills ranges with what came, and returns the parts that did not and whose
+// they are.
+func (f *foresight) missing(ranges []target.Range) (parts []target.Range, whose []int) {
+	for i := range ranges {
+		rg := &ranges[i]
+		rg.N, rg.Err = 0, nil
+		for off := 0; off < len(rg.Data); {
+			addr := rg.Addr + uint64(off)
+			have, gap := f.at(addr, len(rg.Data)-off)
+			if gap == 0 {
+				off += copy(rg.Data[off:], have)
+				continue
+			}
+			parts = append(parts, target.Range{Addr: addr, Data: rg.Data[off : off+gap]})
+			whose = append(whose, i)
+			off += gap
+		}
+	}
+	return parts, whose
+}
+
+// whole makes ranges say what became of them once their parts were read.
+func whole(ranges, parts []target.Range, whose []int) {
+	for i := range ranges {
+		ranges[i].N = len(ranges[i].Data)
+	}
+	for k := len(parts) - 1; k >= 0; k-- { // the first that failed counts
+		p, rg := &parts[k], &ranges[whose[k]]
+		if p.N < len(p.Data) || p.Err != nil {
+			rg.N, rg.Err = int(p.Addr-rg.Addr)+p.N, p.Err
+		}
+	}
+}
