@@ -10,8 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
 	"github.com/ukdbg/ukdbg/exporters/perfetto"
+	"github.com/ukdbg/ukdbg/exporters/spool"
+	"github.com/ukdbg/ukdbg/exporters/transport"
 	"github.com/ukdbg/ukdbg/tracebuf/analysis"
 	"github.com/ukdbg/ukdbg/tracebuf/stream"
 )
@@ -64,24 +67,34 @@ func (x *Export) WriteFolder(dir string, form ExportForm) error {
 }
 
 // Push sends the trace's spans to an OpenTelemetry receiver.
-func (x *Export) Push(ctx context.Context, p PushOptions) (otlp.Stats, error) {
+func (x *Export) Push(ctx context.Context, p PushOptions) (delivery.Stats, error) {
 	m, err := x.model()
 	if err != nil {
-		return otlp.Stats{}, err
+		return delivery.Stats{}, err
 	}
 	opt, err := m.otlpOptions(p.Service)
 	if err != nil {
-		return otlp.Stats{}, err
+		return delivery.Stats{}, err
 	}
-	ep := otlp.Endpoint{URL: p.URL, Headers: p.Headers, TLS: p.TLS, Patience: p.Patience}
+	return p.push(func(ep transport.Endpoint, how delivery.PushOptions) (delivery.Stats, error) {
+		return otlp.Push(ctx, ep, m.spans(), opt, how)
+	})
+}
+
+// push calls f with where to send and with the spool open, if there is one.
+func (p *PushOptions) push(f func(transport.Endpoint, delivery.PushOptions) (delivery.Stats, error)) (delivery.Stats, error) {
+	ep := transport.Endpoint{URL: p.URL, Headers: p.Headers, TLS: p.TLS}
+	how := delivery.PushOptions{Patience: p.Patience}
 	if p.Spool == "" {
-		return otlp.Push(ctx, ep, m.spans(), opt)
+		return f(ep, how)
 	}
-	if ep.Spool, err = otlp.OpenSpool(p.Spool, p.SpoolBytes); err != nil {
-		return otlp.Stats{}, err
+	kept, err := spool.Open(p.Spool, p.SpoolBytes)
+	if err != nil {
+		return delivery.Stats{}, err
 	}
-	stats, err := otlp.Push(ctx, ep, m.spans(), opt)
-	return stats, errors.Join(err, ep.Spool.Close())
+	how.Spool = kept
+	stats, err := f(ep, how)
+	return stats, errors.Join(err, kept.Close())
 }
 
 // otlpOptions says which guest the spans are of. A resource is one guest.
@@ -121,7 +134,7 @@ func (t *Trace) Export() *Export {
 }
 
 // PushSpans sends the spans of a trace to an OpenTelemetry receiver.
-func (s *Session) PushSpans(ctx context.Context, t *Trace, p PushOptions) (otlp.Stats, error) {
+func (s *Session) PushSpans(ctx context.Context, t *Trace, p PushOptions) (delivery.Stats, error) {
 	return t.Export().Push(ctx, p)
 }
 

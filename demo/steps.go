@@ -113,7 +113,7 @@ func (w *walk) spans(ctx context.Context, s *ukdbg.Session) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "%d spans sent in %d batches, %d accepted, %d rejected\n", st.Spans, st.Batches, st.Accepted, st.Rejected)
+	fmt.Fprintf(w.out, "%d spans sent in %d batches, %d accepted, %d rejected\n", st.Items, st.Batches, st.Accepted, st.Rejected)
 	return nil
 }
 

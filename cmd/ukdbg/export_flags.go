@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg"
-	"github.com/ukdbg/ukdbg/exporters/otlp"
+	"github.com/ukdbg/ukdbg/exporters/delivery"
 )
 
 // exportFormsHelp lists the formats for a verb's help.
@@ -34,8 +34,8 @@ func addPush(cmd *cobra.Command, p *ukdbg.PushOptions) {
 }
 
 // writePushed tells what became of the spans.
-func writePushed(w io.Writer, st otlp.Stats) {
-	fmt.Fprintf(w, "%d spans sent in %d batches, %d accepted, %d rejected", st.Spans, st.Batches, st.Accepted, st.Rejected)
+func writePushed(w io.Writer, st delivery.Stats) {
+	fmt.Fprintf(w, "%d spans sent in %d batches, %d accepted, %d rejected", st.Items, st.Batches, st.Accepted, st.Rejected)
 	if st.Replayed > 0 {
 		fmt.Fprintf(w, ", %d from the spool", st.Replayed)
 	}

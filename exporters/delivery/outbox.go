@@ -182,6 +182,9 @@ func (o *outbox) attempt(ctx context.Context) (outcome, error) {
 	cancel()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.tries > 0 {
+		o.stats.Retries++
+	}
 	o.tries++
 	if err == nil {
 		o.taken(reply)
@@ -229,7 +232,6 @@ func (o *outbox) refuse(err error) error {
 	o.tries = 0
 	o.pop()
 	if e.memory != nil {
-		o.stats.note(err.Error())
 		return nil
 	}
 	name, aerr := o.Spool.SetAside(e.number, "refused")
@@ -252,7 +254,6 @@ func (o *outbox) missed(err error) {
 		o.retry = now.Add(finalBackoff)
 		return
 	}
-	o.stats.Retries++
 	// Jitter on the upper half keeps a herd of agents apart.
 	wait := o.backoff/2 + rand.N(o.backoff/2)
 	if p.After > 0 {

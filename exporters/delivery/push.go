@@ -140,6 +140,7 @@ func (p *pusher) end() Stats {
 		if e.memory != nil {
 			s.Failed += e.items
 			s.Waiting--
+			s.WaitingBytes -= e.size
 		}
 	}
 	s.InMemory = 0

@@ -17,7 +17,7 @@ type Stats struct {
 	Accepted, Rejected, Failed int
 	// Replayed is how many were accepted that an earlier process left in the spool.
 	Replayed int
-	// Retries counts the attempts that failed for a passing reason.
+	// Retries counts attempts beyond the first.
 	Retries int
 	// Dropped is how many items were not kept, by reason: the Drop constants.
 	Dropped map[string]int

@@ -33,19 +33,19 @@ type jsonField struct {
 
 // The messages an encoder makes, with all their fields.
 var (
-	jsonTracesData = []jsonField{{num: dataResourceSpans, name: "resourceSpans", many: true, fields: jsonResourceSpans}}
+	jsonTracesData = []jsonField{{num: dataResource, name: "resourceSpans", many: true, fields: jsonResourceSpans}}
 
 	jsonResourceSpans = []jsonField{
-		{num: resourceSpansResource, name: "resource", fields: []jsonField{{num: resourceAttributes, name: "attributes", many: true, fields: jsonKeyValue}}},
-		{num: resourceSpansScope, name: "scopeSpans", many: true, fields: []jsonField{
-			{num: scopeSpansScope, name: "scope", fields: []jsonField{
+		{num: resourceResource, name: "resource", fields: []jsonField{{num: resourceAttributes, name: "attributes", many: true, fields: jsonKeyValue}}},
+		{num: resourceScope, name: "scopeSpans", many: true, fields: []jsonField{
+			{num: scopeScope, name: "scope", fields: []jsonField{
 				{num: scopeName, name: "name", kind: jsonText},
 				{num: scopeVersion, name: "version", kind: jsonText},
 			}},
-			{num: scopeSpansSpans, name: "spans", many: true, fields: jsonSpan},
-			{num: scopeSpansSchema, name: "schemaUrl", kind: jsonText},
+			{num: scopeItems, name: "spans", many: true, fields: jsonSpan},
+			{num: scopeSchema, name: "schemaUrl", kind: jsonText},
 		}},
-		{num: resourceSpansSchema, name: "schemaUrl", kind: jsonText},
+		{num: resourceSchema, name: "schemaUrl", kind: jsonText},
 	}
 
 	jsonSpan = []jsonField{

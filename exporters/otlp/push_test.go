@@ -12,7 +12,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/ukdbg/ukdbg/exporters"
+	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
+	"github.com/ukdbg/ukdbg/exporters/transport"
 	"github.com/ukdbg/ukdbg/internal/collectortest"
 )
 
@@ -75,11 +77,11 @@ func TestEverySpanReachesACollector(t *testing.T) {
 			c := collectortest.Run(t, collectortest.Options{Refuse: 2})
 			url := map[string]string{"grpc": "grpc://" + c.GRPC, "http": "http://" + c.HTTP}[scheme]
 			const n = 10_000
-			stats, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url}, requests(n), options(t))
+			stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: url, Gzip: scheme == "http"}, requests(n), options(t), delivery.PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if stats.Spans != n || stats.Accepted != n || stats.Rejected != 0 || stats.Failed != 0 || stats.Batches != 3 || stats.Retries != 2 {
+			if stats.Items != n || stats.Accepted != n || stats.Rejected != 0 || stats.Failed != 0 || stats.Batches != 3 || stats.Retries != 2 {
 				t.Errorf("stats %+v, want %d spans accepted in 3 batches after 2 retries", stats, n)
 			}
 			got, err := c.Spans()
@@ -173,8 +175,8 @@ func TestSameTraceSameIDs(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	for _, scheme := range []string{"grpc", "http"} {
-		ep := otlp.Endpoint{URL: scheme + "://127.0.0.1:1", Patience: -1}
-		stats, err := otlp.Push(t.Context(), ep, requests(10), options(t))
+		ep := transport.Endpoint{URL: scheme + "://127.0.0.1:1"}
+		stats, err := otlp.Push(t.Context(), ep, requests(10), options(t), delivery.PushOptions{Patience: -1})
 		if err == nil || stats.Failed != 10 || stats.Accepted != 0 || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("%s: stats %+v, error %v", scheme, stats, err)
 		}
@@ -191,8 +193,8 @@ func TestWrongProtocolIsFinal(t *testing.T) {
 		"grpcs://" + c.GRPC:                "TLS handshake",
 		"http://" + c.HTTP + "/v1/nothing": "404 Not Found",
 	} {
-		stats, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url}, requests(1), options(t))
-		var d *otlp.DeliveryError
+		stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: url}, requests(1), options(t), delivery.PushOptions{})
+		var d *delivery.Error
 		// A server of the other protocol hangs up. Whether its answer or the end
 		// of the link is seen first is luck, and a broken link is tried again.
 		most := 1
@@ -207,7 +209,7 @@ func TestWrongProtocolIsFinal(t *testing.T) {
 
 func TestBadEndpoints(t *testing.T) {
 	for _, url := range []string{"", "localhost:4317", "ftp://x", "grpc://h:1/path", "http://", "grpc://user:secret@h:1/x"} {
-		_, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url}, requests(1), options(t))
+		_, err := otlp.Push(t.Context(), transport.Endpoint{URL: url}, requests(1), options(t), delivery.PushOptions{})
 		if err == nil || !strings.Contains(err.Error(), "want grpc://") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: error %v", url, err)
 		}
@@ -219,7 +221,7 @@ func BenchmarkPushGRPC(b *testing.B) {
 	const n = 20_000
 	opt := options(b)
 	for b.Loop() {
-		if _, err := otlp.Push(b.Context(), otlp.Endpoint{URL: "grpc://" + c.GRPC}, requests(n), opt); err != nil {
+		if _, err := otlp.Push(b.Context(), transport.Endpoint{URL: "grpc://" + c.GRPC}, requests(n), opt, delivery.PushOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -19,7 +19,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
+	"github.com/ukdbg/ukdbg/exporters/transport"
 )
 
 // Receivers of our own show answers a collector cannot be made to give. What
@@ -130,53 +132,55 @@ func TestReceiverAnswers(t *testing.T) {
 		name    string
 		grpc    bool
 		answers []answer
-		want    otlp.Stats
+		want    delivery.Stats
 		err     string
 		least   time.Duration // how long it must at least have taken
 	}{
-		{name: "http accepted", answers: []answer{{status: 200}}, want: otlp.Stats{Accepted: 5}},
+		{name: "http accepted", answers: []answer{{status: 200}}, want: delivery.Stats{Accepted: 5}},
 		{name: "http partial success", answers: []answer{{status: 200, body: partial(2, "too old")}},
-			want: otlp.Stats{Accepted: 3, Rejected: 2, Notes: []string{"too old"}}},
+			want: delivery.Stats{Accepted: 3, Rejected: 2, Notes: []string{"too old"}}},
 		{name: "http rejects more than it got", answers: []answer{{status: 200, body: partial(99, "x")}},
-			want: otlp.Stats{Rejected: 5, Notes: []string{"x"}}},
+			want: delivery.Stats{Rejected: 5, Notes: []string{"x"}}},
 		{name: "http warning", answers: []answer{{status: 200, body: partial(0, "deprecated\nfield\x1b[31m")}},
-			want: otlp.Stats{Accepted: 5, Notes: []string{"deprecated field [31m"}}},
+			want: delivery.Stats{Accepted: 5, Notes: []string{"deprecated field [31m"}}},
 		{name: "http throttled", answers: []answer{{status: 429, header: map[string]string{"Retry-After": "1"}}, {status: 200}},
-			want: otlp.Stats{Accepted: 5, Retries: 1}, least: time.Second},
-		{name: "http unavailable twice", answers: []answer{{status: 503}, {status: 502}, {status: 200}}, want: otlp.Stats{Accepted: 5, Retries: 2}},
+			want: delivery.Stats{Accepted: 5, Retries: 1}, least: time.Second},
+		{name: "http unavailable twice", answers: []answer{{status: 503}, {status: 502}, {status: 200}}, want: delivery.Stats{Accepted: 5, Retries: 2}},
 		{name: "http bad request", answers: []answer{{status: 400, header: map[string]string{"Content-Type": "text/plain"}, body: []byte("no such field")}},
-			want: otlp.Stats{Failed: 5}, err: "HTTP 400 Bad Request: no such field"},
+			want: delivery.Stats{Failed: 5}, err: "HTTP 400 Bad Request: no such field"},
 		{name: "http redirect is not followed", answers: []answer{{status: 307, header: map[string]string{"Location": "http://127.0.0.1:1/"}}},
-			want: otlp.Stats{Failed: 5}, err: "HTTP 307"},
-		{name: "http garbage", answers: []answer{{status: 200, body: []byte("<html>hello</html>")}}, want: otlp.Stats{Failed: 5}, err: "not an OTLP export response"},
+			want: delivery.Stats{Failed: 5}, err: "HTTP 307"},
+		{name: "http garbage", answers: []answer{{status: 200, body: []byte("<html>hello</html>")}}, want: delivery.Stats{Failed: 5}, err: "not an OTLP export response"},
 		{name: "http too patient", answers: []answer{{status: 429, header: map[string]string{"Retry-After": "3600"}}},
-			want: otlp.Stats{Failed: 5}, err: "gave up after 1 attempts"},
+			want: delivery.Stats{Failed: 5}, err: "gave up after 1 attempts"},
 
-		{name: "grpc accepted", grpc: true, answers: []answer{{grpc: fine}}, want: otlp.Stats{Accepted: 5}},
+		{name: "grpc accepted", grpc: true, answers: []answer{{grpc: fine}}, want: delivery.Stats{Accepted: 5}},
 		{name: "grpc partial success", grpc: true, answers: []answer{{grpc: fine, body: partial(2, "too old")}},
-			want: otlp.Stats{Accepted: 3, Rejected: 2, Notes: []string{"too old"}}},
+			want: delivery.Stats{Accepted: 3, Rejected: 2, Notes: []string{"too old"}}},
 		{name: "grpc throttled", grpc: true, answers: []answer{{grpc: throttled(700 * time.Millisecond)}, {grpc: fine}},
-			want: otlp.Stats{Accepted: 5, Retries: 1}, least: 700 * time.Millisecond},
+			want: delivery.Stats{Accepted: 5, Retries: 1}, least: 700 * time.Millisecond},
 		{name: "grpc exhausted without a time", grpc: true, answers: []answer{{grpc: status.New(codes.ResourceExhausted, "quota 100%")}},
-			want: otlp.Stats{Failed: 5}, err: "gRPC RESOURCE_EXHAUSTED: quota 100%"},
+			want: delivery.Stats{Failed: 5}, err: "gRPC RESOURCE_EXHAUSTED: quota 100%"},
 		{name: "grpc unavailable", grpc: true, answers: []answer{{grpc: status.New(codes.Unavailable, "")}, {grpc: fine}},
-			want: otlp.Stats{Accepted: 5, Retries: 1}},
+			want: delivery.Stats{Accepted: 5, Retries: 1}},
+		{name: "grpc too large", grpc: true, answers: []answer{{grpc: status.New(codes.ResourceExhausted, "grpc: received message larger than max (5 vs. 4)")}},
+			want: delivery.Stats{Failed: 5}, err: "larger than max"},
 		{name: "grpc denied", grpc: true, answers: []answer{{grpc: status.New(codes.PermissionDenied, "tenant unknown")}},
-			want: otlp.Stats{Failed: 5}, err: "gRPC PERMISSION_DENIED: tenant unknown"},
+			want: delivery.Stats{Failed: 5}, err: "gRPC PERMISSION_DENIED: tenant unknown"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			url, _, _ := script(t, tt.grpc, false, tt.answers...)
 			begin := time.Now()
-			got, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url, Patience: 30 * time.Second}, requests(5), options(t))
+			got, err := otlp.Push(t.Context(), transport.Endpoint{URL: url}, requests(5), options(t), delivery.PushOptions{Patience: 30 * time.Second})
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 				t.Fatalf("error %v, want %q", err, tt.err)
 			}
 			if took := time.Since(begin); took < tt.least {
 				t.Errorf("took %v, was asked to wait %v", took, tt.least)
 			}
-			if got.Spans != 5 || got.Accepted != tt.want.Accepted || got.Rejected != tt.want.Rejected || got.Failed != tt.want.Failed ||
+			if got.Items != 5 || got.Accepted != tt.want.Accepted || got.Rejected != tt.want.Rejected || got.Failed != tt.want.Failed ||
 				got.Retries != tt.want.Retries || strings.Join(got.Notes, "|") != strings.Join(tt.want.Notes, "|") {
 				t.Errorf("stats %+v, want %+v", got, tt.want)
 			}
@@ -188,16 +192,16 @@ func TestHeadersAndTLS(t *testing.T) {
 	for _, grpc := range []bool{false, true} {
 		ok := answer{status: 200, grpc: fine}
 		url, seen, srv := script(t, grpc, true, ok)
-		ep := otlp.Endpoint{URL: url, Headers: map[string]string{"Authorization": "Bearer s3cret", "X-Scope-OrgID": "7"}}
+		ep := transport.Endpoint{URL: url, Headers: map[string]string{"Authorization": "Bearer s3cret", "X-Scope-OrgID": "7"}}
 		// The test's certificate is not trusted by the system: final, at once.
-		_, err := otlp.Push(t.Context(), ep, requests(1), options(t))
-		var d *otlp.DeliveryError
-		if !errors.As(err, &d) || d.Retryable || !strings.Contains(err.Error(), "certificate") {
+		_, err := otlp.Push(t.Context(), ep, requests(1), options(t), delivery.PushOptions{})
+		var d *delivery.Error
+		if !errors.As(err, &d) || d.Passing || !strings.Contains(err.Error(), "certificate") {
 			t.Errorf("%s: untrusted certificate gave %v", url, err)
 		}
 		ep.TLS = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		ep.TLS.NextProtos = nil // ours to negotiate
-		if stats, err := otlp.Push(t.Context(), ep, requests(3), options(t)); err != nil || stats.Accepted != 3 {
+		if stats, err := otlp.Push(t.Context(), ep, requests(3), options(t), delivery.PushOptions{}); err != nil || stats.Accepted != 3 {
 			t.Fatalf("%s: stats %+v, error %v", url, stats, err)
 		}
 		r := (*seen)[0]
@@ -215,7 +219,8 @@ func TestHangingReceiverTimesOut(t *testing.T) {
 	for _, grpc := range []bool{false, true} {
 		url, _, _ := script(t, grpc, false, answer{hang: true})
 		begin := time.Now()
-		stats, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url, Timeout: 100 * time.Millisecond, Patience: -1}, requests(2), options(t))
+		stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: url}, requests(2), options(t),
+			delivery.PushOptions{Options: delivery.Options{Timeout: 100 * time.Millisecond}, Patience: -1})
 		if err == nil || stats.Failed != 2 || time.Since(begin) > 5*time.Second {
 			t.Errorf("%s: after %v stats %+v, error %v", url, time.Since(begin), stats, err)
 		}

@@ -2,18 +2,19 @@ package otlp
 
 import (
 	"errors"
-	"strings"
-	"time"
 
+	"github.com/ukdbg/ukdbg/exporters/delivery"
+	"github.com/ukdbg/ukdbg/exporters/transport"
 	"github.com/ukdbg/ukdbg/exporters/wire"
 )
 
 var errReply = errors.New("the answer is not an OTLP export response")
 
-// parseReply reads an ExportTraceServiceResponse: partial_success = 1 with
-// rejected_spans = 1 and error_message = 2.
-func parseReply(data []byte) (reply, error) {
-	var r reply
+// parseReply reads an export response, which is of one form for all signals:
+// partial_success = 1 with rejected_spans (…_log_records, _data_points, _profiles)
+// = 1 and error_message = 2.
+func parseReply(data []byte) (delivery.Reply, error) {
+	var r delivery.Reply
 	err := wire.Fields(data, func(f wire.Field) error {
 		if f.Num != 1 {
 			return nil
@@ -21,92 +22,15 @@ func parseReply(data []byte) (reply, error) {
 		return wire.Fields(f.Bytes, func(f wire.Field) error {
 			switch f.Num {
 			case 1:
-				r.rejected = int64(f.Value)
+				r.Rejected = int64(f.Value)
 			case 2:
-				r.message = oneLine(f.Bytes)
+				r.Message = transport.OneLine(f.Bytes)
 			}
 			return nil
 		})
 	})
 	if err != nil {
-		return reply{}, errReply
+		return delivery.Reply{}, errReply
 	}
 	return r, nil
-}
-
-// statusMessage returns what an HTTP receiver says about a failure: the message
-// (field 2) of a google.rpc.Status, or plain text.
-func statusMessage(data []byte, contentType string) string {
-	if strings.HasPrefix(contentType, "text/plain") {
-		return oneLine(data)
-	}
-	if !strings.HasPrefix(contentType, "application/x-protobuf") {
-		return ""
-	}
-	var text string
-	_ = wire.Fields(data, func(f wire.Field) error {
-		if f.Num == 2 {
-			text = oneLine(f.Bytes)
-		}
-		return nil
-	})
-	return text
-}
-
-// retryInfo finds a google.rpc.RetryInfo (retry_delay = 1: seconds = 1, nanos =
-// 2) among the details (field 3, an Any: type_url = 1, value = 2) of an encoded
-// google.rpc.Status.
-func retryInfo(status []byte) (after time.Duration, told bool) {
-	_ = wire.Fields(status, func(f wire.Field) error {
-		if f.Num != 3 {
-			return nil
-		}
-		var typ string
-		var value []byte
-		if err := wire.Fields(f.Bytes, func(f wire.Field) error {
-			switch f.Num {
-			case 1:
-				typ = string(f.Bytes)
-			case 2:
-				value = f.Bytes
-			}
-			return nil
-		}); err != nil || !strings.HasSuffix(typ, "/google.rpc.RetryInfo") {
-			return err
-		}
-		return wire.Fields(value, func(f wire.Field) error {
-			if f.Num != 1 {
-				return nil
-			}
-			told = true
-			return wire.Fields(f.Bytes, func(f wire.Field) error {
-				const most = 24 * time.Hour
-				switch f.Num {
-				case 1:
-					after += time.Duration(min(f.Value, uint64(most/time.Second))) * time.Second
-				case 2:
-					after += time.Duration(min(f.Value, uint64(time.Second)))
-				}
-				after = min(after, most)
-				return nil
-			})
-		})
-	})
-	return after, told
-}
-
-// oneLine makes a receiver's words fit for one line of a terminal.
-func oneLine(b []byte) string {
-	const most = 300
-	s := strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(string(b), "?"))
-	s = strings.TrimSpace(s)
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }

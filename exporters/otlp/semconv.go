@@ -24,6 +24,7 @@ const (
 	keyFile              = string(semconv.CodeFilePathKey)
 	keyLine              = string(semconv.CodeLineNumberKey)
 	keyErrorType         = string(semconv.ErrorTypeKey)
+	keyRecordID          = string(semconv.LogRecordUIDKey)
 
 	// The value of semconv.ErrorTypeOther.
 	errorTypeOther = "_OTHER"

@@ -15,24 +15,32 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ukdbg/ukdbg/exporters"
+	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
+	"github.com/ukdbg/ukdbg/exporters/spool"
+	"github.com/ukdbg/ukdbg/exporters/transport"
 	"github.com/ukdbg/ukdbg/internal/collectortest"
 )
 
-func openSpool(t *testing.T, dir string, limit int64) *otlp.Spool {
+func openSpool(t *testing.T, dir string, limit int64) *spool.Spool {
 	t.Helper()
-	s, err := otlp.OpenSpool(dir, limit)
+	s, err := spool.Open(dir, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func closeSpool(t *testing.T, s *otlp.Spool) {
+func closeSpool(t *testing.T, s *spool.Spool) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sends says that batches are kept in a spool.
+func sends(s *spool.Spool, patience time.Duration) delivery.PushOptions {
+	return delivery.PushOptions{Options: delivery.Options{Spool: s}, Patience: patience}
 }
 
 // then calls f before the span with that ID is taken.
@@ -75,15 +83,15 @@ func TestCollectorKilledInTheMiddle(t *testing.T) {
 				}
 				back <- again
 			}()
-			spool := openSpool(t, filepath.Join(t.TempDir(), "spool"), 0)
-			defer closeSpool(t, spool)
+			kept := openSpool(t, filepath.Join(t.TempDir(), "spool"), 0)
+			defer closeSpool(t, kept)
 			// The source is slow at first, and done only after the kill.
 			spans := requests(n)
 			for id := uint64(batch); id <= n/2; id += batch {
 				spans = then(spans, id, func() { time.Sleep(10 * time.Millisecond) })
 			}
 			spans = then(spans, n/2+batch/2, func() { <-killed })
-			stats, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url, Spool: spool}, spans, opt)
+			stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: url}, spans, opt, sends(kept, 0))
 			again := <-back
 			if again == nil {
 				t.FailNow()
@@ -131,22 +139,22 @@ func TestWaitsForTheNextTime(t *testing.T) {
 	const n, batch = 3000, 500
 	opt := options(t)
 	opt.Batch = batch
-	away := otlp.Endpoint{URL: "grpc://127.0.0.1:1", Patience: 50 * time.Millisecond, Spool: openSpool(t, dir, 0)}
-	stats, err := otlp.Push(t.Context(), away, requests(n), opt)
-	var fail *otlp.DeliveryError
-	if !errors.As(err, &fail) || !fail.Retryable || fail.Waiting != n/batch || stats.Waiting != n/batch || stats.Spans != n || stats.Accepted != 0 {
+	kept := openSpool(t, dir, 0)
+	stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: "grpc://127.0.0.1:1"}, requests(n), opt, sends(kept, 50*time.Millisecond))
+	var fail *delivery.Error
+	if !errors.As(err, &fail) || !fail.Passing || fail.Waiting != n/batch || stats.Waiting != n/batch || stats.Items != n || stats.Accepted != 0 {
 		t.Fatalf("stats %+v, error %v", stats, err)
 	}
 	if !strings.Contains(err.Error(), "6 batches wait in "+dir) {
 		t.Errorf("the error is %v", err)
 	}
-	if _, err := otlp.OpenSpool(dir, 0); !errors.Is(err, otlp.ErrSpoolInUse) {
+	if _, err := spool.Open(dir, 0); !errors.Is(err, spool.ErrInUse) {
 		t.Errorf("a second user of the spool: %v", err)
 	}
-	closeSpool(t, away.Spool)
+	closeSpool(t, kept)
 
 	// One file was damaged meanwhile, one is no batch, one was being written.
-	files, err := filepath.Glob(filepath.Join(dir, "*.otlp"))
+	files, err := filepath.Glob(filepath.Join(dir, "*.batch"))
 	if err != nil || len(files) != n/batch {
 		t.Fatal(files, err)
 	}
@@ -155,15 +163,15 @@ func TestWaitsForTheNextTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	data[100]++
-	for name, b := range map[string][]byte{files[2]: data, filepath.Join(dir, "x.otlp"): nil, filepath.Join(dir, "unfinished"): []byte("UKSP")} {
+	for name, b := range map[string][]byte{files[2]: data, filepath.Join(dir, "x.batch"): nil, filepath.Join(dir, "unfinished"): []byte("UKSP")} {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c := collectortest.Run(t, collectortest.Options{})
-	here := otlp.Endpoint{URL: "http://" + c.HTTP, Spool: openSpool(t, dir, 0)}
-	defer closeSpool(t, here.Spool)
-	stats, err = otlp.Push(t.Context(), here, exporters.Of(), opt)
+	kept = openSpool(t, dir, 0)
+	defer closeSpool(t, kept)
+	stats, err = otlp.Push(t.Context(), transport.Endpoint{URL: "http://" + c.HTTP}, exporters.Of(), opt, sends(kept, 0))
 	if err != nil || stats.Replayed != n-batch || stats.Waiting != 0 || len(stats.Notes) != 1 || !strings.Contains(stats.Notes[0], "damaged") {
 		t.Errorf("stats %+v, error %v", stats, err)
 	}
@@ -195,11 +203,11 @@ func TestFullSpool(t *testing.T) {
 		}
 	}
 	const limit = 200_000
-	spool := openSpool(t, filepath.Join(t.TempDir(), "spool"), limit)
-	defer closeSpool(t, spool)
-	stats, err := otlp.Push(t.Context(), otlp.Endpoint{URL: "grpc://127.0.0.1:1", Patience: 20 * time.Millisecond, Spool: spool}, spans, opt)
-	batches, bytes := spool.Waiting()
-	if !errors.Is(err, otlp.ErrSpoolFull) || bytes > limit || batches == 0 || stats.Spans != 100*batches || taken > uint64(stats.Spans)+101 {
+	kept := openSpool(t, filepath.Join(t.TempDir(), "spool"), limit)
+	defer closeSpool(t, kept)
+	stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: "grpc://127.0.0.1:1"}, spans, opt, sends(kept, 20*time.Millisecond))
+	batches, bytes := kept.Waiting()
+	if !errors.Is(err, spool.ErrFull) || bytes > limit || batches == 0 || stats.Items != 100*batches || taken > uint64(stats.Items)+101 {
 		t.Errorf("%d batches, %d bytes, %d spans taken; stats %+v, error %v", batches, bytes, taken, stats, err)
 	}
 }
@@ -212,19 +220,19 @@ func TestRefusedBatch(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	for _, grpc := range []bool{true, false} {
 		url, _, _ := script(t, grpc, false, answer{grpc: status.New(codes.InvalidArgument, "bad spans"), status: 400}, answer{grpc: fine, status: 200})
-		spool := openSpool(t, dir, 0)
-		stats, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url, Spool: spool}, requests(200), opt)
+		kept := openSpool(t, dir, 0)
+		stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: url}, requests(200), opt, sends(kept, 0))
 		if err != nil || stats.Failed != 100 || stats.Accepted != 100 || stats.Waiting != 0 || !strings.Contains(fmt.Sprint(stats.Notes), ".refused") {
 			t.Errorf("stats %+v, error %v", stats, err)
 		}
-		closeSpool(t, spool)
+		closeSpool(t, kept)
 	}
 	url, _, _ := script(t, true, false, answer{grpc: status.New(codes.Unauthenticated, "who?")})
-	spool := openSpool(t, dir, 0)
-	defer closeSpool(t, spool)
-	stats, err := otlp.Push(t.Context(), otlp.Endpoint{URL: url, Spool: spool}, requests(100), opt)
-	var fail *otlp.DeliveryError
-	if !errors.As(err, &fail) || fail.Retryable || stats.Waiting != 1 {
+	kept := openSpool(t, dir, 0)
+	defer closeSpool(t, kept)
+	stats, err := otlp.Push(t.Context(), transport.Endpoint{URL: url}, requests(100), opt, sends(kept, 0))
+	var fail *delivery.Error
+	if !errors.As(err, &fail) || fail.Passing || stats.Waiting != 1 {
 		t.Errorf("stats %+v, error %v", stats, err)
 	}
 }

@@ -19,59 +19,33 @@ const (
 	JSONLines
 )
 
-// Stats counts what became of the spans.
+// Stats counts what was written.
 type Stats struct {
-	// Spans is how many were encoded, in how many Batches of how many Bytes.
+	// Spans is how many, in how many Batches of how many Bytes.
 	Spans, Batches int
 	Bytes          int64
-	// Accepted, Rejected (by a partial success) and Failed (in a batch that
-	// could not be delivered) add up to Spans, with what waits in a spool. A file
-	// accepts all.
-	Accepted, Rejected, Failed int
-	// Retries counts attempts beyond the first.
-	Retries int
-	// Replayed is the spans accepted that an earlier process left in the spool,
-	// Waiting the batches that are still there.
-	Replayed, Waiting int
-	// Notes are what the receiver said about rejected spans and in warnings,
-	// each once, at most maxNotes of them.
-	Notes []string
-}
-
-const maxNotes = 16
-
-func (s *Stats) note(text string) {
-	if text == "" || len(s.Notes) == maxNotes {
-		return
-	}
-	for _, n := range s.Notes {
-		if n == text {
-			return
-		}
-	}
-	s.Notes = append(s.Notes, text)
 }
 
 // Write writes the spans to w.
 func Write(w io.Writer, form Form, spans iter.Seq2[exporters.Span, error], opt Options) (Stats, error) {
 	var stats Stats
-	err := batches(spans, opt, func(request []byte, n int) error {
-		data, err := request, error(nil)
+	for b, err := range EncodeTraces(spans, opt) {
+		if err != nil {
+			return stats, err
+		}
+		data := b.Payload
 		if form == JSONLines {
-			if data, err = jsonLine(request); err != nil {
-				return err
+			if data, err = jsonLine(data); err != nil {
+				return stats, err
 			}
 		}
-		stats.Spans += n
-		stats.Batches++
 		wrote, err := w.Write(data)
 		stats.Bytes += int64(wrote)
 		if err != nil {
-			stats.Failed += n
-			return fmt.Errorf("writing OTLP: %w", err)
+			return stats, fmt.Errorf("writing OTLP: %w", err)
 		}
-		stats.Accepted += n
-		return nil
-	})
-	return stats, err
+		stats.Spans += b.Items
+		stats.Batches++
+	}
+	return stats, nil
 }

@@ -167,7 +167,7 @@ func TestSourceErrorComesAfterTheSpansBefore(t *testing.T) {
 		yield(exporters.Span{}, broken)
 	}
 	stats, err := otlp.Write(&bytes.Buffer{}, otlp.JSONLines, spans, options(t))
-	if !errors.Is(err, broken) || stats.Accepted != 5 {
+	if !errors.Is(err, broken) || stats.Spans != 5 {
 		t.Errorf("stats %+v, error %v", stats, err)
 	}
 	if _, err := otlp.Write(&bytes.Buffer{}, otlp.JSONLines, exporters.Of(exporters.Span{Name: "x"}), options(t)); err == nil {

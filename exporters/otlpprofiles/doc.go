@@ -3,7 +3,8 @@
 // the protocol, so all that knows them is here.
 //
 //	data := otlpprofiles.Encode(p, otlpprofiles.Options{Resource: r})
-//	// a ProfilesData message, or the body of a request to /v1development/profiles
+//	// a ProfilesData message, which has the form of an export request, too
+//	reply, err := sender.Send(ctx, otlpprofiles.Batch(p, opt)) // an otlp.Sender
 //
 // Specification: opentelemetry/proto/profiles/v1development/profiles.proto as of
 // protocol 1.9. The first entry of each table is its zero value, as the protocol

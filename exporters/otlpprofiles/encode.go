@@ -3,8 +3,10 @@ package otlpprofiles
 import (
 	"crypto/rand"
 	"math"
+	"slices"
 	"strings"
 
+	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
 	"github.com/ukdbg/ukdbg/exporters/wire"
 	"github.com/ukdbg/ukdbg/profiler"
@@ -13,18 +15,26 @@ import (
 // ScopeName is the instrumentation scope of the profiles.
 const ScopeName = "github.com/ukdbg/ukdbg/profiler"
 
-// Path is where receivers take profiles over HTTP, Method over gRPC.
-const (
-	Path   = "/v1development/profiles"
-	Method = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
-)
-
 // Options say whose profile it is.
 type Options struct {
 	// Resource is the guest.
 	Resource otlp.Resource
 	// Version is that of the program, "" to tell none.
 	Version string
+}
+
+// Batch returns p for an otlp.Sender.
+func Batch(p *profiler.Profile, opt Options) delivery.Batch {
+	items := 1
+	if valued(p) {
+		items = 2
+	}
+	return delivery.Batch{Signal: delivery.Profiles, Items: items, Payload: Encode(p, opt)}
+}
+
+// valued reports whether samples have a value besides their number.
+func valued(p *profiler.Profile) bool {
+	return slices.ContainsFunc(p.Samples, func(s profiler.Sample) bool { return s.Value != 0 })
 }
 
 // Encode returns p as a ProfilesData message: one profile for the number of
@@ -38,10 +48,8 @@ func Encode(p *profiler.Profile, opt Options) []byte {
 		sample     *profiler.Sample
 	}
 	lines := make([]line, 0, len(p.Samples))
-	valued := false
 	for i := range p.Samples {
 		s := &p.Samples[i]
-		valued = valued || s.Value != 0
 		lines = append(lines, line{e.stack(s, mappings), e.attributes(s), s})
 	}
 	count, value := p.Kind.Units()
@@ -71,7 +79,7 @@ func Encode(p *profiler.Profile, opt Options) []byte {
 	}
 	scopes := wire.AppendBytes(nil, scopeScope, scope)
 	scopes = wire.AppendBytes(scopes, scopeProfiles, profile(count, func(s *profiler.Sample) int64 { return s.Count }))
-	if valued {
+	if valued(p) {
 		scopes = wire.AppendBytes(scopes, scopeProfiles, profile(value, func(s *profiler.Sample) int64 { return s.Value }))
 	}
 	resource := wire.AppendBytes(nil, resourceResource, opt.Resource.Append(nil))

@@ -7,6 +7,6 @@
 // none of the modules takes one to two minutes.
 //
 //	c := collectortest.Run(t, collectortest.Options{})
-//	otlp.Push(ctx, otlp.Endpoint{URL: "grpc://" + c.GRPC}, spans, opt)
+//	otlp.Push(ctx, transport.Endpoint{URL: "grpc://" + c.GRPC}, spans, opt, delivery.PushOptions{})
 //	got, err := c.Spans()
 package collectortest

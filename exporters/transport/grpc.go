@@ -1,4 +1,4 @@
-package otlp
+package transport
 
 import (
 	"context"
@@ -12,10 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// exportMethod is the gRPC method's path.
-const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+	"github.com/ukdbg/ukdbg/exporters/delivery"
+)
 
 // The gRPC status codes that matter here (google.golang.org/grpc/codes has
 // them all).
@@ -55,46 +54,56 @@ func (e *StatusError) Error() string {
 	return "gRPC " + name + because(e.Message)
 }
 
-// grpcTransport speaks one unary gRPC method over net/http's HTTP/2.
-type grpcTransport struct{ httpTransport }
-
-func (g *grpcTransport) export(ctx context.Context, request []byte) (reply, error) {
+// Call makes a unary gRPC call of the method ("/package.Service/Method") and
+// returns the message of the answer, at most 64 KiB. Errors are those package
+// delivery knows; one of the receiver is a *StatusError.
+func (c *Client) Call(ctx context.Context, method string, message []byte) ([]byte, error) {
+	compressed := byte(0)
+	if c.ep.Gzip {
+		var err error
+		if message, err = compress(message); err != nil {
+			return nil, err
+		}
+		compressed = 1
+	}
 	// A message is a compressed flag and a big-endian length, then its bytes.
-	body := make([]byte, 5, 5+len(request))
-	binary.BigEndian.PutUint32(body[1:], uint32(len(request)))
-	body = append(body, request...)
+	body := make([]byte, 5, 5+len(message))
+	body[0] = compressed
+	binary.BigEndian.PutUint32(body[1:], uint32(len(message)))
+	body = append(body, message...)
 
-	req, err := g.request(ctx, body, "application/grpc+proto")
+	u := c.base
+	u.Path = method
+	req, err := c.request(ctx, u.String(), body, "application/grpc+proto")
 	if err != nil {
-		return reply{}, err
+		return nil, err
 	}
 	req.Header.Set("TE", "trailers")
+	if c.ep.Gzip {
+		req.Header.Set("Grpc-Encoding", "gzip")
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		// At most 8 digits and a unit; a minute is 60000 ms.
 		ms := min(max(time.Until(deadline).Milliseconds(), 1), 99_999_999)
 		req.Header.Set("Grpc-Timeout", strconv.FormatInt(ms, 10)+"m")
 	}
-	resp, err := g.client.Do(req)
+	resp, err := c.http.Do(req)
 	if err != nil {
-		return reply{}, linkError(err)
+		return nil, linkError(err)
 	}
 	defer resp.Body.Close()
 	// One byte more than allowed tells a longer answer from one that just fits.
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 5+maxReply+1))
 	if err != nil {
-		return reply{}, linkError(err)
+		return nil, linkError(err)
 	}
 	if len(data) > 5+maxReply {
-		return reply{}, fmt.Errorf("the answer is longer than %d bytes", maxReply)
+		return nil, fmt.Errorf("the answer is longer than %d bytes", maxReply)
 	}
 	if err := grpcStatus(resp); err != nil {
-		return reply{}, err
+		return nil, err
 	}
-	message, err := unframe(data)
-	if err != nil {
-		return reply{}, err
-	}
-	return parseReply(message)
+	return unframe(data)
 }
 
 // unframe returns the one message of a unary answer.
@@ -135,17 +144,23 @@ func grpcStatus(resp *http.Response) error {
 	if m, err := url.PathUnescape(message); err == nil {
 		message = m
 	}
-	failure := &StatusError{Code: code, Message: oneLine([]byte(message))}
+	failure := &StatusError{Code: code, Message: OneLine([]byte(message))}
 	details, _ := base64.RawStdEncoding.DecodeString(strings.TrimRight(meta.Get("Grpc-Status-Details-Bin"), "="))
 	after, told := retryInfo(details)
 	switch code {
 	case codeCancelled, codeDeadlineExceeded, codeAborted, codeOutOfRange, codeUnavailable, codeDataLoss:
-		return &passing{err: failure, after: after}
+		return &delivery.Passing{Err: failure, After: after}
+	case codeInvalidArgument:
+		return &delivery.Refused{Err: failure}
 	case codeResourceExhausted:
-		// Only a receiver that says when to come back can recover (OTLP,
-		// "OTLP/gRPC Throttling").
-		if told {
-			return &passing{err: failure, after: after}
+		switch {
+		case told:
+			// Only a receiver that says when to come back can recover (OTLP,
+			// "OTLP/gRPC Throttling").
+			return &delivery.Passing{Err: failure, After: after}
+		case strings.Contains(message, "larger than max"):
+			// What gRPC's own libraries say of a message above their limit.
+			return &delivery.Refused{Err: failure}
 		}
 	}
 	return failure
@@ -171,7 +186,7 @@ func noStatus(resp *http.Response) error {
 	}
 	err := &StatusError{Code: code, Message: "HTTP " + resp.Status}
 	if code == codeUnavailable {
-		return &passing{err: err, after: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+		return &delivery.Passing{Err: err, After: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
 	return err
 }
