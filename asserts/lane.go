@@ -64,6 +64,21 @@ func (s *lane) busy() bool {
 	return s.cur != nil || s.chain != nil || s.banner > 0 || len(s.partial.text) > 0
 }
 
+// begins returns the offset of the first byte the lane waits for more of, at
+// most most.
+func (s *lane) begins(most int64) int64 {
+	if s.cur != nil {
+		most = min(most, s.cur.fault().Source.ByteOffset)
+	}
+	if s.chain != nil {
+		most = min(most, s.chain.Source.ByteOffset)
+	}
+	if len(s.partial.text) > 0 {
+		most = min(most, s.partial.offset)
+	}
+	return most
+}
+
 // feedLine takes a line, joined with the parts of it that came before.
 func (s *lane) feedLine(l lineText) {
 	s.last = l.number

@@ -38,9 +38,7 @@ type lineReader struct {
 	err        error
 }
 
-func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{r: r, buf: make([]byte, readSize)}
-}
+func newLineReader(r io.Reader) *lineReader { return &lineReader{r: r} }
 
 // next returns the next line; ok is false at the end or on an I/O error, which
 // err then holds (io.EOF at the end).
@@ -67,7 +65,14 @@ func (l *lineReader) next() (line rawLine, ok bool) {
 }
 
 // fill reads once, behind what is there; the buffer has room for another line.
+// While a log is quiet only what is left of its last line is kept: of hundreds of
+// followed logs few speak at a time.
 func (l *lineReader) fill() {
+	if len(l.buf) < readSize {
+		buf := make([]byte, readSize)
+		l.end = copy(buf, l.buf[l.start:l.end])
+		l.buf, l.start = buf, 0
+	}
 	if len(l.buf)-l.end < len(l.buf)-MaxLine || l.start == l.end {
 		copy(l.buf, l.buf[l.start:l.end])
 		l.end -= l.start
@@ -76,6 +81,10 @@ func (l *lineReader) fill() {
 	n, err := l.r.Read(l.buf[l.end:])
 	l.end += max(0, min(n, len(l.buf)-l.end))
 	l.err = err
+	if err == ErrQuiet {
+		l.buf = bytes.Clone(l.buf[l.start:l.end])
+		l.start, l.end = 0, len(l.buf)
+	}
 }
 
 // skip passes text up to the line that holds the first anchor, or to the end.

@@ -78,6 +78,21 @@ func (s *Scanner) Err() error {
 	return s.lines.err
 }
 
+// Settled returns the offset in the text before which nothing is still waited
+// for: a scanner that begins there finds every fault that Scan has not returned
+// yet. Between two calls of Scan, and while its reader is asked, it never goes
+// back.
+func (s *Scanner) Settled() int64 {
+	at := s.lines.offset
+	for _, f := range s.queue {
+		at = min(at, f.Source.ByteOffset)
+	}
+	for _, ln := range s.lanes {
+		at = min(at, ln.begins(at))
+	}
+	return at
+}
+
 // line hands a line to the lane of its source.
 func (s *Scanner) line(raw rawLine) {
 	ln, l := s.source(raw)

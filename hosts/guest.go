@@ -19,6 +19,9 @@ type Guest struct {
 	// StateFrom says who told State, or why nobody did.
 	StateFrom string
 	Ways      []Way
+	// ConsoleLogs are files its manager writes the serial port's output to,
+	// beside what the command line tells.
+	ConsoleLogs []string
 	// Notes are what a person ought to know of this guest.
 	Notes []string
 }

@@ -46,6 +46,12 @@ func (h *Host) ways(ctx context.Context, g *Guest) {
 		if c.Path != "" {
 			g.Ways = append(g.Ways, Way{Kind: Console, Path: c.Path, Open: readable(c.Path), Note: c.Backend})
 		}
+		if c.LogFile != "" {
+			g.Ways = append(g.Ways, Way{Kind: Console, Path: c.LogFile, Open: readable(c.LogFile), Note: "logfile"})
+		}
+	}
+	for _, path := range g.ConsoleLogs {
+		g.Ways = append(g.Ways, Way{Kind: Console, Path: path, Open: readable(path), Note: string(g.Manager) + "'s log"})
 	}
 	if g.APISocket != "" {
 		g.Ways = append(g.Ways, h.socket(ctx, Way{Kind: API, Path: g.APISocket, Note: "http"}))

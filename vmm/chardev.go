@@ -18,6 +18,9 @@ type Chardev struct {
 	Server bool
 	// FD is a descriptor handed down by whoever started the VMM, -1 if none.
 	FD int
+	// LogFile is where the VMM writes all that the guest's side sends
+	// (-chardev …,logfile=), "" for nowhere.
+	LogFile string
 	// Abstract says that Path is a name in the abstract namespace.
 	Abstract bool
 }
@@ -40,7 +43,7 @@ func (c Chardev) Target() string {
 
 // chardevOf reads the properties of -chardev BACKEND,….
 func chardevOf(p props) Chardev {
-	c := Chardev{Backend: p["backend"], ID: p["id"], Path: p["path"], FD: -1}
+	c := Chardev{Backend: p["backend"], ID: p["id"], Path: p["path"], LogFile: p["logfile"], FD: -1}
 	if c.Backend != "socket" {
 		return c
 	}

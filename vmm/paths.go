@@ -102,7 +102,7 @@ func (r Proc) resolve(p *Process) {
 		m.Path, m.Chardev.Path = v.path(m.Path), v.path(m.Chardev.Path)
 	}
 	for i := range p.Serials {
-		p.Serials[i].Path = v.path(p.Serials[i].Path)
+		p.Serials[i].Path, p.Serials[i].LogFile = v.path(p.Serials[i].Path), v.path(p.Serials[i].LogFile)
 	}
 	for i := range p.Backends {
 		p.Backends[i].Path = v.path(p.Backends[i].Path)
