@@ -60,9 +60,8 @@ func (w *Watcher) watch(f *Follower, file *os.File) {
 	wd := int32(-1)
 	if w.in != nil && file != nil {
 		// By descriptor, as the file may have another name by now.
-		raw, err := w.in.SyscallConn()
-		if err == nil {
-			err = raw.Control(func(in uintptr) {
+		if raw, err := w.in.SyscallConn(); err == nil {
+			raw.Control(func(in uintptr) {
 				if n, err := syscall.InotifyAddWatch(int(in), fmt.Sprintf("/proc/self/fd/%d", file.Fd()), events); err == nil {
 					wd = int32(n)
 				}

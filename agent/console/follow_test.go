@@ -1,0 +1,147 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// assertion is a report of one line, and what makes it complete.
+func assertion(text string) string {
+	return "[    0.133086] CRIT: [appfault] <main.c @   13> Assertion failure: " + text + "\n" +
+		"[    0.133090] Info: [libukboot] <shutdown_req.c @   92> Unikraft halted\n"
+}
+
+// log is a console that a test writes.
+type log struct {
+	t    *testing.T
+	path string
+}
+
+func newLog(t *testing.T) *log { return &log{t, filepath.Join(t.TempDir(), "console.log")} }
+
+func (l *log) write(flag int, text string) {
+	l.t.Helper()
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|flag, 0o600)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if _, err := f.WriteString(text); err != nil {
+		l.t.Fatal(err)
+	}
+	f.Close()
+}
+
+func (l *log) append(text string) { l.t.Helper(); l.write(os.O_APPEND, text) }
+
+func (l *log) move(to string) {
+	l.t.Helper()
+	if err := os.Rename(l.path, l.path+to); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// copyTruncate is logrotate's copytruncate.
+func (l *log) copyTruncate(to string) {
+	l.t.Helper()
+	b, err := os.ReadFile(l.path)
+	if err == nil {
+		err = os.WriteFile(l.path+to, b, 0o600)
+	}
+	if err == nil {
+		err = os.Truncate(l.path, 0)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+const testQuiet = 150 * time.Millisecond
+
+func (l *log) follow(ctx context.Context, state string, more ...func(*Options)) *Follower {
+	l.t.Helper()
+	opt := Options{Source: Source{Path: l.path}, State: state, Quiet: testQuiet, Limits: Limits{Burst: 1000}}
+	for _, m := range more {
+		m(&opt)
+	}
+	f, err := Follow(ctx, opt)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return f
+}
+
+func want(t *testing.T, f *Follower, reason string) Fault {
+	t.Helper()
+	got, err := f.Next()
+	if err != nil {
+		t.Fatalf("%v instead of %q; %+v", err, reason, f.Stats())
+	}
+	if got.Report.Reason != "assertion failed: "+reason {
+		t.Fatalf("%q instead of %q; %+v", got.Report.Reason, reason, f.Stats())
+	}
+	return got
+}
+
+// Each way in which a log becomes another one, with its follower alive.
+func TestFollow(t *testing.T) {
+	l := newLog(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	f := l.follow(ctx, "")
+	defer f.Close()
+	time.AfterFunc(100*time.Millisecond, func() { l.append("booting\n" + assertion("first")) })
+	want(t, f, "first")
+	l.append(assertion("second") + "half a line")
+	want(t, f, "second")
+
+	// Copied and truncated, with something unread in the copy, and a longer text
+	// in its place.
+	l.append("\n" + assertion("in the copy"))
+	l.copyTruncate(".1")
+	l.append("a text that is longer than all that there has been before" + fmt.Sprint(make([]byte, 400)) + "\n" + assertion("after the copy"))
+	want(t, f, "in the copy")
+	want(t, f, "after the copy")
+
+	// Truncated.
+	l.write(os.O_TRUNC, assertion("truncated"))
+	want(t, f, "truncated")
+
+	// Renamed; who writes it goes on for a while, then another takes its place.
+	l.move(".2")
+	old := &log{t, l.path + ".2"}
+	old.append(assertion("under the old name"))
+	l.append("")
+	want(t, f, "under the old name")
+	old.append(assertion("once more"))
+	l.append(assertion("under the new name"))
+	want(t, f, "once more")
+	want(t, f, "under the new name")
+
+	// Deleted and made again, twice between two looks.
+	l.move(".3")
+	l.append(assertion("in between"))
+	l.move(".4")
+	l.append(assertion("deleted later"))
+	want(t, f, "in between")
+	want(t, f, "deleted later")
+	os.Remove(l.path)
+	l.append(assertion("made again"))
+	want(t, f, "made again")
+
+	l.append("CRIT: [appfault] <main.c @   13> Assertion failure: cut off")
+	time.Sleep(100 * time.Millisecond)
+	f.End()
+	want(t, f, "cut off")
+	if _, err := f.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("%v at the end", err)
+	}
+	if s := f.Stats(); s.Reports != 12 || s.Gaps != 1 || s.Problem != "" {
+		t.Errorf("%+v", s)
+	}
+}
