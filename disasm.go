@@ -13,6 +13,7 @@ import (
 
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
+	"github.com/ukdbg/ukdbg/target/insn"
 )
 
 // maxInstruction is the longest instruction of any architecture, in bytes.
@@ -67,7 +68,7 @@ func decodeX86(code []byte, addr uint64, symname func(uint64) (string, uint64)) 
 		}
 		return Instruction{Addr: addr, Code: code[:4], Text: "ud1l (%eax),%eax"}
 	}
-	in, err := x86asm.Decode(code, 64)
+	in, err := insn.DecodeX86(code)
 	if err != nil || in.Len < 1 || in.Len > len(code) {
 		return Instruction{Addr: addr, Code: code[:1], Text: fmt.Sprintf(".byte %#02x", code[0])}
 	}

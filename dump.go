@@ -35,7 +35,7 @@ func (s *Session) openDump(ctx context.Context) error {
 		}
 		if cpus, _ := dump.CPUs(ctx); len(cpus) == 0 {
 			regs, _ := s.logged.Regs()
-			m = loggedCPU{dump, regs}
+			m = givenCPUs{Dump: dump, regs: []target.Regs{regs}}
 		}
 	}
 	s.dump, s.machine, s.arch = dump, newProcessors(m), dump.Arch()
@@ -45,23 +45,30 @@ func (s *Session) openDump(ctx context.Context) error {
 	return nil
 }
 
-// loggedCPU is a dump without registers, whose one processor has those of a
-// fault screen.
-type loggedCPU struct {
+// givenCPUs is a dump without registers, whose processors have those that were
+// found elsewhere: in a fault screen, or on a stack.
+type givenCPUs struct {
 	*corefile.Dump
-	regs target.Regs
+	regs []target.Regs
+	how  map[target.CPU]string // where else, if not in a fault screen
 }
 
-func (l loggedCPU) CPUs(context.Context) ([]target.CPU, error) { return []target.CPU{0}, nil }
-
-func (l loggedCPU) ReadRegisters(_ context.Context, cpu target.CPU) (target.Regs, error) {
-	if cpu != 0 {
-		return target.Regs{}, fmt.Errorf("the log has no registers of CPU %d", cpu)
+func (g givenCPUs) CPUs(context.Context) ([]target.CPU, error) {
+	all := make([]target.CPU, len(g.regs))
+	for i := range all {
+		all[i] = target.CPU(i)
 	}
-	return l.regs, nil
+	return all, nil
 }
 
-func (l loggedCPU) ReadSystemRegisters(context.Context, target.CPU) (map[string][]byte, error) {
+func (g givenCPUs) ReadRegisters(_ context.Context, cpu target.CPU) (target.Regs, error) {
+	if cpu < 0 || int(cpu) >= len(g.regs) {
+		return target.Regs{}, fmt.Errorf("there are no registers of CPU %d", cpu)
+	}
+	return g.regs[cpu], nil
+}
+
+func (g givenCPUs) ReadSystemRegisters(context.Context, target.CPU) (map[string][]byte, error) {
 	return nil, target.ErrUnsupported
 }
 

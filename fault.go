@@ -86,6 +86,9 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	} else if s.inHandler(ctx, physical[trap:]) {
 		f.Inferred = append(f.Inferred, "a fault in the handler of an earlier one, whose registers it overwrote: the earlier is the cause, and only the console tells it")
 	}
+	if how := s.standsBy(s.stopCPU); how != "" {
+		f.Inferred = append(f.Inferred, "where it stands: "+how)
+	}
 	s.sourceTells(ctx, f, physical, at)
 	// What was not printed is at hand here, and the machine's own stack goes
 	// further than what was.

@@ -25,7 +25,7 @@ func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame
 	m.StackLow, m.StackHigh = t.Stack, frames[len(frames)-1].CFA
 	s.trapCause(ctx, &m, frames, at)
 	s.endingOf(ctx, &m, frames, at)
-	m.Page = s.pages(ctx, m.System)
+	m.Page = s.pages(ctx)
 	return m
 }
 
@@ -84,17 +84,14 @@ func (s *Session) endingOf(ctx context.Context, m *asserts.Machine, frames []unw
 
 // pages returns the reader of page attributes, nil where the page tables cannot
 // be read. Only x86 has attributes a fault is explained by.
-func (s *Session) pages(_ context.Context, system map[string]uint64) func(context.Context, uint64) (asserts.Page, error) {
-	cr3, ok := system["cr3"]
-	p, can := s.machine.machine.(target.PhysicalMemory)
-	if s.arch != arch.X86_64 || !ok || !can {
+func (s *Session) pages(ctx context.Context) func(context.Context, uint64) (asserts.Page, error) {
+	if s.arch != arch.X86_64 {
 		return nil
 	}
-	phys := p.Physical()
-	if phys == nil {
+	root, phys, err := s.addressSpace(ctx)
+	if err != nil || root.Format != mmu.X86Paging {
 		return nil
 	}
-	root := mmu.X86(cr3, system["cr4"]&mmu.CR4LA57 != 0)
 	return func(ctx context.Context, addr uint64) (asserts.Page, error) {
 		pg, err := root.Translate(ctx, phys, addr)
 		if err != nil {

@@ -228,7 +228,13 @@ func (s *Session) prepare(ctx context.Context) error {
 	if err := s.prove(ctx); err != nil {
 		return err
 	}
+	if err := s.findTables(ctx); err != nil {
+		return err
+	}
 	if err := s.recognise(); err != nil {
+		return err
+	}
+	if err := s.useLastCalls(ctx); err != nil {
 		return err
 	}
 	return s.lookForImages(ctx)

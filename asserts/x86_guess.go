@@ -41,10 +41,44 @@ func (s *scene) x86Guess() bool {
 		s.guess(PageFault, "the trap pushed an error code, and CR2 is next to the stack pointer")
 	case s.afterInt3():
 		s.guess(Breakpoint, "the instruction before pc is int3")
+	case !cr2.Known && s.guessUnmapped(op):
 	default:
 		return false
 	}
 	return s.x86()
+}
+
+// guessUnmapped decides without CR2, as in a dump without registers, by what a
+// trap's frame holds and the page tables forbid.
+func (s *scene) guessUnmapped(op operand) bool {
+	f, pushed := s.f, s.f.Reg("orig_rax")
+	if !s.m.Trapped || s.m.Page == nil || !pushed.Known || pushed.V > pfPresent|pfWrite|pfFetch|pfKey {
+		return false
+	}
+	page := func(addr uint64) Page {
+		p, err := s.m.Page(s.ctx, addr)
+		if err != nil {
+			return Page{} // mapped nowhere
+		}
+		return p
+	}
+	fetch, write := pushed.V&pfFetch != 0, pushed.V&pfWrite != 0
+	switch {
+	case fetch && !page(f.PC.V).Exec:
+		f.InferredAddress, f.Access = f.PC, Exec
+		s.guess(PageFault, "the trap pushed the error code of an instruction fetch, and pc is not executable")
+	case fetch || !op.addr.Known:
+		return false
+	case !page(op.addr.V).Present && pushed.V&pfPresent == 0:
+		s.guess(PageFault, "nothing is mapped at the address the instruction at pc uses, and the trap pushed the error code of that")
+	case write && pushed.V&pfPresent != 0 && !page(op.addr.V).Write:
+		s.guess(PageFault, "the page the instruction at pc uses is read-only, and the trap pushed the error code of a write to one")
+	case pushed.V&pfKey != 0 && page(op.addr.V).Present:
+		s.guess(ProtectionKey, "the trap pushed the error code of a protection key")
+	default:
+		return false
+	}
+	return true
 }
 
 // guess sets the kind and says from what.

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
+
+	"github.com/ukdbg/ukdbg/target/insn"
 )
 
 // operand is the one memory operand of an instruction.
@@ -21,7 +23,7 @@ func (s *scene) x86Operand(code []byte) (op operand, ok bool) {
 	if len(code) == 0 {
 		return operand{}, false
 	}
-	inst, err := x86asm.Decode(code, 64)
+	inst, err := insn.DecodeX86(code)
 	if err != nil || inst.Len == 0 {
 		return operand{}, false
 	}
@@ -142,7 +144,7 @@ func (s *scene) x86Divisor(code []byte) Word {
 	if len(code) == 0 {
 		return Word{}
 	}
-	inst, err := x86asm.Decode(code, 64)
+	inst, err := insn.DecodeX86(code)
 	if err != nil || inst.Op != x86asm.DIV && inst.Op != x86asm.IDIV {
 		return Word{}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/dumpfile"
 	"github.com/ukdbg/ukdbg/target"
@@ -83,6 +84,9 @@ func (d *Dump) Notes() []string {
 	}
 	return notes
 }
+
+// AddNote adds to what limits the dump what was found out about it later.
+func (d *Dump) AddNote(note string) { d.notes = append(d.notes, note) }
 
 // Process reports whether the dump is of a process and not of a machine: its
 // "processors" are threads, and code that its file still holds is left out of it.
@@ -180,6 +184,22 @@ func (d *Dump) UseRoot(root mmu.Root) {
 	d.rooted = root.Format != mmu.Identity
 }
 
+// Unrooted reports whether the dump leaves open where the page tables are, so
+// that virtual addresses are taken as physical ones for want of better.
+func (d *Dump) Unrooted() bool {
+	return !d.Rooted() && d.own == nil && slices.ContainsFunc(d.notes, func(n string) bool {
+		return isIdentityNote(n) && strings.Contains(n, untold)
+	})
+}
+
+// UseFound is UseRoot with page tables that were found elsewhere; how tells
+// where, and goes into the notes.
+func (d *Dump) UseFound(root mmu.Root, how string) {
+	d.UseRoot(root)
+	d.forgetIdentity()
+	d.AddNote("page tables: " + how)
+}
+
 // tables is the memory page tables point into.
 func (d *Dump) tables() target.Memory {
 	if d.walk != nil {
@@ -199,7 +219,12 @@ func (d *Dump) Root(context.Context) (root mmu.Root, ok bool) {
 	return s.Root(), true
 }
 
-const identityNote = "virtual addresses are taken as physical ones: "
+// identityNote begins the notes on guests taken to have no page tables; untold
+// is in those that say that the dump leaves it open.
+const (
+	identityNote = "virtual addresses are taken as physical ones: "
+	untold       = "the dump "
+)
 
 // translate finds each processor's virtual memory.
 func (d *Dump) translate() {
@@ -253,7 +278,7 @@ func (c *cpuState) root(a *arch.Arch) (root mmu.Root, why string, err error) {
 	case a.Machine == elf.EM_AARCH64:
 		return c.rootARM64()
 	case c.sys == nil:
-		return root, "the dump does not say where the page tables are", nil
+		return root, untold + "does not say where the page tables are", nil
 	case c.sys["cr0"]&mmu.CR0PG == 0:
 		return root, "paging is off", nil
 	case !c.long:
@@ -265,7 +290,7 @@ func (c *cpuState) root(a *arch.Arch) (root mmu.Root, why string, err error) {
 func (c *cpuState) rootARM64() (root mmu.Root, why string, err error) {
 	tcr, ok := c.sys["TCR_EL1"]
 	if !ok {
-		return root, "the dump has no TTBR and TCR, as QEMU's of arm64 have none", nil
+		return root, untold + "has no TTBR and TCR, as QEMU's of arm64 have none", nil
 	}
 	const mmuOn = 1
 	if c.sys["SCTLR_EL1"]&mmuOn == 0 {

@@ -20,6 +20,9 @@ func (d *Dump) Info() (info dumpfile.Info, ok bool) {
 // RAM is where the dump has memory, by physical address; nil for a format that
 // does not tell before it is read.
 func (d *Dump) RAM() []dumpfile.Extent {
+	if k, ok := d.phys.(*kdump); ok {
+		return k.extents()
+	}
 	m, ok := d.phys.(*pieces)
 	if !ok {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"sync"
 
+	"github.com/ukdbg/ukdbg/dumpfile"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -74,6 +75,34 @@ func ones(b []byte) (n uint64) {
 
 // pages counts the pages in the dump.
 func (k *kdump) pages() uint64 { return k.rank[len(k.rank)-1] }
+
+// maxExtents bounds the pieces of memory that are told.
+const maxExtents = 1 << 16
+
+// extents are the runs of pages in the dump, nil if there are too many.
+func (k *kdump) extents() (out []dumpfile.Extent) {
+	for i, b := range k.dumped {
+		for bit := range uint64(8) {
+			frame := uint64(i)*8 + bit
+			if b == 0 || frame >= k.frames {
+				break
+			}
+			if b&(1<<bit) == 0 {
+				continue
+			}
+			at := frame * k.block
+			if n := len(out); n > 0 && out[n-1].Phys+out[n-1].Size == at {
+				out[n-1].Size += k.block
+				continue
+			}
+			if len(out) == maxExtents {
+				return nil
+			}
+			out = append(out, dumpfile.Extent{Phys: at, Size: k.block})
+		}
+	}
+	return out
+}
 
 // index is the number of a frame's descriptor.
 func (k *kdump) index(frame uint64) (n uint64, ok bool) {

@@ -30,7 +30,7 @@ func (m *Machine) findTables(ctx context.Context) error {
 	}
 	slide := m.found - m.img.Probes[0].Addr
 	for _, t := range m.img.Tables {
-		for _, root := range rootsAt(m.arch, t+slide) {
+		for _, root := range mmu.RootsAt(m.arch, t+slide) {
 			for _, shift := range []uint64{0, slide} {
 				n, err := m.maps(ctx, root, shift)
 				if err != nil {
@@ -69,31 +69,6 @@ func (m *Machine) maps(ctx context.Context, root mmu.Root, shift uint64) (int, e
 		}
 	}
 	return n, nil
-}
-
-// rootsAt are the ways a top table at a physical address may be read. Of arm64
-// these are the widths of Linux and Unikraft for each page size; a table read
-// the wrong way does not map the image's bytes to where they are.
-func rootsAt(a *arch.Arch, table uint64) []mmu.Root {
-	if a == arch.X86_64 {
-		return []mmu.Root{mmu.X86(table, false), mmu.X86(table, true)}
-	}
-	var out []mmu.Root
-	for _, granule := range []uint64{0, 2, 1} { // TG0: 4 KiB, 16 KiB, 64 KiB
-		for _, bits := range []uint64{48, 39, 36, 42, 47, 40} {
-			tcr := granule<<14 | (64 - bits) | 1<<23 // EPD1: the low half alone
-			if root, err := mmu.ARM64(tcr, table, 0); err == nil {
-				out = append(out, root)
-			}
-			// The high half, with TG1's own numbers for the sizes.
-			tg1 := []uint64{2, 3, 1}[granule]
-			tcr = tg1<<30 | (64-bits)<<16 | 1<<7
-			if root, err := mmu.ARM64(tcr, 0, table); err == nil {
-				out = append(out, root)
-			}
-		}
-	}
-	return out
 }
 
 // search finds guest memory without a monitor.

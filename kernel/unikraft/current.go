@@ -66,3 +66,27 @@ func (k *Kernel) ThreadAt(ctx context.Context, addr uint64) (id int, name string
 	}
 	return id, name, nil
 }
+
+// CPURegister returns the register that names a processor, by DWARF number, and
+// what it holds on the one that runs a thread: the address of its struct lcpu in
+// the kernel's table. ok is false where the kernel does not tell.
+func (k *Kernel) CPURegister(ctx context.Context, thread uint64) (num int, value uint64, ok bool) {
+	base, size, ok := k.symbol("__uk_sched_thread_current")
+	all, allSize, has := k.symbol("lcpus")
+	one, idx := (&layouter{img: k.cfg.Image}).size("lcpu"), k.layout.lcpuIndex
+	if !ok || !has || one == 0 || !idx.ok || thread == 0 {
+		return 0, 0, false
+	}
+	for i := range min(size/8, allSize/one, maxCPUs) {
+		current, err := target.ReadUint(ctx, k.cfg.Memory, base+8*i, 8)
+		if err != nil || current != thread {
+			continue
+		}
+		b := make([]byte, idx.size)
+		if target.ReadFull(ctx, k.cfg.Memory, b, all+i*one+idx.off) != nil || le64(b) != i {
+			continue
+		}
+		return k.arch.cpuReg, all + i*one, true
+	}
+	return 0, 0, false
+}

@@ -213,3 +213,20 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestX86Displacement: 32 bits of displacement are signed, the address of a MOV
+// with one of its own is not cut.
+func TestX86Displacement(t *testing.T) {
+	for code, want := range map[string]Mem{
+		"\x40\x88\xbc\x1d\xf0\xfe\xff\xff":         mem(6, 3, 0, -0x110, 1), // mov %dil,-0x110(%rbp,%rbx)
+		"\x8b\x05\xf0\xff\xff\xff":                 mem(NoReg, NoReg, 0, 0x1000+6-16, 4),
+		"\x8b\x04\x25\x00\x00\x00\x80":             mem(NoReg, NoReg, 0, -0x80000000, 4),
+		"\xa1\x00\x00\x00\x80\x00\x00\x00\x00":     mem(NoReg, NoReg, 0, 0x80000000, 4),
+		"\x48\xa1\x00\x00\x00\x80\xff\xff\xff\xff": mem(NoReg, NoReg, 0, -0x80000000, 8),
+	} {
+		in, ok := Decode(arch.X86_64, []byte(code), 0x1000)
+		if !ok || in.Mem != want {
+			t.Errorf("% x: %+v (%v), want %+v", code, in.Mem, ok, want)
+		}
+	}
+}

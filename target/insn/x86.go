@@ -40,7 +40,7 @@ func decodeX86(code []byte, addr uint64) (Instr, bool) {
 	if len(code) >= 5 && code[0] == 0x67 && code[1] == 0x0f && code[2] == 0xb9 && code[3] == 0x40 {
 		return Instr{Addr: addr, Len: 5, Flow: Stop, Via: NoReg, Divisor: NoReg}, true
 	}
-	x, err := x86asm.Decode(code, 64)
+	x, err := DecodeX86(code)
 	if err != nil || x.Len < 1 || x.Len > len(code) {
 		return Instr{}, false
 	}
