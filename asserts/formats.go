@@ -84,6 +84,9 @@ func allAnchors() []anchor {
 	for i := range formats {
 		for _, text := range formats[i].anchors {
 			list = append(list, anchor{text, 1 << i})
+			if escaped := inJSON(text); escaped != text {
+				list = append(list, anchor{escaped, 1 << i})
+			}
 		}
 	}
 	for _, text := range bootMarks {

@@ -211,7 +211,7 @@ Aborted
 0x00000000003c5128 <mmu::vm_fault(unsigned long, exception_frame*)+350>
 0x000000000048945e <page_fault+310>
 0x0000100000001234 <shop_run+17>`,
-		`osv page-fault addr=0x1b7e000 pc=0x47e83a regs=13 #0=shop_copy #1=shop_run | access to 0x1b7e000, which is not mapped for it`},
+		`osv page-fault addr=0x1b7e000 pc=0x47e83a regs=13 #0=shop_copy #1=shop_run | access to 0x1b7e000`},
 	"osv general protection, arm64, trap, null call": {`
 general protection fault
 [registers]
@@ -226,7 +226,7 @@ DUMMY_HANDLER for #UD aborting.
 OSv v0.57.0
 trying to execute null pointer`,
 		`osv general-protection pc=0x47e83a regs=1 #0=shop_copy | general protection
-osv page-fault/not-present pc=0x40123456 ec=0x96000004 read regs=5 #0=shop_copy | read of an address that was not printed, which is not mapped for it
+osv page-fault/not-present pc=0x40123456 ec=0x96000004 read regs=5 #0=shop_copy | read of an address that was not printed, where nothing is mapped
 osv invalid-opcode | trap without a handler: UD
 osv page-fault/null-call execute | call of a null function pointer`},
 	"osv assertion": {`
@@ -319,7 +319,7 @@ Solo5: solo5_exit(2) called`,
     stack_pointer: VirtAddr(0x40211f00),
     stack_segment: SegmentSelector(0x10),
 }`,
-		`hermit page-fault/not-present addr=0xdeadb000 pc=0x401234 ec=0x2 write regs=5 #0=0x401234 | write to 0xdeadb000, which is not mapped for it`},
+		`hermit page-fault/not-present addr=0xdeadb000 pc=0x401234 ec=0x2 write regs=5 #0=0x401234 | write to 0xdeadb000, where nothing is mapped`},
 	"hermit protection, panic": {`
 [            ][0][ERROR hermit::arch::x86_64::kernel::interrupts] General Protection (#GP) Exception: ExceptionStackFrame {
     instruction_pointer: VirtAddr(0x401234),
@@ -354,7 +354,7 @@ panic: kernel diagnostic assertion "ps != NULL" failed: file "/src/sys/kern/shop
 Powered by nobody
 PANIC: out of memory
 halted`,
-		`rumprun page-fault/not-present pc=0x1234ab ec=0x2 write | write to an address that was not printed, which is not mapped for it
+		`rumprun page-fault/not-present pc=0x1234ab ec=0x2 write | write to an address that was not printed, where nothing is mapped
 rumprun assertion | assertion failed: n != 0
 rumprun assertion at=/src/sys/kern/shop.c:55 | assertion failed: ps != NULL
 rumprun panic | out of memory`},
@@ -390,7 +390,7 @@ Pagetable walk from virt 10, base 90000:
 (XEN) RFLAGS: 0000000000010206   EM: 1   CONTEXT: pv guest (d7v0)
 (XEN) rax: 0000000000000000   rbx: 00000000003b3cc9   rcx: 0000000000000010
 (XEN) cr3: 000000069220e000   cr2: 0000000000248fe0`,
-		`xen page-fault addr=0x248fa8 pc=0x1f0f58 in=d7v0 regs=8 #0=0x1f0f58 | access to 0x248fa8, which is not mapped for it`},
+		`xen page-fault addr=0x248fa8 pc=0x1f0f58 in=d7v0 regs=8 #0=0x1f0f58 | access to 0x248fa8`},
 	"xen: its own faults": {`
 (XEN) [  123.450000] ----[ Xen-4.17.1  x86_64  debug=y  Not tainted ]----
 (XEN) [  123.450001] CPU:    0

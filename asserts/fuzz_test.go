@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // maxFuzz is the longest text a fuzz target looks at.
@@ -132,6 +134,29 @@ func FuzzPrefix(f *testing.F) {
 		body, o := stripPrefix(text)
 		if !bytes.HasSuffix(text, body) || !bytes.Contains(text, o.name) {
 			t.Fatalf("%q gives %q and %q", b, body, o.name)
+		}
+	})
+}
+
+// FuzzJSONLine: what docker would write is read back; nothing else grows or
+// panics.
+func FuzzJSONLine(f *testing.F) {
+	f.Add([]byte(`{"log":"CRIT: \u003cinit\u003e \"x\"\n","stream":"stdout","time":"2026-11-22T07:00:00Z"}`))
+	f.Add([]byte(`{"log":"\u00`))
+	f.Add([]byte(`{"log":"\`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := append([]byte(nil), b...)
+		text, _, ok := jsonLine(in)
+		if len(text) > len(b) || !ok && !bytes.Equal(text, b) {
+			t.Fatalf("%q gives %q", b, text)
+		}
+		quoted, err := json.Marshal(string(b) + "\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.ToValidUTF8(string(b), "\ufffd")
+		if text, partial, ok := jsonLine([]byte(`{"log":` + string(quoted) + "}\n")); !ok || partial || utf8.Valid(b) && string(text) != want {
+			t.Fatalf("%q is read as %q (%v, %v)", quoted, text, partial, ok)
 		}
 	})
 }

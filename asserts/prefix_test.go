@@ -32,7 +32,31 @@ var transports = map[string]func(n int, line string) string{
 	"xl dmesg of a domain": func(_ int, l string) string { return "(XEN) (d3) " + l + "\n" },
 	"CR at the end":        func(_ int, l string) string { return l + "\r\r\n" },
 	"ANSI around":          func(_ int, l string) string { return "\x1b[0;32m" + l + "\x1b[0m\x1b[K\n" },
+	"docker's json-file":   func(n int, l string) string { return dockerJSON(n, l+"\r\n") },
 	"compose of CRI":       func(n int, l string) string { return "node-1 | " + stamp(n) + " stdout F " + l + "\n" },
+}
+
+// dockerJSON is a line of a file of docker's json-file driver; its escapes are
+// those of Go's encoder, but for bytes that are no UTF-8, which docker replaces.
+func dockerJSON(n int, l string) string {
+	var b bytes.Buffer
+	b.WriteString(`{"log":"`)
+	for _, r := range []byte(l) {
+		switch {
+		case r >= 0x80:
+			b.WriteByte(r)
+		case r == 0x7f:
+			b.WriteByte(r)
+		default:
+			text, err := json.Marshal(string(rune(r)))
+			if err != nil {
+				panic(err)
+			}
+			b.Write(text[1 : len(text)-1])
+		}
+	}
+	fmt.Fprintf(&b, `","stream":"stdout","time":"%s"}`+"\n", stamp(n))
+	return b.String()
 }
 
 func stamp(n int) string { return fmt.Sprintf("2026-11-22T07:%02d:%02d.123456789Z", n/60%60, n%60) }
@@ -110,6 +134,22 @@ func TestTransports(t *testing.T) {
 				t.Errorf("%s by %s:\n%s\nwant\n%s", name, way, got, want)
 			}
 		}
+	}
+}
+
+// TestJSONParts: docker cuts long lines; the parts of a report's are joined.
+func TestJSONParts(t *testing.T) {
+	lines := lineTexts(string(readLog(t, "0.17-x86-page-fault-null-store")))
+	var log strings.Builder
+	for n, l := range lines {
+		for ; len(l) > 60 && strings.Contains(l, "RBX"); l = l[60:] {
+			log.WriteString(dockerJSON(n, l[:60]))
+		}
+		log.WriteString(dockerJSON(n, l+"\n"))
+	}
+	got, want := told(t, scanText(t, log.String())), told(t, scanText(t, strings.Join(lines, "\n")+"\n"))
+	if got != want || !strings.Contains(got, "rbx") || strings.Count(log.String(), "\n") <= len(lines) {
+		t.Errorf("in parts:\n%s\nwhole:\n%s", got, want)
 	}
 }
 

@@ -106,6 +106,12 @@ func (s *Scanner) line(raw rawLine) {
 // source takes the transport's part off a line. The parts of a line that comes
 // in several are joined as they are: an escape sequence may be cut in two.
 func (s *Scanner) source(raw rawLine) (*lane, lineText) {
+	if text, partial, ok := jsonLine(raw.data); ok {
+		raw.data = text
+		if ln := s.lane(nil); partial || len(ln.partial.text) > 0 {
+			return ln, lineText{text: text, number: raw.number, offset: raw.offset, partial: partial, cut: raw.cut}
+		}
+	}
 	if d := raw.data; len(d) > 0 && d[0] >= '0' && d[0] <= '9' {
 		text, o := stripPrefix(bytes.TrimRight(d, "\r\n"))
 		if ln := s.lane(o.name); o.partial || len(ln.partial.text) > 0 {

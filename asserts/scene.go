@@ -115,8 +115,15 @@ func (s *scene) pageReason() string {
 			return "write to read-only memory at " + addr
 		case SubExecuteNoExecute:
 			return "jump to " + addr + ", which is not executable"
+		case SubNotPresent:
+			return verb + " " + addr + ", where nothing is mapped"
+		case SubProtection:
+			return verb + " " + addr + ", which its page does not allow"
+		case SubReservedBit:
+			return verb + " " + addr + ", whose page-table entry has reserved bits set"
 		}
-		return verb + " " + addr + ", which is not mapped for it"
+		// Whether something is mapped there was not told.
+		return verb + " " + addr
 	case ProtectionKey:
 		return verb + " " + addr + s.keyReason()
 	}
