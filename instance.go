@@ -15,14 +15,21 @@ import (
 	"github.com/ukdbg/ukdbg/vmm"
 )
 
-// vmmIdentity names the VMM that runs the guest, "" where it is not on this host
-// or cannot be told. It is made of the VM's UUID and of the process: a guest that
-// is started again begins its clock anew and so is another instance.
+// vmmIdentity is the Instance of the VMM that runs the guest, "" where it is not on
+// this host or cannot be told.
 func (s *Session) vmmIdentity(ctx context.Context) string {
 	p, ok := s.vmmProcess(ctx)
 	if !ok {
 		return ""
 	}
+	return Instance(&p)
+}
+
+// Instance names the run of a guest that a VMM's process is. It is made of the VM's
+// UUID and of the process, since a guest that is started again begins its clock
+// anew: the same in all that is exported of it, and another than that of any clone.
+// It is "" where the host does not tell its boot.
+func Instance(p *vmm.Process) string {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""

@@ -61,6 +61,12 @@ func (h *Host) find(ctx context.Context) ([]Guest, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.Guests(ctx, list), nil
+}
+
+// Guests makes guests of VMMs that are known already: with names and addresses,
+// without ways and state.
+func (h *Host) Guests(ctx context.Context, list []vmm.Process) []Guest {
 	guests := make([]Guest, len(list))
 	for i, p := range list {
 		guests[i] = Guest{Process: p, Name: p.Name}
@@ -71,7 +77,7 @@ func (h *Host) find(ctx context.Context) ([]Guest, error) {
 	h.kraftNames(ctx, guests)
 	h.libvirtStates(guests)
 	address(guests)
-	return guests, nil
+	return guests
 }
 
 // Look fills in the ways to g and its run state. A monitor or an API of nobody
