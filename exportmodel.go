@@ -142,14 +142,20 @@ func (m *model) run(v analysis.Visitor) error {
 }
 
 func (m *model) span(s *analysis.Seen, sp *tracebuf.Span) exporters.Span {
-	out := exporters.Span{
-		ID: sp.ID, Parent: sp.Parent, Root: sp.Root, Name: sp.Name,
-		Start: int64(sp.Start), End: int64(max(sp.Start, sp.End)), Err: sp.Failed, Thread: m.thread(s.Guest, sp.Thread), CPU: cpuOf(s),
-	}
+	out := spanOf(sp, m.thread(s.Guest, sp.Thread), cpuOf(s))
 	if m.dated {
 		if start, end, ok := s.SpanUnix(&sp.Interval); ok {
 			out.Start, out.End = start-m.boot, end-m.boot
 		}
+	}
+	return out
+}
+
+// spanOf makes of a guest's span one for exporters, its times by the guest's clock.
+func spanOf(sp *tracebuf.Span, thread exporters.Thread, cpu exporters.CPU) exporters.Span {
+	out := exporters.Span{
+		ID: sp.ID, Parent: sp.Parent, Root: sp.Root, Name: sp.Name,
+		Start: int64(sp.Start), End: int64(max(sp.Start, sp.End)), Err: sp.Failed, Thread: thread, CPU: cpu,
 	}
 	if sp.Failed {
 		out.ErrType, out.ErrText = sp.Name+"_err", sp.Leave.Text()

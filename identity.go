@@ -109,6 +109,22 @@ func (s *Session) HasKernel() bool { return s.kernel != nil }
 // NoKernel says why no kernel is known, "" if one is.
 func (s *Session) NoKernel() string { return s.noKernel }
 
+// KernelVersion is what the guest's kernel calls itself, both "" if none is known.
+func (s *Session) KernelVersion() (name, version string) {
+	if s.kernel == nil {
+		return "", ""
+	}
+	return s.kernel.Name(), s.kernel.Version()
+}
+
+// ImageHash is the content hash of the session's image, "" without one.
+func (s *Session) ImageHash() string {
+	if s.image == nil {
+		return ""
+	}
+	return s.image.ContentHash()
+}
+
 // Banner is what a session begins with: what was found, and what this way to
 // the guest must do without.
 func (s *Session) Banner(ctx context.Context) []string {

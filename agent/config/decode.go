@@ -286,6 +286,14 @@ func cmpFloat(a, b float64) int {
 	return 0
 }
 
+// Check tells what is wrong with a configuration that was changed after it was read.
+func (c *Config) Check() error {
+	if errs := c.check(); len(errs) > 0 {
+		return errs
+	}
+	return c.CheckSecrets()
+}
+
 // check tells what fields cannot tell alone.
 func (c *Config) check() (errs Errors) {
 	say := func(format string, args ...any) { errs = append(errs, bad(0, format, args...)) }

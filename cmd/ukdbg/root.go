@@ -99,7 +99,7 @@ func verbs() []command {
 	return []command{
 		{"ls", newLs}, {"doctor", newDoctor}, {"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
 		{"crash", newCrash}, {"dump", newDump}, {"report", newReport}, {"profile", newProfile}, {"top", newTop},
-		{"web", newWeb}, {"symbolize", newSymbolize}, {"recover", newRecover},
+		{"web", newWeb}, {"agent", newAgent}, {"symbolize", newSymbolize}, {"recover", newRecover},
 		{"demo", newDemo}, {"version", newVersion},
 	}
 }

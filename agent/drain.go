@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/exporters"
+	"github.com/ukdbg/ukdbg/exporters/delivery"
+	"github.com/ukdbg/ukdbg/exporters/otlp"
+	"github.com/ukdbg/ukdbg/kernel"
+)
+
+// traceLane is what the reading of a guest's traces needs from one time to the next.
+type traceLane struct {
+	session *ukdbg.Session
+	follow  *ukdbg.TraceFollower
+	clock   clock
+	polled  time.Time // by the manager too, while the lane does not work
+	next    time.Duration
+	told    bool // that the buffer is full
+}
+
+// fastTrace is the shortest time between two readings of a guest's traces.
+const fastTrace = 20 * time.Millisecond
+
+// drain reads what a guest traced since the last time.
+func (a *agent) drain(ctx context.Context, g *guest) error {
+	c, out, _ := a.fleet.now()
+	t := &g.trace
+	t.next = 0
+	g.mu.Lock()
+	target, image := targetOf(&g.host), g.imagePath
+	g.mu.Unlock()
+	st := status{State: "ok", Command: oneShot("trace list", target, image)}
+	if image == "" {
+		t.next = slowTrace
+		st.State, st.Detail = "unknown", "image=unknown"
+		g.set(featureTraces, st)
+		return nil
+	}
+	if t.follow == nil {
+		if err := a.follow(ctx, g); err != nil {
+			t.next = slowTrace
+			if errors.Is(err, kernel.ErrAbsent) || errors.Is(err, errNoTraces) {
+				st.State, st.Detail = "none", err.Error()
+				t.next = time.Hour
+				g.set(featureTraces, st)
+				return nil
+			}
+			return missing(g, featureTraces, st, err)
+		}
+	}
+	r, err := t.follow.Poll(ctx)
+	t.polled = time.Now()
+	if err != nil {
+		g.closeLane(laneTrace)
+		return missing(g, featureTraces, st, err)
+	}
+	if r.Restored {
+		t.clock.reset()
+		g.mu.Lock()
+		g.generation++
+		g.mu.Unlock()
+		a.log.printf("%s: set back to an earlier state; from now on it is %s", g.name(), g.run())
+	}
+	if r.Records > 0 || r.Full {
+		st.Detail = fmt.Sprintf("%d records at %s", r.Records, r.Before.Format(time.TimeOnly))
+		if r.Full {
+			st.State, st.Detail = "full", "its buffer is full: nothing more is recorded until it is emptied (ukdbg trace record, or stops.traces)"
+			if !t.told {
+				a.log.once(g.topic("full"), "%s: traces: %s", g.name(), st.Detail)
+			}
+		}
+		t.told = r.Full
+		g.set(featureTraces, st)
+	}
+	if r.Records == 0 {
+		return nil
+	}
+	a.send(ctx, g, r, c.Redact, func(spans []exporters.Span, opt otlp.Options) {
+		opt.Resource = g.about(c)
+		if out.wants(delivery.Traces) {
+			out.spans(ctx, spans, opt)
+		}
+	})
+	return nil
+}
+
+// errNoTraces says that an image has no tracepoints.
+var errNoTraces = errors.New("its image has no tracepoints")
+
+// follow opens a session to follow the guest's traces.
+func (a *agent) follow(ctx context.Context, g *guest) error {
+	s, err := a.session(ctx, g)
+	if err != nil {
+		return err
+	}
+	f, err := s.FollowTrace(ctx)
+	if err != nil {
+		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	g.trace.session, g.trace.follow = s, f
+	return nil
+}
+
+// send dates a reading's spans and hands them on.
+func (a *agent) send(ctx context.Context, g *guest, r *ukdbg.TraceReading, redact []string, hand func([]exporters.Span, otlp.Options)) {
+	t := &g.trace
+	o := observed{first: r.First, last: r.Last, records: r.Records, before: r.Before.Sub(a.began), old: r.Full && r.After.IsZero()}
+	if !r.After.IsZero() {
+		o.after, o.hasAfter = r.After.Sub(a.began), true
+	}
+	if !g.started.IsZero() {
+		o.floor = g.started.Sub(a.began)
+	} else {
+		o.floor = -1 << 62
+	}
+	offset, uncertain := t.clock.take(o)
+	g.mu.Lock()
+	n := &g.counts
+	n.Records += uint64(r.Records)
+	n.Lost += r.Lost
+	n.Spans += uint64(len(r.Spans))
+	n.Clock = uncertain
+	g.mu.Unlock()
+	if len(r.Spans) == 0 {
+		return
+	}
+	// Unix time is what the host's clock says now, whatever it said before.
+	unix := time.Now().UnixNano() - int64(time.Since(a.began)) + int64(offset)
+	clock, err := exporters.NewClock(exporters.Segment{Offset: unix, Uncertainty: int64(uncertain)})
+	if err != nil {
+		return // only a negative uncertainty is one
+	}
+	for i := range r.Spans {
+		redactSpan(&r.Spans[i], redact)
+	}
+	hand(r.Spans, otlp.Options{Clock: clock})
+}
+
+// closeLane gives back what a lane holds.
+func (g *guest) closeLane(l lane) {
+	if l != laneTrace || g.trace.session == nil {
+		return
+	}
+	s := g.trace.session
+	g.trace.session, g.trace.follow = nil, nil
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	_ = s.Close(ctx) // it was only read
+}

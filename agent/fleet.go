@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/imageindex"
+)
+
+// key names a VMM's process for as long as the host runs.
+type key struct {
+	pid   int
+	start uint64
+}
+
+// fleet is what all goroutines share: the guests there are, and what is in force.
+type fleet struct {
+	mu      sync.Mutex
+	byKey   map[key]*guest
+	cfg     *config.Config
+	out     *outputs
+	index   *imageindex.Index
+	seen    uint64 // guests since the start
+	ignored int    // VMMs that the configuration leaves out
+	scans   uint64
+	told    []func()
+	// reloads counts configurations taken over, refused those that were not; badFile
+	// says what is wrong with the file as it is, "" if nothing.
+	reloads, refused uint64
+	badFile          string
+
+	// indexed counts the refreshes of the index: a guest whose image was not known
+	// is looked up again after one.
+	indexed atomic.Int64
+}
+
+// list returns the guests, by process number.
+func (f *fleet) list() []*guest {
+	f.mu.Lock()
+	out := make([]*guest, 0, len(f.byKey))
+	for _, g := range f.byKey {
+		out = append(out, g)
+	}
+	f.mu.Unlock()
+	slices.SortFunc(out, func(a, b *guest) int { return cmp.Compare(a.proc.PID, b.proc.PID) })
+	return out
+}
+
+func (f *fleet) setOutputs(c *config.Config, out *outputs) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cfg, f.out = c, out
+}
+
+func (f *fleet) setIndex(x *imageindex.Index) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.index = x
+}
+
+// now is what is in force.
+func (f *fleet) now() (*config.Config, *outputs, *imageindex.Index) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cfg, f.out, f.index
+}
+
+// wanted reports whether the configuration watches a guest of a name.
+func wanted(c *config.Guests, name string) bool {
+	fits := func(globs []string) bool {
+		return slices.ContainsFunc(globs, func(glob string) bool {
+			ok, err := path.Match(glob, name)
+			return ok && err == nil
+		})
+	}
+	return fits(c.Include) && !fits(c.Exclude)
+}
+
+// takeTold returns what the manager was told to do.
+func (f *fleet) takeTold() []func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	told := f.told
+	f.told = nil
+	return told
+}
+
+// reloaded notes what became of a changed file.
+func (f *fleet) reloaded(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.refused++
+		f.badFile = err.Error()
+		return
+	}
+	f.reloads++
+	f.badFile = ""
+}

@@ -1,0 +1,136 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/hosts"
+	"github.com/ukdbg/ukdbg/imageindex"
+	"github.com/ukdbg/ukdbg/livevm"
+)
+
+// errGone says that a guest ended while it was looked at.
+var errGone = errors.New("the guest is gone")
+
+// look brings up to date what is known of a guest: the ways to it, its run state,
+// and its image.
+func (a *agent) look(ctx context.Context, g *guest) error {
+	_, _, index := a.fleet.now()
+	g.mu.Lock()
+	h := g.host
+	first, known := !g.looked, g.imagePath != "" && g.imageErr == nil
+	g.mu.Unlock()
+	h.Ways, h.State, h.StateFrom, h.Notes = nil, "", "", nil
+	a.host.Look(ctx, &h)
+	if !a.same(g) {
+		return nil
+	}
+	g.mu.Lock()
+	name, address := g.host.Name, g.host.Target
+	g.host = h
+	g.host.Name, g.host.Target = name, address // the manager may have named it meanwhile
+	g.mu.Unlock()
+	if refresh := a.fleet.indexed.Load(); !known && (first || refresh != g.lookedUp) {
+		g.lookedUp = refresh
+		a.findImage(ctx, g, &h, index)
+	}
+	g.mu.Lock()
+	g.looked = true
+	g.mu.Unlock()
+	return ctx.Err()
+}
+
+// same reports whether the guest's process is still the one it was.
+func (a *agent) same(g *guest) bool {
+	p, err := a.host.Proc.ByPID(g.proc.PID)
+	return err == nil && p.StartTime == g.proc.StartTime
+}
+
+// findImage looks for the guest's image: in the index, by its memory, or beside its
+// kernel.
+func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *imageindex.Index) {
+	var m imageindex.Match
+	var err error
+	beside, why := hosts.Image(&h.Process)
+	if beside != "" {
+		// What lies beside the kernel is the image, or Open refuses it.
+		m = imageindex.Match{Debug: beside, Kernel: h.Kernel, How: "beside its kernel"}
+	} else {
+		m, err = a.lookUp(ctx, h, index)
+	}
+	g.mu.Lock()
+	g.image, g.imageErr, g.imagePath = m, err, m.Debug
+	g.mu.Unlock()
+	st := status{State: "ok", Detail: m.How, Command: "ukdbg ls " + targetOf(h)}
+	switch {
+	case errors.Is(err, imageindex.ErrUnknown):
+		st.State, st.Detail = "unknown", fmt.Sprintf("%s; look for the image with hash %s", why, orNone(m.Hash))
+	case err != nil:
+		st.State, st.Detail = "unknown", fmt.Sprintf("%s; %v", why, err)
+	case m.Debug == "":
+		st.State, st.Detail = "unknown", fmt.Sprintf("%s is known, without debug information; hash %s", m.Kernel, orNone(m.Hash))
+	}
+	g.set(featureImage, st)
+	if st.State != "ok" {
+		a.log.once(g.topic("image"), "%s: image=unknown: %s", g.name(), st.Detail)
+	}
+}
+
+// lookUp asks the index.
+func (a *agent) lookUp(ctx context.Context, h *hosts.Guest, index *imageindex.Index) (imageindex.Match, error) {
+	q := imageindex.Guest{Kernel: h.Kernel}
+	c, _, _ := a.fleet.now()
+	vm, err := livevm.OpenProcess(ctx, h.PID, livevm.Options{Timeout: c.Guests.Timeout})
+	if err == nil {
+		defer vm.Close()
+		q.Memory = vm
+		if cpus, err := vm.CPUs(ctx); err == nil {
+			for _, cpu := range cpus {
+				if regs, err := vm.ReadRegisters(ctx, cpu); err == nil {
+					q.Hints = append(q.Hints, regs.PC())
+				}
+			}
+		}
+	}
+	return index.Find(ctx, q)
+}
+
+// session opens a session for one lane.
+func (a *agent) session(ctx context.Context, g *guest) (*ukdbg.Session, error) {
+	c, _, _ := a.fleet.now()
+	g.mu.Lock()
+	h, image := g.host, g.imagePath
+	g.mu.Unlock()
+	if image == "" {
+		return nil, errNoImage
+	}
+	s, err := ukdbg.Open(ctx, ukdbg.Options{
+		Target: fmt.Sprintf("pid:%d", g.proc.PID), Image: image, Images: a.images, CacheDir: a.opt.CacheDir,
+		Timeout: c.Guests.Timeout, Initrd: h.Initrd, Guard: a.opt.Guard,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !a.same(g) {
+		return nil, errors.Join(errGone, s.Close(context.WithoutCancel(ctx)))
+	}
+	g.mu.Lock()
+	if g.image.Hash == "" {
+		g.image.Hash = s.ImageHash()
+	}
+	_, g.osVersion = s.KernelVersion()
+	g.mu.Unlock()
+	return s, nil
+}
+
+// errNoImage says that a guest's image is not known.
+var errNoImage = errors.New("image=unknown")
+
+func orNone(s string) string {
+	if s == "" {
+		return "not known"
+	}
+	return s
+}

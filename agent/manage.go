@@ -1,0 +1,380 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/vmm"
+)
+
+const (
+	// lookEvery is how often the run state of a guest is asked for that shows no
+	// change.
+	lookEvery = time.Minute
+	// lookTimes is how many answers of a monitor one look may wait for.
+	lookTimes = 6
+	// slowTrace is how often the traces of a guest are read that seems not to run.
+	slowTrace = 30 * time.Second
+	// longestPause is the longest pause after failures.
+	longestPause = 5 * time.Minute
+	// fileEvery is how often the configuration's file is looked at.
+	fileEvery = 2 * time.Second
+)
+
+// manage looks for guests and gives out work until ctx ends.
+func (a *agent) manage(ctx context.Context) error {
+	var scanned, sent, filed time.Time
+	file := stamp(a.opt.File)
+	for {
+		for _, f := range a.fleet.takeTold() {
+			f()
+		}
+		now := time.Now()
+		if now.Sub(scanned) >= a.cfg.Guests.Every {
+			scanned = now
+			if err := a.find(ctx, now); err != nil && ctx.Err() == nil {
+				a.log.once("scan", "looking for guests: %v", err)
+			}
+			a.self.measure(now, float64(a.cfg.Limits.CPU))
+		}
+		if now.Sub(filed) >= fileEvery {
+			filed = now
+			if f := stamp(a.opt.File); f != file {
+				file = f
+				a.reload(ctx)
+			}
+		}
+		if now.Sub(sent) >= a.cfg.Export.Every {
+			if !sent.IsZero() {
+				a.out.metrics(a.metrics(now), a.resource())
+			}
+			sent = now
+		}
+		next := a.give(ctx, now)
+		for _, t := range []time.Time{scanned.Add(a.cfg.Guests.Every), sent.Add(a.cfg.Export.Every), filed.Add(fileEvery)} {
+			if t.Before(next) {
+				next = t
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.opt.Reload:
+			file = stamp(a.opt.File)
+			a.reload(ctx)
+		case <-a.wake:
+		case <-time.After(max(time.Until(next), time.Millisecond)):
+		}
+	}
+}
+
+// stamp tells one state of a file from another.
+func stamp(path string) string {
+	if path == "" {
+		return ""
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(st.ModTime().UnixNano(), st.Size(), inode(st))
+}
+
+// reload takes over the file's configuration, if it is a good one.
+func (a *agent) reload(ctx context.Context) {
+	if a.opt.File == "" {
+		return
+	}
+	c, err := a.opt.Load()
+	if err == nil {
+		err = a.adopt(ctx, c)
+	}
+	a.fleet.reloaded(err)
+	if err != nil {
+		a.log.printf("configuration: %v; what was in force stays", err)
+		return
+	}
+	a.log.printf("configuration read again: %s", a.summary())
+}
+
+// find brings the fleet up to date.
+func (a *agent) find(ctx context.Context, now time.Time) error {
+	list, err := a.scanner.scan(ctx, now)
+	if err != nil {
+		return err
+	}
+	there := make(map[key]*process, len(list))
+	changed := false
+	for _, p := range list {
+		k := key{p.vmm.PID, p.start}
+		there[k] = p
+		g := a.fleet.byKey[k]
+		if g != nil && !sameGuest(&g.proc, p.vmm) {
+			// The process became another program, or was given another name.
+			a.lose(k, g)
+			g = nil
+		}
+		changed = changed || g == nil
+	}
+	for k, g := range a.fleet.byKey {
+		if there[k] == nil {
+			a.lose(k, g)
+			changed = true
+		}
+	}
+	if changed || a.rename {
+		a.rename = false
+		a.name(ctx, list)
+	}
+	for _, g := range a.fleet.byKey {
+		p := there[key{g.proc.PID, g.proc.StartTime}]
+		if p == nil {
+			continue
+		}
+		if p.cpu != g.cpu {
+			if g.quiet > 0 {
+				g.work[laneLook].due = now // what is it doing now?
+			}
+			g.quiet = 0
+		} else {
+			if g.quiet++; g.quiet == 2 {
+				g.work[laneLook].due = now
+			}
+		}
+		g.cpu = p.cpu
+		g.mu.Lock()
+		g.vmmCPU = p.cpu
+		g.mu.Unlock()
+	}
+	a.fleet.mu.Lock()
+	a.fleet.scans++
+	a.fleet.mu.Unlock()
+	return nil
+}
+
+// sameGuest reports whether a process is what it was.
+func sameGuest(was, is *vmm.Process) bool {
+	if len(was.Args) != len(is.Args) {
+		return false
+	}
+	for i := range was.Args {
+		if was.Args[i] != is.Args[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// lose lets go of a guest that is gone.
+func (a *agent) lose(k key, g *guest) {
+	a.fleet.mu.Lock()
+	delete(a.fleet.byKey, k)
+	a.fleet.mu.Unlock()
+	g.mu.Lock()
+	g.gone = true
+	name := label(&g.host)
+	g.mu.Unlock()
+	a.console.stop(g)
+	g.release()
+	a.log.forget(g.topic(""))
+	a.log.printf("gone: %s", name)
+}
+
+// name makes guests of the VMMs, with the names their managers gave them.
+func (a *agent) name(ctx context.Context, list []*process) {
+	procs := make([]vmm.Process, len(list))
+	for i, p := range list {
+		procs[i] = *p.vmm
+	}
+	ignored := 0
+	cpu := map[key]time.Duration{}
+	for _, p := range list {
+		cpu[key{p.vmm.PID, p.start}] = p.cpu
+	}
+	for _, h := range a.host.Guests(ctx, procs) {
+		k := key{h.PID, h.StartTime}
+		g := a.fleet.byKey[k]
+		if !wanted(&a.cfg.Guests, label(&h)) {
+			ignored++
+			if g != nil {
+				a.lose(k, g)
+			}
+			continue
+		}
+		if g != nil {
+			g.mu.Lock()
+			g.host.Name, g.host.Target = h.Name, h.Target
+			g.mu.Unlock()
+			continue
+		}
+		g = &guest{proc: h.Process, host: h, instance: ukdbg.Instance(&h.Process), cpu: cpu[k]}
+		g.profiled, g.profile.began = g.cpu, time.Now()
+		g.placed = placement(string(a.host.Proc), h.PID)
+		if t, err := a.host.Proc.Started(&h.Process); err == nil {
+			g.started = t
+		}
+		g.features[featureImage] = status{State: "waiting", At: time.Now()}
+		// Not all at once, where a host full of guests is seen for the first time.
+		g.work[laneProfile].due = time.Now().Add(rand.N(max(a.cfg.Profile.Every/4, 1)))
+		a.fleet.mu.Lock()
+		a.fleet.byKey[k] = g
+		a.fleet.seen++
+		a.fleet.mu.Unlock()
+		a.log.printf("found: %s (%s, process %d)", targetOf(&h), h.Kind, h.PID)
+	}
+	a.fleet.mu.Lock()
+	a.fleet.ignored = ignored
+	a.fleet.mu.Unlock()
+}
+
+// give gives out the work that is due and returns when there will be more.
+func (a *agent) give(ctx context.Context, now time.Time) (next time.Time) {
+	next = now.Add(time.Minute)
+	_, _, slow := a.self.used()
+	for _, g := range a.fleet.byKey {
+		for l := range lanes {
+			w := &g.work[l]
+			if w.busy || w.stuck {
+				continue
+			}
+			if w.due.After(now) {
+				if w.due.Before(next) {
+					next = w.due
+				}
+				continue
+			}
+			// Where no place is free the manager is woken when one is.
+			if a.start(ctx, g, l, now, slow) && !w.busy && w.due.Before(next) {
+				next = w.due
+			}
+		}
+	}
+	return next
+}
+
+// start starts a lane's work, or puts it off.
+func (a *agent) start(ctx context.Context, g *guest, l lane, now time.Time, slow float64) bool {
+	w := &g.work[l]
+	c := a.cfg
+	g.mu.Lock()
+	looked := g.looked
+	g.mu.Unlock()
+	var work func(context.Context) error
+	var limit, every time.Duration
+	p := a.looks
+	switch l {
+	case laneLook:
+		every, limit = lookEvery, lookTimes*c.Guests.Timeout
+		work = func(ctx context.Context) error { return a.look(ctx, g) }
+	case laneProfile:
+		if !c.Profile.Enabled {
+			g.set(featureProfile, status{State: "off"})
+			w.due = now.Add(time.Hour)
+			return true
+		}
+		if !looked {
+			w.due = now.Add(time.Second)
+			return true
+		}
+		every = time.Duration(float64(c.Profile.Every) * slow)
+		if used := g.cpu - g.profiled; float64(used) < float64(c.Profile.MinCPU)*float64(now.Sub(g.profile.began)) || used <= 0 {
+			a.idle(g, now)
+			w.due = now.Add(c.Guests.Every)
+			return true
+		}
+		limit = c.Profile.Duration + lookTimes*c.Guests.Timeout
+		p = a.bursts
+		work = func(ctx context.Context) error { return a.burst(ctx, g) }
+	case laneTrace:
+		if !c.Traces.Enabled {
+			g.set(featureTraces, status{State: "off"})
+			w.due = now.Add(time.Hour)
+			return true
+		}
+		every = time.Duration(float64(c.Traces.Every) * slow)
+		if !looked {
+			w.due = now.Add(min(every, time.Second))
+			return true
+		}
+		if g.quiet > 1 && now.Sub(g.trace.polled) < slowTrace {
+			w.due = now.Add(c.Guests.Every)
+			return true
+		}
+		limit = lookTimes * c.Guests.Timeout
+		work = func(ctx context.Context) error { return a.drain(ctx, g) }
+	}
+	var result error
+	ok := p.try(ctx, limit, func(ctx context.Context) { result = work(ctx) },
+		func() { a.tell(func() { a.hangs(g, l) }) },
+		func() { a.tell(func() { a.finished(g, l, result, every) }) })
+	if !ok {
+		return false
+	}
+	if l == laneProfile {
+		g.profiled, g.profile.began = g.cpu, now
+	}
+	w.busy, w.due = true, now.Add(every)
+	return true
+}
+
+// tell has the manager do something before it gives out more work.
+func (a *agent) tell(f func()) {
+	a.fleet.mu.Lock()
+	a.fleet.told = append(a.fleet.told, f)
+	a.fleet.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hangs notes that work on a guest does not end.
+func (a *agent) hangs(g *guest, l lane) {
+	g.work[l].stuck = true
+	g.set(l.feature(), status{State: "failed", Detail: "it hangs: nothing more is asked of this guest until it answers"})
+	a.log.once(g.topic(l.String()), "%s: %s: hangs; left alone until it answers", g.name(), l)
+}
+
+// finished notes the end of work and when there is more.
+func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
+	w := &g.work[l]
+	w.busy, w.stuck = false, false
+	g.mu.Lock()
+	gone := g.gone
+	g.mu.Unlock()
+	if gone {
+		g.release()
+		return
+	}
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		if w.failed > 0 {
+			a.log.forget(g.topic(l.String()))
+		}
+		w.failed = 0
+		if wait := g.trace.next; l == laneTrace && wait > 0 {
+			w.due = time.Now().Add(wait)
+		}
+	default:
+		w.failed++
+		pause := min(longestPause, every<<min(w.failed-1, 10))
+		w.due = time.Now().Add(pause)
+		g.count(l)
+		g.set(l.feature(), status{State: "failed", Detail: fmt.Sprintf("%v; again in %v", err, pause.Round(time.Second))})
+		a.log.once(g.topic(l.String()), "%s: %s: %v", g.name(), l, err)
+	}
+}
+
+// inode is the number of a file.
+func inode(st os.FileInfo) uint64 {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return sys.Ino
+	}
+	return 0
+}
