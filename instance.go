@@ -40,23 +40,29 @@ func Instance(p *vmm.Process) string {
 
 // vmmProcess is the VMM that runs the guest, if it is on this host and can be told.
 func (s *Session) vmmProcess(ctx context.Context) (p vmm.Process, ok bool) {
+	return processAt(ctx, s.spec)
+}
+
+// processAt is the VMM at the end of a way that has no name, if it is on this host
+// and can be told.
+func processAt(ctx context.Context, spec target.Spec) (p vmm.Process, ok bool) {
 	var found []vmm.Process
-	switch s.spec.Scheme {
+	switch spec.Scheme {
 	case target.PID:
-		if pid, err := strconv.Atoi(s.spec.Addr); err == nil {
+		if pid, err := strconv.Atoi(spec.Addr); err == nil {
 			if p, err := vmm.ByPID(pid); err == nil {
 				found = append(found, p)
 			}
 		}
 	case target.TCP:
-		host, _, err := net.SplitHostPort(s.spec.Addr)
+		host, _, err := net.SplitHostPort(spec.Addr)
 		if ip := net.ParseIP(host); err != nil || host != "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			return p, false
 		}
 		fallthrough
 	case target.Unix, target.QMP:
 		// Who may not look learns nothing, which is no failure here.
-		found, _ = vmm.ByListener(ctx, strings.Replace(s.spec.String(), "qmp:", "unix:", 1))
+		found, _ = vmm.ByListener(ctx, strings.Replace(spec.String(), "qmp:", "unix:", 1))
 	}
 	if len(found) != 1 {
 		return p, false

@@ -25,6 +25,8 @@ type ProfileOptions struct {
 	// MaxPause is the part of the time the guest may be kept stopped, 0.05 if
 	// 0: the rate falls where stops are dear.
 	MaxPause float64
+	// Source is what takes the samples of a CPU profile.
+	Source ProfileSource
 	// Progress, if set, is called now and then.
 	Progress func(done, total time.Duration)
 }
@@ -53,6 +55,13 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	if opt.Hz == 0 {
 		opt.Hz = 99
 	}
+	source, err := s.profileSource(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	if source == PerfSource {
+		return s.perfProfile(ctx, opt)
+	}
 	sampler := profiler.Sampler{Kind: opt.Kind, Unwind: s.unwindCapture, Symbolize: s.sampleFrames}
 	var threads *walker
 	if opt.Kind != profiler.CPU {
@@ -67,10 +76,6 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	case b != nil:
 		// See control.
 	case s.Observing():
-		if len(s.cpus) == 0 && threads == nil {
-			_, err := s.observer.ReadRegisters(ctx, 0)
-			return nil, fmt.Errorf("sampling: %w", err)
-		}
 		sampler.Guest, sampler.Machine, sampler.Unstopped = glance{s.observer}, s.observer, true
 	default:
 		sampler.Guest, sampler.Machine = profiler.Control(s.live), s.live
@@ -92,13 +97,15 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	looked := s.registerReads()
 	giveBack := func(*profiler.Profile) {}
 	if b != nil {
-		var err error
 		if giveBack, err = s.control(ctx, b, &sampler, &popt); err != nil {
 			return nil, err
 		}
 	}
 	p, err := sampler.Run(ctx, popt)
 	giveBack(p)
+	if p != nil {
+		p.Source = string(source)
+	}
 	if p != nil && threads != nil {
 		threads.refine(p)
 	}

@@ -32,22 +32,36 @@ func top(p *profiler.Profile, n int) []topRow {
 	return rows
 }
 
-// WriteProfile shows the n functions with most samples.
+// WriteProfile shows the n functions with most samples, of those in which a processor
+// had something to do.
 func WriteProfile(w io.Writer, p *profiler.Profile, n int) {
 	out := bufio.NewWriter(w)
 	count, total := p.Total()
+	idle := ""
+	if onCPU := p.Kind == profiler.CPU || p.Kind == ""; onCPU {
+		if share := p.IdleShare(); share > 0 {
+			idle = fmt.Sprintf(" · idle %.1f %%", 100*share)
+		}
+		p = p.Busy()
+		_, total = p.Total()
+	}
 	if p.Counted() {
-		total = count
+		total, _ = p.Total()
 	}
 	if p.Kind.Sampled() {
-		fmt.Fprintf(out, "%d samples in %.2f s · guest stopped %s in %d stops (%.1f %%), longest %s\n",
-			count, p.Duration.Seconds(), roundDuration(p.Pause.Total), p.Pause.Stops, 100*p.Share(), roundDuration(p.Pause.Longest))
+		fmt.Fprintf(out, "%d samples in %.2f s%s · guest stopped %s in %d stops (%.1f %%), longest %s\n",
+			count, p.Duration.Seconds(), idle, roundDuration(p.Pause.Total), p.Pause.Stops, 100*p.Share(), roundDuration(p.Pause.Longest))
 	} else {
 		units, value := p.Kind.Units()
 		fmt.Fprintf(out, "%d %s · %s %s\n", count, units.Name, profileValue(value, total), value.Name)
 	}
 	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(tw, "  FLAT\tCUM\tFUNCTION\n")
+	of := ""
+	if idle != "" {
+		busy, _ := p.Total()
+		of = fmt.Sprintf(" (of %d samples that did not idle)", busy)
+	}
+	fmt.Fprintf(tw, "  FLAT\tCUM\tFUNCTION%s\n", of)
 	for _, r := range top(p, n) {
 		fmt.Fprintf(tw, "%5.1f %%\t%5.1f %%\t%s\n", percent(r.FlatValue, total), percent(r.CumValue, total), escape(r.Function))
 	}
@@ -99,10 +113,15 @@ func WriteProfileJSON(w io.Writer, p *profiler.Profile, n int) error {
 		Longest  int64         `json:"longest_ns"`
 		Stops    int           `json:"stops"`
 		Exits    int           `json:"vcpu_exits"`
+		Source   string        `json:"source"`
+		Idle     float64       `json:"idle"`
+		Late     int64         `json:"late_ns"`
+		Lost     int64         `json:"lost"`
+		Outside  int64         `json:"outside"`
 		Warnings []string      `json:"warnings"`
 		Top      []topRow      `json:"top"`
 	}{p.Kind, unit.Unit, int64(p.Ticks), int64(p.Missed), count, value, p.Duration.Nanoseconds(), p.Period.Nanoseconds(), p.Pause.Total.Nanoseconds(),
-		p.Pause.Longest.Nanoseconds(), p.Pause.Stops, p.Pause.Exits, append([]string{}, p.Warnings...), top(p, n)})
+		p.Pause.Longest.Nanoseconds(), p.Pause.Stops, p.Pause.Exits, p.Source, p.IdleShare(), p.Late.Nanoseconds(), p.Lost, p.Outside, append([]string{}, p.Warnings...), top(p, n)})
 }
 
 // WriteProfileDiff shows the n functions whose shares of two profiles differ most.

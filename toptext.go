@@ -6,8 +6,6 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
-
-	"github.com/ukdbg/ukdbg/profiler"
 )
 
 // shownThreads and shownFunctions bound the lines of an overview.
@@ -47,7 +45,7 @@ func WriteOverview(w io.Writer, o *Overview, name string) {
 	}
 	fmt.Fprintln(w)
 	if o.Profile != nil {
-		busy := busyOnly(o.Profile)
+		busy := o.Profile.Busy()
 		_, total := o.Profile.Total()
 		count, _ := busy.Total()
 		fmt.Fprintf(tw, "  FLAT\tCUM\tFUNCTION (%d samples that did not idle)\n", count)
@@ -80,18 +78,6 @@ func WriteOverview(w io.Writer, o *Overview, name string) {
 		fmt.Fprintf(w, "heap: %s %s of %s used%s, largest free block %s\n", escape(a.Kind), size(a.Used), size(a.Total), grown, size(a.Largest))
 	}
 	fmt.Fprintf(w, "trace: %s\n", escape(o.Trace.Text()))
-}
-
-// busyOnly is a profile without the samples of idle threads.
-func busyOnly(p *profiler.Profile) *profiler.Profile {
-	q := *p
-	q.Samples = nil
-	for _, s := range p.Samples {
-		if !s.Thread.Idle {
-			q.Samples = append(q.Samples, s)
-		}
-	}
-	return &q
 }
 
 func idleThread(t BusyThread) bool { return idle(t.Thread.Thread) }

@@ -56,6 +56,9 @@ func TestLiveGuest(t *testing.T) {
 				// The image is found beside the kernel.
 				r, powers := examine(t, target, "")
 				mustBe(t, powers, works, works, works, works, ready, ready, works)
+				if p := powers[doctor.Perf]; p.State != no || !strings.Contains(p.Why, "emulated") || p.Change != "run it under KVM" {
+					t.Errorf("perf: %+v", p)
+				}
 				if r.Guest == nil || r.Guest.PID != vm.Pid() || r.Guest.State != "running" || r.Image != vm.Debug || r.Match == nil || !*r.Match {
 					t.Errorf("%s: %+v", target, r)
 				}

@@ -50,7 +50,7 @@ func Examine(ctx context.Context, opt Options) (*Report, error) {
 		opt.Host = hosts.New()
 	}
 	x := &exam{opt: opt, spec: spec, Report: Report{Target: spec.String(), Image: opt.Image}}
-	for _, name := range []string{Memory, Registers, Trace, Threads, Breakpoints, Dump, NoStop} {
+	for _, name := range []string{Memory, Registers, Trace, Threads, Breakpoints, Dump, NoStop, Perf} {
 		x.power(name)
 	}
 	if err := x.find(ctx); err != nil {
@@ -129,6 +129,7 @@ func (x *exam) elsewhere() {
 	where := "no VMM of this host listens there, or none that this user can see"
 	x.power(Dump).no(where, "run ukdbg on the guest's host")
 	x.power(NoStop).no(where, "run ukdbg on the guest's host: qmp:PATH and pid:N stop nothing")
+	x.power(Perf).no(where, "run ukdbg on the guest's host")
 }
 
 // core is a dump: nobody is stopped by anything.
@@ -136,6 +137,7 @@ func (x *exam) core(ctx context.Context) {
 	x.power(Dump).works("it is one")
 	x.power(NoStop).works("a dump is no guest that could be stopped")
 	x.power(Breakpoints).no("a dump does not run", "")
+	x.power(Perf).no("a dump does not run", "")
 	s, err := x.session(ctx, x.spec.String())
 	if err != nil {
 		for _, name := range []string{Memory, Registers, Trace, Threads} {

@@ -33,6 +33,7 @@ const (
 	Breakpoints = "breakpoints"
 	Dump        = "dump"
 	NoStop      = "no-stop"
+	Perf        = "perf"
 )
 
 // Report is what was found.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/hosts"
+	"github.com/ukdbg/ukdbg/profiler/perfevent"
 	"github.com/ukdbg/ukdbg/qmp"
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/vmm"
@@ -50,6 +51,7 @@ func (x *exam) vm(ctx context.Context) {
 	x.power(Memory).works(how)
 	x.power(NoStop).works("memory and what is made of it, while the guest runs")
 	x.tryRegisters(ctx, s, x.monitorChange())
+	x.tryPerf(ctx, s)
 	x.tryKernel(ctx, s)
 }
 
@@ -87,7 +89,7 @@ func (x *exam) closed(err error) {
 	case errors.Is(err, ukdbg.ErrUsage):
 		change = giveImage // without a monitor only the image tells where RAM lies
 	}
-	for _, name := range []string{Memory, Registers, Trace, Threads, NoStop} {
+	for _, name := range []string{Memory, Registers, Trace, Threads, NoStop, Perf} {
 		x.power(name).no(why, change)
 	}
 	if w, ok := x.monitor(); ok {
@@ -116,6 +118,25 @@ func (x *exam) tryRegisters(ctx context.Context, s *ukdbg.Session, change string
 		}
 	}
 	p.works(how)
+}
+
+// tryPerf asks whether the host's kernel would sample the processors.
+func (x *exam) tryPerf(ctx context.Context, s *ukdbg.Session) {
+	event, err := s.PerfEvent(ctx)
+	var no *ukdbg.SourceError
+	var denied *perfevent.DeniedError
+	switch {
+	case errors.As(err, &denied):
+		x.power(Perf).no(denied.Why, denied.Change)
+	case errors.As(err, &no):
+		x.power(Perf).no(oneLine(no.Err), no.Change)
+	case err != nil:
+		x.power(Perf).no(oneLine(err), "")
+	case event == perfevent.Cycles:
+		x.power(Perf).ready("the host's kernel samples the guest by its cycles, without a stop, callers unknown")
+	default:
+		x.power(Perf).ready("the host's kernel samples the guest by a timer (no counter of cycles here), callers unknown; how much of the guest it sees shows when it does")
+	}
 }
 
 // tryKernel walks what the image knows the guest to have.

@@ -11,6 +11,11 @@ import (
 type Profile struct {
 	// Kind says what is counted; the zero Kind is CPU.
 	Kind Kind
+	// Source says in a word or two what took the samples, such as "stub" or "perf
+	// cpu-clock", "" if that is not known.
+	Source string
+	// Flat: the innermost address is all that was sampled, the callers are not known.
+	Flat bool
 	// Samples are aggregated: each distinct stack, thread and processor once.
 	Samples  []Sample
 	Mappings []Mapping
@@ -24,10 +29,21 @@ type Profile struct {
 	// sample at each. Missed counts moments of the schedule that were let go,
 	// to stay within the pause budget or because the host was late.
 	Ticks, Missed int
+	// Late is by how much samples came after their moment, on average, and Latest
+	// the most of it.
+	Late, Latest time.Duration
 	// Abandoned counts samples that were given up because the stop would have
 	// lasted too long.
 	Abandoned int
-	Pause     Pause
+	// Lost counts samples that were taken and did not come through.
+	Lost int64
+	// Outside counts samples of the processors' threads that hit the VMM or the host's
+	// kernel, not the guest; they are not among Samples.
+	Outside int64
+	// Idle is the processors' time in which there was nothing to sample, where what
+	// samples sees no idle guest.
+	Idle  time.Duration
+	Pause Pause
 	// Ended says why the run ended before its time, "" if it did not.
 	Ended string
 	// Warnings say what limits the profile's truth.
@@ -71,6 +87,41 @@ func (p *Profile) Total() (count, value int64) {
 		value += p.Samples[i].Value
 	}
 	return count, value
+}
+
+// IdleShare returns the part of the processors' time in which they had nothing to do,
+// from 0 to 1.
+func (p *Profile) IdleShare() float64 {
+	counted := p.Counted()
+	idle := float64(p.Idle)
+	all := idle + float64(p.Outside)*float64(p.Period)
+	for i := range p.Samples {
+		s := &p.Samples[i]
+		v := float64(s.Value)
+		if counted {
+			v = float64(s.Count)
+		}
+		all += v
+		if s.Thread.Idle {
+			idle += v
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return idle / all
+}
+
+// Busy is the profile without the samples of idle threads.
+func (p *Profile) Busy() *Profile {
+	q := *p
+	q.Samples = nil
+	for _, s := range p.Samples {
+		if !s.Thread.Idle {
+			q.Samples = append(q.Samples, s)
+		}
+	}
+	return &q
 }
 
 // NoCPU is Sample.CPU of a sample that belongs to no processor.

@@ -157,7 +157,11 @@ type run struct {
 	agg  *aggregate
 	need chan int // the copy a stack would have wanted, in bytes
 	full bool     // a stack goes on beyond MaxStack
-	memo memo     // stacks unwound before
+
+	lateness time.Duration // the sum of all moments'
+	moments  int
+
+	memo memo // stacks unwound before
 }
 
 func newRun(s *Sampler, opt Options, cpus []target.CPU) *run {
@@ -216,6 +220,7 @@ func (r *run) loop(ctx context.Context) error {
 		if last {
 			return nil
 		}
+		r.late(time.Since(at))
 		select {
 		case n := <-r.need:
 			window = min(max(window, n), r.opt.MaxStack)
@@ -227,6 +232,13 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		earliest = budget.spend(pause, time.Now())
 	}
+}
+
+// late counts by how much a sample comes after its moment.
+func (r *run) late(by time.Duration) {
+	r.lateness += by
+	r.moments++
+	r.profile.Latest = max(r.profile.Latest, by)
 }
 
 // sample stops the guest, captures and lets it run again. It returns for how
@@ -355,6 +367,9 @@ func (r *run) grow(c *Capture) bool {
 func (r *run) finish() *Profile {
 	p := r.profile
 	p.Duration = time.Since(p.Start)
+	if r.moments > 0 {
+		p.Late = r.lateness / time.Duration(r.moments)
+	}
 	p.Period = r.period
 	if p.Ticks > 0 {
 		p.Period = p.Duration / time.Duration(p.Ticks)

@@ -84,9 +84,8 @@ func legacyChardev(text string, named map[string]Chardev) Chardev {
 		}
 		c.Backend, c.Addr, c.Server = "socket", hostPort(host, port), parseOpts(tail, "").on("server")
 	case "unix":
-		path, tail := cutOpt(rest)
-		p := parseOpts(tail, "")
-		c.Backend, c.Path, c.Server, c.Abstract = "socket", path, p.on("server"), p.on("abstract")
+		p := parseOpts(rest, "path") // "unix:path=PATH" too
+		c.Backend, c.Path, c.Server, c.Abstract = "socket", p["path"], p.on("server"), p.on("abstract")
 	case "file", "pipe":
 		c.Path, _ = cutOpt(rest)
 	}

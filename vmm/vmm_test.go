@@ -18,7 +18,7 @@ func TestQEMUByHand(t *testing.T) {
 		"-chardev", "socket,id=q,path=/run/q,,1,server=on,wait=off", "-mon", "q,mode=control",
 		"-mon", "chardev=late", "-chardev", "socket,id=late,path=run/h,server,nowait",
 		"-qmp", "tcp:localhost:4444,server,nowait", "-monitor", "none", "-monitor", "stdio",
-		"-gdb", "unix:/run/g,server,nowait", "-gdb", "chardev:z", "-chardev", "socket,id=z,host=127.0.0.1,port=0,server=on",
+		"-gdb", "unix:/run/g,server,nowait", "-gdb", "unix:path=/run/h,server=on,wait=off", "-gdb", "chardev:z", "-chardev", "socket,id=z,host=127.0.0.1,port=0,server=on",
 		"-serial", "file:/log/a,append=on", "-serial", "mon:stdio", "-serial", "none", "-pidfile", "p",
 		"-machine", "virt,accel=kvm:tcg,memory-backend=ram0", "-accel", "tcg",
 		"-object", "memory-backend-memfd,id=ram0,size=2G,share=on",
@@ -37,7 +37,7 @@ func TestQEMUByHand(t *testing.T) {
 			{Proto: QMP, Chardev: Chardev{Backend: "socket", Addr: "127.0.0.1:4444", Server: true, FD: -1}},
 			{Proto: HMP, Chardev: Chardev{Backend: "stdio", FD: -1}},
 		},
-		GDB: []string{"tcp:127.0.0.1:1234", "unix:/run/g"}, GDBListen: []string{"tcp::1234", "unix:/run/g,server,nowait"},
+		GDB: []string{"tcp:127.0.0.1:1234", "unix:/run/g", "unix:/run/h"}, GDBListen: []string{"tcp::1234", "unix:/run/g,server,nowait", "unix:path=/run/h,server=on,wait=off"},
 		Serials: []Chardev{{Backend: "file", Path: "/log/a", FD: -1}, {Backend: "stdio", FD: -1}},
 		Backends: []MemBackend{
 			{Type: "memfd", ID: "ram0", Share: true, Size: 2 << 30},

@@ -18,7 +18,7 @@ func newDoctor(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor TARGET [-e NAME.dbg]",
 		Short: "Say what works with a guest, and what would enable the rest",
-		Long: `Say for each power (memory, registers, trace, threads, breakpoints, dump, no-stop)
+		Long: `Say for each power (memory, registers, trace, threads, breakpoints, dump, no-stop, perf)
 whether it works with this guest, by this user, and the one change that would
 enable it. What can be tried without stopping the guest is tried; nothing else is.`,
 		Args: exactArgs("a TARGET"),

@@ -162,7 +162,8 @@ image: none (no -kernel on its command line)
 ✘ threads  no  as memory
 ✘ breakpoints  no  as memory
 ✘ dump  no  as memory
-✘ no-stop  no  as memory`},
+✘ no-stop  no  as memory
+✘ perf  no  as memory`},
 		{"tcp:192.0.2.1:9", `
 tcp:192.0.2.1:9
 image: none (not given)
@@ -175,7 +176,8 @@ image: none (not given)
 ✘ dump  no  no VMM of this host listens there, or none that this user can see
                         → run ukdbg on the guest's host
 ✘ no-stop  no  no VMM of this host listens there, or none that this user can see
-                        → run ukdbg on the guest's host: qmp:PATH and pid:N stop nothing`},
+                        → run ukdbg on the guest's host: qmp:PATH and pid:N stop nothing
+✘ perf  no  as dump`},
 	} {
 		mustBe(t, output(t, p, func(e env) error {
 			return examine(t.Context(), e, doctor.Options{Target: c.target, Host: h}, false)

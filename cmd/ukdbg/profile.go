@@ -22,7 +22,7 @@ import (
 func newProfile(e env) *cobra.Command {
 	var flags targetFlags
 	var opt ukdbg.ProfileOptions
-	var output, format string
+	var output, format, source string
 	var top int
 	cmd := &cobra.Command{
 		Use:   "profile [cpu|wall|offcpu|heap|lock] TARGET -e NAME.dbg [-o FILE.pb.gz]",
@@ -31,7 +31,8 @@ func newProfile(e env) *cobra.Command {
 cpu (the default) at what every processor does, wall at where every thread is,
 offcpu at the threads that do not run and what for. A guest reached through its
 monitor (qmp:, pid:, kraft:…) is not stopped; over a stub each look is a short stop.
-What that cost the guest is measured and written into the profile. ^C ends early
+A KVM or Firecracker guest without a monitor is sampled by the host's kernel
+(perf_event_open): flat, and nothing stops. What that cost the guest is measured and written into the profile. ^C ends early
 and keeps what was sampled. A dump gives one sample of each thread.
 
 heap and lock are made of trace records: what was allocated and not given back, by
@@ -53,9 +54,26 @@ take a recording too, and record a live guest for the time given.
 			if opt.Kind == profiler.Heap || opt.Kind == profiler.Lock {
 				return traceProfile(cmd.Context(), e, &flags, args[1], opt, profileOutput{output, format}, top)
 			}
-			return once(context.WithoutCancel(cmd.Context()), e, &flags, args[len(args)-1], func(ctx context.Context, s *ukdbg.Session) error {
-				return profile(ctx, e, &flags, s, opt, profileOutput{output, format}, top)
-			})
+			if err := checkSource(&opt, source); err != nil {
+				return err
+			}
+			ctx, name := context.WithoutCancel(cmd.Context()), args[len(args)-1]
+			name, err := ukdbg.SourceTarget(ctx, name, opt.Source)
+			if err != nil {
+				return err
+			}
+			sample := func(name string) error {
+				return once(ctx, e, &flags, name, func(ctx context.Context, s *ukdbg.Session) error {
+					return profile(ctx, e, &flags, s, opt, profileOutput{output, format}, top)
+				})
+			}
+			err = sample(name)
+			var no *ukdbg.SourceError
+			if errors.As(err, &no) && opt.Source == ukdbg.AutoSource && no.Stub != "" {
+				fmt.Fprintf(e.err, "ukdbg: %v: sampled in short stops by its stub %s\n", no, no.Stub)
+				return sample(no.Stub)
+			}
+			return err
 		},
 	}
 	cmd.AddCommand(newProfileDiff(e))
@@ -64,10 +82,24 @@ take a recording too, and record a live guest for the time given.
 	flags.addJSON(cmd)
 	cmd.Flags().DurationVarP(&opt.Duration, "duration", "d", 5*time.Second, "how long")
 	cmd.Flags().Float64VarP(&opt.Hz, "hz", "F", 99, "samples a second")
+	cmd.Flags().StringVar(&source, "source", "auto", "what takes the samples of cpu: monitor, perf, stub, or the first of these that the target has")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the profile to write, - for stdout")
 	cmd.Flags().StringVar(&format, "format", "", "its format, if not by the end of its name")
 	cmd.Flags().IntVar(&top, "top", 20, "functions to show")
 	return cmd
+}
+
+// checkSource takes --source.
+func checkSource(opt *ukdbg.ProfileOptions, source string) error {
+	switch source {
+	case "auto":
+		opt.Source = ukdbg.AutoSource
+	case "monitor", "perf", "stub":
+		opt.Source = ukdbg.ProfileSource(source)
+	default:
+		return usageError{fmt.Errorf("--source: %q is none of auto, monitor, perf and stub", source)}
+	}
+	return nil
 }
 
 // profileOutput is the file a profile goes to, and its format.

@@ -42,6 +42,18 @@ func comments(p *profiler.Profile) []string {
 		fmt.Sprintf("sampled %d times, %d moments of the schedule missed, asked for one every %v, got one every %v",
 			p.Ticks, p.Missed, p.Asked, p.Period.Round(time.Microsecond)),
 	}
+	if p.Source != "" {
+		all = append(all, "sampled by "+p.Source)
+	}
+	if p.Latest > 0 {
+		all = append(all, fmt.Sprintf("samples came %v after their moment on average, %v at most", p.Late.Round(time.Microsecond), p.Latest.Round(time.Microsecond)))
+	}
+	if p.Lost > 0 || p.Outside > 0 {
+		all = append(all, fmt.Sprintf("%d samples lost, %d more were the VMM's or the host's own", p.Lost, p.Outside))
+	}
+	if p.Idle > 0 {
+		all = append(all, fmt.Sprintf("idle time without samples: %v", p.Idle.Round(time.Microsecond)))
+	}
 	if p.Pause.Exits > 0 {
 		all = append(all, fmt.Sprintf("the guest's processors left the guest %d times to be looked at", p.Pause.Exits))
 	}
@@ -78,6 +90,8 @@ type builder struct {
 	maps      []mapping         // sorted by start
 	locations map[locationKey]uint64
 	functions map[functionKey]uint64
+
+	flat bool // no sample has its callers
 
 	ids []uint64 // of the sample at hand
 	buf []byte
@@ -116,6 +130,7 @@ func (b *builder) valueType(name, unit string) []byte {
 }
 
 func (b *builder) profile(p *profiler.Profile) {
+	b.flat = p.Flat
 	b.str("") // the table's first string must be the empty one
 	count, value := p.Kind.Units()
 	b.field(profileSampleType, b.valueType(count.Name, count.Unit))
@@ -205,6 +220,9 @@ func (b *builder) sample(s *profiler.Sample) {
 	}
 	if s.Thread.Idle {
 		e = b.label(e, "idle", labelStr, b.str("true"))
+	}
+	if b.flat {
+		e = b.label(e, "stack", labelStr, b.str("flat"))
 	}
 	if lib := s.Library(); lib != "" {
 		e = b.label(e, "library", labelStr, b.str(lib))
