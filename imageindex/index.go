@@ -1,10 +1,12 @@
 package imageindex
 
 import (
+	"cmp"
 	"context"
-	"errors"
-
-	"github.com/ukdbg/ukdbg/target"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // Options say where images are. All may be given together.
@@ -24,61 +26,168 @@ type Options struct {
 	MaxImages int
 }
 
-// Guest is what is known of a guest whose image is looked for.
-type Guest struct {
-	// Kernel is the file the guest was booted from, "" if not known. It may be
-	// gone, or another by now.
-	Kernel string
-	// Memory is the guest's memory by run-time address, nil if it cannot be read;
-	// then nothing can be proved.
-	Memory target.Memory
-	// Hints are run-time addresses that are probably in the image's code, such as
-	// the program counter of each processor.
-	Hints []uint64
-}
+const defaultMaxImages = 4096
 
-// Match is the image of a guest.
-type Match struct {
-	// Hash is the content hash. Of a guest whose image is not known it is what to
-	// look for: a content hash, or "page:" and the key of a page of its code.
+// Image is one image of the index.
+type Image struct {
+	// Hash is the content hash.
 	Hash string
-	// Debug is the file with debug information, "" if there is none.
-	Debug string
-	// Kernel is a file of the image without it, "" if none is known.
-	Kernel string
-	// Slide is where the guest loaded it: run-time address = link-time address +
-	// Slide.
-	Slide uint64
-	// How says how the image was found and what proves it.
-	How string
+	// Arch is "x86_64" or "arm64".
+	Arch string
+	// BuildID is the linker's, "" if there is none, as in a Unikraft.
+	BuildID string
+	// Debug is a file with debug information that can be opened, "" if there is
+	// none; Kernel is one without.
+	Debug, Kernel string
+	// Files are all files of this content, at most maxFilesEach.
+	Files []File
+
+	pages []page
 }
 
-// ErrUnknown says that no image in the index is the guest's.
-var ErrUnknown = errors.New("image unknown")
+// File is a file of an image.
+type File struct {
+	// Path is the file, or for one in an archive what names it.
+	Path string
+	Form Form
+	// Debug: it has debug information.
+	Debug bool
+	// Archive: the file is in an archive and was not taken out of it.
+	Archive bool
+}
+
+// maxFilesEach bounds the files that are listed of one image.
+const maxFilesEach = 16
 
 // Stats say what a Refresh did.
 type Stats struct {
 	// Images in the index, and how many of these have debug information.
 	Images, Debug int
+	// Loose files hold an image of which there is no file with sections.
+	Loose int
 	// Files that were looked at, and how many of these had to be read.
 	Files, Read int
-	// Notes say what could not be read, and which limit was reached.
+	// Notes say what could not be read, and which limit was reached; at most
+	// maxNotes.
 	Notes []string
 }
+
+const maxNotes = 32
 
 // Index knows images by content. It may be used by many goroutines.
 type Index struct {
 	opt Options
+	now atomic.Pointer[snapshot]
+
+	mu    sync.Mutex // of what follows: one Refresh at a time
+	files map[string]known
+	plain map[fileID]bool // files that are no images
+	blobs map[string]blob
+	loose map[string]matched
+	begun bool // what another process kept was read
+
+	askedMu sync.Mutex
+	asked   map[string]known // kernel files of guests
+}
+
+// known is a file that was read.
+type known struct {
+	id  fileID
+	sum *summary // nil for what is no image
+}
+
+// snapshot is the index at one time. It does not change.
+type snapshot struct {
+	images []*Image          // by hash
+	byHash map[string]*Image // by content hash
+	byPage map[uint64][]*Image
+	firsts []uint64 // addresses of first pages, the most frequent first
+	loose  []looseFile
+}
+
+// looseFile is a file with an image that cannot tell its hash.
+type looseFile struct {
+	path string
+	id   fileID
+	sum  *summary
 }
 
 // New makes an index, which is empty until the first Refresh.
-func New(opt Options) *Index { return &Index{opt: opt} }
+func New(opt Options) *Index {
+	if opt.MaxImages <= 0 {
+		opt.MaxImages = defaultMaxImages
+	}
+	x := &Index{opt: opt, files: map[string]known{}, plain: map[fileID]bool{}, blobs: map[string]blob{}, loose: map[string]matched{}, asked: map[string]known{}}
+	x.now.Store(&snapshot{})
+	return x
+}
 
-// Refresh looks for images. What did not change since is not read again.
-func (x *Index) Refresh(ctx context.Context) (Stats, error) { return Stats{}, ctx.Err() }
+// Images lists the index by hash. What it points to must not be changed.
+func (x *Index) Images() []*Image { return slices.Clone(x.now.Load().images) }
 
-// Find tells a guest's image. Where no image in the index is the guest's the error
-// wraps ErrUnknown, and Match.Hash is what to look for.
-func (x *Index) Find(ctx context.Context, g Guest) (Match, error) {
-	return Match{}, errors.Join(ErrUnknown, ctx.Err())
+// Refresh looks for images. What did not change since is not read again. The error
+// is that of the context: a source that cannot be read is a note.
+func (x *Index) Refresh(ctx context.Context) (Stats, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.begin()
+	s := &scan{x: x, ctx: ctx, files: map[string]known{}, plain: map[fileID]bool{}, blobs: map[string]blob{}, images: map[string]*Image{}}
+	s.sources()
+	if err := ctx.Err(); err != nil {
+		return s.stats, err
+	}
+	x.files, x.plain, x.blobs = s.files, s.plain, s.blobs
+	now := s.snapshot()
+	s.matchLoose(now)
+	if err := ctx.Err(); err != nil {
+		return s.stats, err
+	}
+	for _, im := range now.images {
+		im.finish()
+		if im.Debug != "" {
+			s.stats.Debug++
+		}
+	}
+	s.stats.Images, s.stats.Loose = len(now.images), len(now.loose)
+	x.now.Store(now)
+	x.keep(s.stats.Read > 0)
+	return s.stats, nil
+}
+
+// add makes a file known to the image.
+func (im *Image) add(f File, sum *summary) {
+	im.Arch, im.BuildID = cmp.Or(im.Arch, sum.Arch), cmp.Or(im.BuildID, sum.BuildID)
+	if len(im.pages) == 0 {
+		im.pages = sum.Pages
+	}
+	im.Files = append(im.Files, f)
+}
+
+// finish chooses the files to use: plain ones before those taken out of archives,
+// then by name, so that it is the same in each process.
+func (im *Image) finish() {
+	slices.SortFunc(im.Files, func(a, b File) int {
+		return cmp.Or(boolFirst(b.Debug, a.Debug), boolFirst(a.Archive, b.Archive), len(a.Path)-len(b.Path), strings.Compare(a.Path, b.Path))
+	})
+	for _, f := range im.Files {
+		switch {
+		case f.Archive:
+		case f.Debug && im.Debug == "":
+			im.Debug = f.Path
+		case !f.Debug && im.Kernel == "":
+			im.Kernel = f.Path
+		}
+	}
+	im.Files = im.Files[:min(len(im.Files), maxFilesEach):min(len(im.Files), maxFilesEach)]
+}
+
+// boolFirst orders false before true.
+func boolFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }

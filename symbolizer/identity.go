@@ -185,6 +185,11 @@ func (m Mapping) compare(r *target.Range, mask []Range, id *Identity) {
 			i = end - 1
 			continue
 		}
+		if end, ok := m.bootPatched(r.Addr, got, want, i); ok {
+			id.Relocated += end - i
+			i = end - 1
+			continue
+		}
 		if end, ok := m.breakpoint(r.Addr, got, want, i); ok && id.addBreakpoint(r.Addr+uint64(end-len(m.Image.Arch().Breakpoint))) {
 			i = end - 1
 			continue

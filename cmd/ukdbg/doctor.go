@@ -111,7 +111,7 @@ type powerJSON struct {
 }
 
 func doctorJSON(r *doctor.Report) doctorReport {
-	out := doctorReport{Target: r.Target, Image: imageJSON{r.Image, r.Match, r.ImageNote}, Advice: r.Advice}
+	out := doctorReport{Target: r.Target, Image: imageJSON{Path: r.Image, Match: r.Match, Note: r.ImageNote}, Advice: r.Advice}
 	if r.Guest != nil {
 		g := guestOf(r.Guest)
 		out.Guest = &g

@@ -12,11 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg/hosts"
+	"github.com/ukdbg/ukdbg/imageindex"
 	"github.com/ukdbg/ukdbg/vmm"
 )
 
 func newLs(e env) *cobra.Command {
 	var asJSON, long bool
+	var folders imageDirFlags
 	cmd := &cobra.Command{
 		Use:   "ls",
 		Short: "List the guests of this host and the ways to reach them",
@@ -25,11 +27,16 @@ is stopped, and sockets that kraft or libvirt keep for themselves are not opened
 What this user may not see is said.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ls(cmd.Context(), e, hosts.New(), asJSON, long)
+			ix, err := folders.index(cmd.Context(), e)
+			if err != nil {
+				return err
+			}
+			return ls(cmd.Context(), e, hosts.New(), ix, asJSON, long)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVarP(&long, "long", "l", false, "show every way to each guest")
+	folders.add(cmd.Flags())
 	return cmd
 }
 
@@ -40,7 +47,7 @@ type listed struct {
 	stops stopCount
 }
 
-func ls(ctx context.Context, e env, h *hosts.Host, asJSON, long bool) error {
+func ls(ctx context.Context, e env, h *hosts.Host, ix *imageindex.Index, asJSON, long bool) error {
 	guests, err := h.List(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for guests: %w", err)
@@ -53,7 +60,7 @@ func ls(ctx context.Context, e env, h *hosts.Host, asJSON, long bool) error {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			list[i].image = matchImage(ctx, &list[i].Guest)
+			list[i].image = matchImage(ctx, &list[i].Guest, ix)
 		})
 	}
 	wg.Wait()

@@ -81,14 +81,14 @@ func mustBe(t *testing.T, got, want string) {
 
 func TestLsText(t *testing.T) {
 	h, p := madeUp(t)
-	mustBe(t, output(t, p, func(e env) error { return ls(t.Context(), e, h, false, false) }), `
+	mustBe(t, output(t, p, func(e env) error { return ls(t.Context(), e, h, nil, false, false) }), `
 GUEST  VMM  ARCH  STATE  IMAGE  STOPS  WAYS
 kraft:nginx  QEMU 9000101  x86_64  running  -  0  memory, console
 libvirt:web  QEMU 9000102  x86_64  paused (migration)  -  0  none from here
 fc:vm\x1b[31m\x202e1  Firecracker 9000103  x86_64  -  -  0  none from here
 pid:9000104  QEMU  arm64  -  -  4  memory, tcp:127.0.0.1:9000
 libvirt:web: encrypted guest (-machine confidential-guest-support=sev0): console and in-guest export only`)
-	mustBe(t, output(t, p, func(e env) error { return ls(t.Context(), e, h, false, true) }), `
+	mustBe(t, output(t, p, func(e env) error { return ls(t.Context(), e, h, nil, false, true) }), `
 kraft:nginx · QEMU 9000101 · uid 1000 · named 5f6a · x86_64 · 1 CPU, 64 MiB · running
   image: none (its kernel file cannot be read: stat /k/nginx_qemu-x86_64: no such file or directory)
   monitor  qmp:/proc/5f6a/qemu_mon.sock  ✘ /proc/5f6a/qemu_mon.sock is gone
@@ -115,14 +115,14 @@ pid:9000104 · QEMU · uid 1000 · arm64 · 4 CPUs, 2048 MiB
   state not known: no monitor that may be asked`)
 	empty := proctest.New(t)
 	none := &hosts.Host{Proc: vmm.Proc(empty.Dir)}
-	mustBe(t, output(t, empty, func(e env) error { return ls(t.Context(), e, none, false, false) }),
+	mustBe(t, output(t, empty, func(e env) error { return ls(t.Context(), e, none, nil, false, false) }),
 		"no guests: no QEMU and no Firecracker runs here, or none that this user can see")
 }
 
 func TestLsJSON(t *testing.T) {
 	h, p := madeUp(t)
 	var a struct{ Guests []lsGuestJSON }
-	text := output(t, p, func(e env) error { return ls(t.Context(), e, h, true, false) })
+	text := output(t, p, func(e env) error { return ls(t.Context(), e, h, nil, true, false) })
 	mustKeys(t, fields(t, text, &a), "guests")
 	if len(a.Guests) != 4 {
 		t.Fatalf("%d guests", len(a.Guests))

@@ -1,28 +1,47 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/hosts"
+	"github.com/ukdbg/ukdbg/imageindex"
 )
 
 // imageMatch is the image of a guest and whether its bytes are the guest's.
 type imageMatch struct {
 	Path string
+	// Hash is what the index says the image is, or what to look for; "" without an
+	// index.
+	Hash string
 	// Match is nil where they could not be compared; Why says why, or why there
 	// is no image.
 	Match *bool
 	Why   string
 }
 
-// matchImage looks for the guest's image and compares it with its memory, if
-// that can be read without a stop.
-func matchImage(ctx context.Context, g *hosts.Guest) imageMatch {
+// matchImage looks for the guest's image, in the index if there is one, and compares
+// it with its memory, if that can be read without a stop.
+func matchImage(ctx context.Context, g *hosts.Guest, ix *imageindex.Index) imageMatch {
 	m := imageMatch{}
-	if m.Path, m.Why = hosts.Image(&g.Process); m.Path == "" {
+	if ix != nil {
+		found, err := ukdbg.FindImage(ctx, ix, &g.Process)
+		m.Path, m.Hash = cmp.Or(found.Debug, found.Kernel), found.Hash
+		switch {
+		case err != nil:
+			m.Why = err.Error()
+			return m
+		case found.Proved:
+			m.set(true)
+			return m
+		case found.Debug == "":
+			m.Path, m.Why = "", found.How
+			return m
+		}
+	} else if m.Path, m.Why = hosts.Image(&g.Process); m.Path == "" {
 		return m
 	}
 	if _, ok := g.Way(hosts.Memory); !ok {
@@ -33,8 +52,7 @@ func matchImage(ctx context.Context, g *hosts.Guest) imageMatch {
 	switch {
 	case err == nil:
 		m.set(true)
-		// Only looked at: leaving closes files.
-		_, _ = s.Leave(context.WithoutCancel(ctx))
+		_ = s.Close(context.WithoutCancel(ctx)) // only looked at
 	case errors.Is(err, ukdbg.ErrMismatch):
 		m.set(false)
 		m.Why = err.Error()

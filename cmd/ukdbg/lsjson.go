@@ -42,6 +42,7 @@ type wayJSON struct {
 
 type imageJSON struct {
 	Path  string `json:"path,omitempty"`
+	Hash  string `json:"hash,omitempty"`
 	Match *bool  `json:"match"`
 	Note  string `json:"note,omitempty"`
 }
@@ -52,7 +53,7 @@ func lsJSON(list []listed) any {
 	}{[]lsGuestJSON{}}
 	for i := range list {
 		g := &list[i]
-		out.Guests = append(out.Guests, lsGuestJSON{guestOf(&g.Guest), imageJSON{g.image.Path, g.image.Match, g.image.Why}, g.stops.n})
+		out.Guests = append(out.Guests, lsGuestJSON{guestOf(&g.Guest), imageJSON{g.image.Path, g.image.Hash, g.image.Match, g.image.Why}, g.stops.n})
 	}
 	return out
 }

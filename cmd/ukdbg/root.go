@@ -97,7 +97,7 @@ type command struct {
 // verbs are all there are, in no order.
 func verbs() []command {
 	return []command{
-		{"ls", newLs}, {"doctor", newDoctor}, {"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
+		{"ls", newLs}, {"images", newImages}, {"doctor", newDoctor}, {"attach", newAttach}, {"threads", newThreads}, {"heap", newHeap}, {"trace", newTrace},
 		{"crash", newCrash}, {"dump", newDump}, {"report", newReport}, {"profile", newProfile}, {"top", newTop},
 		{"web", newWeb}, {"agent", newAgent}, {"symbolize", newSymbolize}, {"recover", newRecover},
 		{"demo", newDemo}, {"version", newVersion},
