@@ -65,7 +65,10 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 		return nil, os.NewSyscallError("socketpair", err)
 	}
 	g := &watcher{control: os.NewFile(uintptr(pair[0]), "guard"), w: w, onLost: opt.Lost, gone: make(chan struct{}), up: make(chan struct{}), found: make(chan struct{})}
-	defer syscall.Close(pair[1])
+	// The guard's end is its own as soon as it has it: one that dies at once is
+	// told by the end of the pair, and must not be waited for.
+	handOver := sync.OnceFunc(func() { syscall.Close(pair[1]) })
+	defer handOver()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		g.control.Close()
@@ -107,6 +110,7 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 	if err != nil {
 		g.pid, err = syscall.ForkExec(opt.Command[0], args, attr)
 	}
+	handOver()
 	if err != nil {
 		g.control.Close()
 		return nil, fmt.Errorf("%s: %w", opt.Command[0], err)
