@@ -303,13 +303,13 @@ func (b *brief) CPUs(ctx context.Context) (list []target.CPU, err error) {
 // stop with the reading.
 func (b *brief) Physical() target.Memory { return nil }
 
-func (b *brief) Forget()                             {}
-func (b *brief) Arch() *arch.Arch                    { return b.a.Arch() }
-func (b *brief) Status() string                      { return b.status }
-func (b *brief) Cost() (commands, registerReads int) { return 0, 0 }
-func (b *brief) MonitorSocket() (qmp.Monitor, bool)  { return qmp.Monitor{}, false }
-func (b *brief) Stubs() []string                     { return nil }
-func (b *brief) Hints() []uint64                     { return nil }
+func (b *brief) Forget()                            {}
+func (b *brief) Arch() *arch.Arch                   { return b.a.Arch() }
+func (b *brief) Status() string                     { return b.status }
+func (b *brief) Cost() monitorCost                  { return monitorCost{} }
+func (b *brief) MonitorSocket() (qmp.Monitor, bool) { return qmp.Monitor{}, false }
+func (b *brief) Stubs() []string                    { return nil }
+func (b *brief) Hints() []uint64                    { return nil }
 
 // Describe tells what the stub can, and how it is used.
 func (b *brief) Describe() [][2]string {

@@ -236,8 +236,12 @@ func (s *Session) TargetFacts() [][2]string {
 		if d, ok := s.observer.(interface{ Describe() [][2]string }); ok {
 			out = append(out, d.Describe()...)
 		}
-		commands, reads := s.observer.Cost()
-		return append(out, [2]string{"cost so far", fmt.Sprintf("%s, %s, %d of them of all registers", plural(s.past.Stops, "stop"), plural(commands, "monitor command"), reads)})
+		cost := s.observer.Cost()
+		text := fmt.Sprintf("%s, %s, %d of them of all registers", plural(s.past.Stops, "stop"), plural(cost.Commands, "monitor command"), cost.registerReads)
+		if cost.Connections > 0 {
+			text += ", " + cost.heldText()
+		}
+		return append(out, [2]string{"cost so far", text})
 	}
 	if s.live == nil {
 		out = append(out, [2]string{"state", "a dump"})

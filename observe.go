@@ -22,9 +22,8 @@ type observer interface {
 	Arch() *arch.Arch
 	// Status is the run state the VMM told at the start, "" if it did not.
 	Status() string
-	// Cost counts commands run on a monitor, and of these the readings of all
-	// processors' registers.
-	Cost() (commands, registerReads int)
+	// Cost is what the VMM's monitor was used for.
+	Cost() monitorCost
 	// MonitorSocket is the VMM's monitor in use; ok is false if there is none.
 	MonitorSocket() (m qmp.Monitor, ok bool)
 	// Stubs are the addresses of the GDB stubs the VMM has of its own.
@@ -32,6 +31,18 @@ type observer interface {
 	// Hints are run-time addresses that probably lie in the image.
 	Hints() []uint64
 	Close() error
+}
+
+// monitorCost is the use of a monitor, and how often of it all processors' registers
+// were read.
+type monitorCost struct {
+	qmp.Use
+	registerReads int
+}
+
+// heldText tells for how long others had to wait for the monitor at most.
+func (c monitorCost) heldText() string {
+	return fmt.Sprintf("the monitor never held for longer than %s", roundDuration(c.Longest))
 }
 
 // observe opens a running VM without stopping it.

@@ -17,9 +17,9 @@ import (
 // observed gives a livevm.Machine the form of an observer.
 type observed struct{ *livevm.Machine }
 
-func (o observed) Cost() (commands, registerReads int) {
+func (o observed) Cost() monitorCost {
 	u := o.Used()
-	return u.Commands, u.RegisterReads
+	return monitorCost{u.Use, u.RegisterReads}
 }
 
 // RAM is where guest memory lies, by physical address.

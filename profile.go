@@ -122,8 +122,7 @@ func (s *Session) registerReads() int {
 	if !s.Observing() {
 		return 0
 	}
-	_, reads := s.observer.Cost()
-	return reads
+	return s.observer.Cost().registerReads
 }
 
 // showProgress calls opt.Progress until the function it returns is called.

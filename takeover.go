@@ -8,6 +8,7 @@ import (
 
 	"github.com/ukdbg/ukdbg/gdbstub"
 	"github.com/ukdbg/ukdbg/guard"
+	"github.com/ukdbg/ukdbg/qmp"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -124,7 +125,7 @@ func (s *Session) ObservedText() string {
 	if s.observer == nil {
 		return ""
 	}
-	commands, reads := s.observer.Cost()
+	cost := s.observer.Cost()
 	text := "guest never stopped"
 	if b, ok := s.observer.(*brief); ok && b.bye != nil {
 		return fmt.Sprintf("guest as it was found · stopped %d times, %s in all", b.bye.Stops, roundDuration(b.bye.Stopped)) + note(CapText(*b.bye, b.max)) + note(b.bye.Note)
@@ -132,10 +133,19 @@ func (s *Session) ObservedText() string {
 	if s.past.Stops > 0 {
 		text = fmt.Sprintf("guest stopped %s in all", roundDuration(s.past.Stopped))
 	}
-	if commands > 0 {
-		text += fmt.Sprintf(" · %s, registers read %d times", plural(commands, "monitor command"), reads)
+	if cost.Commands > 0 {
+		text += fmt.Sprintf(" · %s, registers read %d times, %s", plural(cost.Commands, "monitor command"), cost.registerReads, cost.heldText())
 	}
 	return text
+}
+
+// MonitorUse is what the monitor of an observed VM was used for: how often, and for
+// how long others could have had to wait for it at most.
+func (s *Session) MonitorUse() qmp.Use {
+	if s.observer == nil {
+		return qmp.Use{}
+	}
+	return s.observer.Cost().Use
 }
 
 // CapText tells a person how far the cap on a single stop was kept, "" without

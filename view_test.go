@@ -74,7 +74,7 @@ func (r *runner) Physical() target.Memory            { return r }
 func (r *runner) Forget()                            {}
 func (r *runner) Arch() *arch.Arch                   { return arch.X86_64 }
 func (r *runner) Status() string                     { return "running" }
-func (r *runner) Cost() (int, int)                   { return 0, 0 }
+func (r *runner) Cost() monitorCost                  { return monitorCost{} }
 func (r *runner) MonitorSocket() (qmp.Monitor, bool) { return qmp.Monitor{}, false }
 func (r *runner) Stubs() []string                    { return nil }
 func (r *runner) Hints() []uint64                    { return nil }

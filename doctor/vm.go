@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/hosts"
@@ -53,6 +54,12 @@ func (x *exam) vm(ctx context.Context) {
 	x.tryRegisters(ctx, s, x.monitorChange())
 	x.tryPerf(ctx, s)
 	x.tryKernel(ctx, s)
+	if u := s.MonitorUse(); u.Connections > 0 {
+		// Who else uses the monitor wants to know what that costs them.
+		p := x.power(NoStop)
+		p.How += fmt.Sprintf("; for all of this the monitor was taken %s and never held for longer than %s",
+			count(u.Connections, "time"), u.Longest.Round(100*time.Microsecond))
+	}
 }
 
 // session opens a target with the image, or without it where that is not what

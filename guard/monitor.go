@@ -24,7 +24,8 @@ func (u *undoing) byMonitor(ctx context.Context, m journal.Monitor, rep *Report)
 		return err
 	}
 	defer os.RemoveAll(s.dir)
-	state, err := openStub(ctx, m, s)
+	via := monitorOf(m)
+	state, err := openStub(ctx, via, s)
 	if err != nil {
 		return err
 	}
@@ -34,11 +35,11 @@ func (u *undoing) byMonitor(ctx context.Context, m journal.Monitor, rep *Report)
 	}
 	err = u.dial(ctx, s.spec(), opt, rep)
 	// The VMM's own stub comes back, whatever happened.
-	if e := closeStub(ctx, m); e != nil {
+	if e := closeStub(ctx, via); e != nil {
 		err = errors.Join(err, fmt.Errorf("closing the temporary stub: %w", e))
 	} else if g := u.st.VMM.GDB; len(g) > 0 && u.st.Temp == nil {
 		var said string
-		e := commands(ctx, m, func(hmp human) (err error) {
+		e := commands(ctx, via, func(hmp human) (err error) {
 			said, err = hmp("gdbserver " + g[0])
 			return err
 		})
@@ -55,9 +56,15 @@ func (u *undoing) byMonitor(ctx context.Context, m journal.Monitor, rep *Report)
 // human runs one line of the human monitor and returns what it printed.
 type human func(line string) (string, error)
 
-// commands runs f with the monitor, which is not held longer.
-func commands(ctx context.Context, m journal.Monitor, f func(human) error) error {
-	return qmp.Monitor{Path: m.Path, Proto: qmp.Proto(m.Proto)}.Do(ctx, func(c *qmp.Conn) error {
+// monitorOf is a monitor of the journal's.
+func monitorOf(m journal.Monitor) qmp.Monitor {
+	return qmp.Monitor{Path: m.Path, Proto: qmp.Proto(m.Proto)}
+}
+
+// commands runs f with the monitor, which is not held longer. f is a few commands
+// that belong together: others are not let in between.
+func commands(ctx context.Context, m qmp.Monitor, f func(human) error) error {
+	return m.Do(ctx, func(c *qmp.Conn) error {
 		return f(func(line string) (string, error) { return c.HMP(ctx, line) })
 	})
 }
@@ -65,7 +72,7 @@ func commands(ctx context.Context, m journal.Monitor, f func(human) error) error
 // openStub opens a stub and returns how the VM was before. QEMU refuses a second
 // stub, so the one there is goes first; that stops the VM if somebody is
 // connected to it.
-func openStub(ctx context.Context, m journal.Monitor, s stubSocket) (state journal.RunState, err error) {
+func openStub(ctx context.Context, m qmp.Monitor, s stubSocket) (state journal.RunState, err error) {
 	var said string
 	err = commands(ctx, m, func(hmp human) (err error) {
 		if state, _, err = runState(hmp); err != nil {
@@ -87,7 +94,7 @@ func openStub(ctx context.Context, m journal.Monitor, s stubSocket) (state journ
 
 // closeStub closes the stub its client has left. QEMU may not have noticed that
 // yet, and then stops the VM.
-func closeStub(ctx context.Context, m journal.Monitor) error {
+func closeStub(ctx context.Context, m qmp.Monitor) error {
 	return commands(ctx, m, func(hmp human) error {
 		before, _, err := runState(hmp)
 		if err != nil {

@@ -16,7 +16,8 @@ import (
 // tempStub is a stub opened for the time of an attachment.
 type tempStub struct {
 	stubSocket
-	monitor journal.Monitor
+	via     qmp.Monitor
+	monitor journal.Monitor // the same, as it is journaled
 	found   gdbstub.RunState
 	opened  bool
 }
@@ -30,7 +31,7 @@ func TemporaryStub(ctx context.Context, m qmp.Monitor, opt Options, link gdbstub
 	if m.Path, err = filepath.Abs(m.Path); err != nil { // "ukdbg recover" may run in another folder
 		return nil, err
 	}
-	t := &tempStub{monitor: journal.Monitor{Path: m.Path, Proto: string(m.Proto)}}
+	t := &tempStub{via: m, monitor: journal.Monitor{Path: m.Path, Proto: string(m.Proto)}}
 	if t.stubSocket, err = newStub(); err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func TemporaryStub(ctx context.Context, m qmp.Monitor, opt Options, link gdbstub
 func (t *tempStub) open(ctx context.Context, w *journal.Writer) error {
 	var state journal.RunState
 	var status string
-	err := commands(ctx, t.monitor, func(hmp human) (err error) {
+	err := commands(ctx, t.via, func(hmp human) (err error) {
 		if err = stubIsFree(hmp); err == nil {
 			state, status, err = runState(hmp)
 		}
@@ -66,7 +67,7 @@ func (t *tempStub) open(ctx context.Context, w *journal.Writer) error {
 		return err
 	}
 	t.opened = true
-	_, err = openStub(ctx, t.monitor, t.stubSocket)
+	_, err = openStub(ctx, t.via, t.stubSocket)
 	return err
 }
 
@@ -109,7 +110,7 @@ func (t *tempStub) close(ctx context.Context, w *journal.Writer) error {
 		found = journal.Running
 	}
 	j := t.journaled(found, "")
-	if err := closeTemp(context.WithoutCancel(ctx), &j, false); err != nil {
+	if err := closeTemp(context.WithoutCancel(ctx), t.via, &j, false); err != nil {
 		return err
 	}
 	t.opened = false
@@ -119,10 +120,10 @@ func (t *tempStub) close(ctx context.Context, w *journal.Writer) error {
 // closeTemp closes a temporary stub and removes its folder. connected: all that
 // is known is that somebody may have connected to it, which stops a VM; then a
 // plain stop of one that ran is ended.
-func closeTemp(ctx context.Context, t *journal.TempStub, connected bool) error {
-	err := closeStub(ctx, t.Monitor)
+func closeTemp(ctx context.Context, via qmp.Monitor, t *journal.TempStub, connected bool) error {
+	err := closeStub(ctx, via)
 	if err == nil && connected && t.Found == journal.Running {
-		err = commands(ctx, t.Monitor, resume)
+		err = commands(ctx, via, resume)
 	}
 	switch {
 	case errors.Is(err, qmp.ErrGone), nobodyThere(err):

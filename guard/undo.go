@@ -128,7 +128,7 @@ func (u *undoing) once(ctx context.Context) Report {
 		}
 	}
 	if err == nil && st.Temp != nil {
-		err = closeTemp(ctx, st.Temp, !st.Attached)
+		err = closeTemp(ctx, monitorOf(st.Temp.Monitor), st.Temp, !st.Attached)
 		if err == nil {
 			_ = u.w.Append(journal.TempClosed{}) // Left says the same in a moment
 		}

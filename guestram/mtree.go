@@ -16,7 +16,8 @@ import (
 
 // ByMonitor asks the VMM's monitor where guest memory lies in its process: the
 // flat view of the address space, and the host address of each block of memory
-// in it. No command stops the guest.
+// in it. No command stops the guest, and other clients of the monitor are let in
+// between two.
 func ByMonitor(ctx context.Context, c *qmp.Conn) ([]Region, error) {
 	text, err := c.HMP(ctx, "info mtree -f")
 	if err != nil {
@@ -36,6 +37,9 @@ func ByMonitor(ctx context.Context, c *qmp.Conn) ([]Region, error) {
 			continue
 		}
 		if !known {
+			if err := c.Yield(ctx); err != nil {
+				return nil, err
+			}
 			text, err := c.HMP(ctx, fmt.Sprintf("gpa2hva %#x", f.phys))
 			if err != nil {
 				return nil, err

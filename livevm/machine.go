@@ -40,7 +40,8 @@ type Machine struct {
 	found uint64 // physical address of the image's first probe, if it was searched
 	known bool
 
-	used Used
+	meter *qmp.Meter
+	reads int // of all processors' registers
 
 	patches func() []Patch // other debuggers' breakpoints, nil for none
 	others  patches
@@ -48,8 +49,8 @@ type Machine struct {
 
 // Used counts what observing has cost the VM so far.
 type Used struct {
-	// Commands were run on the monitor.
-	Commands int
+	// Use is of the monitor: how often and for how long it was held.
+	qmp.Use
 	// RegisterReads are those of them that read all processors' registers: under
 	// KVM each makes each vCPU leave the guest once.
 	RegisterReads int
@@ -95,7 +96,7 @@ func (m *Machine) Hints() []uint64 {
 }
 
 // Used counts what observing has cost so far.
-func (m *Machine) Used() Used { return m.used }
+func (m *Machine) Used() Used { return Used{Use: m.meter.Use(), RegisterReads: m.reads} }
 
 // Status is the run state the monitor told when the VM was opened, "" if there
 // is no monitor.
@@ -147,8 +148,7 @@ func (m *Machine) readRegisters(ctx context.Context) error {
 }
 
 func (m *Machine) askRegisters(ctx context.Context, c *qmp.Conn) (string, error) {
-	m.used.Commands++
-	m.used.RegisterReads++
+	m.reads++
 	return c.HMP(ctx, "info registers -a")
 }
 
@@ -284,7 +284,6 @@ func (m *Machine) ReadMany(ctx context.Context, r []target.Range) error {
 // caller's business.
 func (m *Machine) Monitor(ctx context.Context, command string) (text string, err error) {
 	err = m.do(ctx, func(c *qmp.Conn) error {
-		m.used.Commands++
 		text, err = c.HMP(ctx, command)
 		return err
 	})

@@ -16,8 +16,8 @@ import (
 
 // OpenMonitor opens the VM whose monitor listens at a path.
 func OpenMonitor(ctx context.Context, mon qmp.Monitor, opt Options) (*Machine, error) {
-	mon.Timeout = opt.Timeout
 	m := newMachine(opt)
+	mon.Timeout, mon.Meter = opt.Timeout, m.meter
 	m.mon = &mon
 	if err := m.introduce(ctx, opt); err != nil {
 		m.abandon()
@@ -57,7 +57,7 @@ func OpenProcess(ctx context.Context, pid int, opt Options) (*Machine, error) {
 }
 
 func newMachine(opt Options) *Machine {
-	m := &Machine{img: opt.Image}
+	m := &Machine{img: opt.Image, meter: &qmp.Meter{}}
 	if opt.Patches != nil {
 		m.patches = func() []Patch {
 			path := ""
@@ -90,7 +90,7 @@ func (m *Machine) tryMonitors(ctx context.Context, opt Options) error {
 		m.noMonitor = "the VMM has none that others may use (start QEMU with -qmp unix:PATH,server=on,wait=off)"
 	}
 	for _, v := range usable {
-		m.mon = &qmp.Monitor{Path: v.Path, Proto: qmp.Proto(v.Proto), Timeout: opt.Timeout}
+		m.mon = &qmp.Monitor{Path: v.Path, Proto: qmp.Proto(v.Proto), Timeout: opt.Timeout, Meter: m.meter}
 		err := m.introduce(ctx, opt)
 		if err == nil {
 			return nil
@@ -105,27 +105,35 @@ func (m *Machine) tryMonitors(ctx context.Context, opt Options) error {
 	return nil
 }
 
-// introduce asks the monitor for what is needed once: whose it is, where guest
-// memory lies, the run state, and the first registers. One connection does; what
-// is made of the answers waits until others may have the monitor again.
+// introduce asks the monitor for what is needed once: whose it is, whether memory
+// is encrypted, where it lies, the run state, and the first registers. Others are
+// let in between; what is made of the answers waits until the monitor is free.
 func (m *Machine) introduce(ctx context.Context, opt Options) error {
 	var regions []guestram.Region
-	var status, registers string
+	var status, registers, encrypted string
 	var pid int
 	err := m.do(ctx, func(c *qmp.Conn) (err error) {
 		m.mon.Proto, m.version, pid = c.Proto(), c.Version(), c.PID()
 		if status, err = c.HMP(ctx, "info status"); err != nil {
 			return err
 		}
+		if encrypted, err = isEncrypted(ctx, c); err != nil || encrypted != "" {
+			return err
+		}
 		if regions, err = guestram.ByMonitor(ctx, c); err != nil {
 			return err
 		}
-		m.used.Commands += 2 + len(regions)
+		if err = c.Yield(ctx); err != nil {
+			return err
+		}
 		registers, err = m.askRegisters(ctx, c)
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if encrypted != "" {
+		return confidential(pid, encrypted)
 	}
 	if err := m.identify(ctx, pid); err != nil {
 		return err

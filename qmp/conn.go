@@ -14,8 +14,11 @@ import (
 
 // Conn is an open monitor, used by one goroutine inside Monitor.Do.
 type Conn struct {
+	monitor Monitor
 	path    string
 	link    net.Conn
+	since   time.Time // when it greeted us
+	count   int       // commands run since
 	in      *bufio.Reader
 	proto   Proto
 	version string
@@ -64,8 +67,36 @@ const maxEvents = 1024
 func (c *Conn) Events() (events []Event, more int) { return c.events, c.dropped }
 
 func (c *Conn) close() {
+	if c.link == nil {
+		return
+	}
 	c.broken = errors.New("the monitor was given back")
 	c.link.Close() // nothing is on its way that could be lost
+	c.link = nil
+	c.monitor.Meter.add(c.count, time.Since(c.since))
+}
+
+// Yield is called between commands of a long row: where it has held the monitor for
+// some time it gives it back, so that whoever waits is served, and takes it again.
+// Who else uses the monitor may have changed what was asked before.
+func (c *Conn) Yield(ctx context.Context) error {
+	if c.broken != nil || c.count < batchCommands && time.Since(c.since) < batchTime {
+		return nil
+	}
+	c.close()
+	again, err := c.monitor.dial(ctx)
+	if err != nil {
+		c.broken = err
+		return err
+	}
+	if again.server != c.server {
+		again.close()
+		c.broken = ErrGone
+		return fmt.Errorf("monitor %s: %w: another process listens there now", c.path, ErrGone)
+	}
+	again.events, again.dropped = append(c.events, again.events...), c.dropped+again.dropped
+	*c = *again
+	return nil
 }
 
 // bound lets what follows take at most limit, or until ctx ends.
@@ -101,6 +132,7 @@ func (c *Conn) run(ctx context.Context, what string, f func() error) error {
 	if c.broken != nil {
 		return fmt.Errorf("monitor %s: %s: %w", c.path, what, c.broken)
 	}
+	c.count++
 	end := c.bound(ctx, c.timeout)
 	err := f()
 	end()

@@ -3,7 +3,8 @@
 //
 // A QEMU monitor serves one client at a time, and a client that stays keeps
 // everybody else out. So a Monitor is never held: Do connects, runs what it is
-// given, and closes. Nothing is sent that stops the guest unless the caller
+// given, and closes; a long row of commands yields to others in between, and a
+// Meter tells for how long others had to wait. Nothing is sent that stops the guest unless the caller
 // asks for it, and the events seen meanwhile are kept, so that a caller can
 // prove it.
 //

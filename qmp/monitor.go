@@ -38,6 +38,8 @@ type Monitor struct {
 	Proto Proto
 	// Timeout bounds the answer to one command, 0 for 5 s.
 	Timeout time.Duration
+	// Meter, if set, adds up what the monitor is used for.
+	Meter *Meter
 }
 
 // ErrNoMonitor says that what listens at a path is no monitor.
@@ -87,7 +89,7 @@ func (m Monitor) dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{path: m.Path, link: nc, in: bufio.NewReaderSize(nc, 16<<10), timeout: m.Timeout}
+	c := &Conn{monitor: m, path: m.Path, link: nc, in: bufio.NewReaderSize(nc, 16<<10), timeout: m.Timeout}
 	if c.timeout <= 0 {
 		c.timeout = commandPatience
 	}
@@ -98,6 +100,7 @@ func (m Monitor) dial(ctx context.Context) (*Conn, error) {
 		nc.Close()
 		return nil, err
 	}
+	c.count = 0 // commands of the caller's
 	return c, nil
 }
 
@@ -144,6 +147,7 @@ func dialError(path string, err error) error {
 func (m Monitor) greet(ctx context.Context, c *Conn) error {
 	end := c.bound(ctx, greetingPatience)
 	err := c.readGreeting()
+	c.since = time.Now() // those before us are gone only now
 	end()
 	switch {
 	case errors.Is(err, ErrHung):
