@@ -113,8 +113,8 @@ func (w *walk) spans(ctx context.Context, s *ukdbg.Session) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "%d spans sent in %d batches, %d accepted, %d rejected\n", st.Items, st.Batches, st.Accepted, st.Rejected)
-	return nil
+	_, err = io.WriteString(w.out, ukdbg.PushedText(st))
+	return err
 }
 
 func writeFile(path string, f func(io.Writer) error) error {

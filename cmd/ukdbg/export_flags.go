@@ -5,14 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ukdbg/ukdbg"
-	"github.com/ukdbg/ukdbg/exporters/delivery"
 )
 
 // exportFormsHelp lists the formats for a verb's help.
@@ -31,21 +29,6 @@ func addPush(cmd *cobra.Command, p *ukdbg.PushOptions) {
 	fl.DurationVar(&p.Patience, "patience", 0, "how long to wait for a receiver that is away (1m)")
 	fl.StringVar(&p.Spool, "spool", "", "a folder that keeps what could not be sent")
 	fl.Int64Var(&p.SpoolBytes, "spool-bytes", 0, "the most the folder holds (1 GiB)")
-}
-
-// writePushed tells what became of the spans.
-func writePushed(w io.Writer, st delivery.Stats) {
-	fmt.Fprintf(w, "%d spans sent in %d batches, %d accepted, %d rejected", st.Items, st.Batches, st.Accepted, st.Rejected)
-	if st.Replayed > 0 {
-		fmt.Fprintf(w, ", %d from the spool", st.Replayed)
-	}
-	if st.Waiting > 0 {
-		fmt.Fprintf(w, ", %d batches wait in the spool", st.Waiting)
-	}
-	fmt.Fprintln(w)
-	for _, n := range st.Notes {
-		fmt.Fprintf(w, "note: %s\n", n)
-	}
 }
 
 // tlsFlags are the ways to trust a receiver and to be trusted by it.

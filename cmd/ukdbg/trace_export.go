@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -57,7 +58,7 @@ in a folder and sent first the next time.
 			x := &ukdbg.Export{Open: t.sources, Query: *q, Service: push.Service}
 			if push.URL != "" {
 				st, err := x.Push(ctx, push)
-				writePushed(e.err, st)
+				fmt.Fprint(e.err, ukdbg.PushedText(st))
 				if ctx.Err() != nil {
 					return errors.Join(errors.New("interrupted"), err)
 				}

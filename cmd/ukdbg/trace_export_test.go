@@ -170,10 +170,10 @@ func testExportForms(t *testing.T, arch string) {
 	t.Run("spool", func(t *testing.T) {
 		spool := filepath.Join(dir, "spool")
 		status, _, errs := verb(t, "", with("trace", "export", "--to", "http://127.0.0.1:1", "--spool", spool, "--patience", "10ms")...)
-		if status != exitFailed || !strings.Contains(errs, "batches wait in") {
+		if status != exitFailed || !strings.Contains(errs, "in the spool") {
 			t.Errorf("status %d: %s", status, errs)
 		}
-		if files, err := filepath.Glob(filepath.Join(spool, "*.otlp")); err != nil || len(files) == 0 {
+		if files, err := filepath.Glob(filepath.Join(spool, "*.batch")); err != nil || len(files) == 0 {
 			t.Errorf("nothing in the spool: %v", err)
 		}
 	})

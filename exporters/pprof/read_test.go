@@ -4,18 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/pprof/profile"
 
 	"github.com/ukdbg/ukdbg/exporters/wire"
+	"github.com/ukdbg/ukdbg/internal/exporttest"
 	"github.com/ukdbg/ukdbg/profiler"
 )
 
 // What was written comes back.
 func TestRead(t *testing.T) {
-	want := sample()
+	want := exporttest.Profile()
 	var b bytes.Buffer
 	if err := Write(&b, want); err != nil {
 		t.Fatal(err)
@@ -32,6 +34,7 @@ func TestRead(t *testing.T) {
 	}
 	for i := range want.Samples {
 		w := want.Samples[i]
+		w.Thread.Name = strings.ToValidUTF8(w.Thread.Name, "\uFFFD") // as protobuf's strings are
 		for j := range w.Stack {
 			if f := &w.Stack[j]; f.Linkage == "" {
 				f.Linkage = f.Function
@@ -78,7 +81,7 @@ func TestReadNone(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
-	if err := Write(&b, sample()); err != nil {
+	if err := Write(&b, exporttest.Profile()); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())

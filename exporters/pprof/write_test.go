@@ -2,7 +2,6 @@ package pprof
 
 import (
 	"bytes"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,32 +11,9 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/ukdbg/ukdbg/internal/exporttest"
 	"github.com/ukdbg/ukdbg/profiler"
 )
-
-func sample() *profiler.Profile {
-	hot := profiler.Frame{Address: 0x101234, Function: "memcpy_fast", File: "lib/string.c", Line: 41, Inline: true}
-	holder := profiler.Frame{Address: 0x101234, Function: "serve", File: "http.c", Line: 131}
-	caller := profiler.Frame{Address: 0x102000, Function: "ns::worker<int>", Linkage: "_ZN2ns6workerIiEEvv", File: "worker.cc", Line: 60}
-	guessed := profiler.Frame{Address: 0x103000, Function: "entry", File: "entry.c", Line: 7, Guessed: true}
-	nameless := profiler.Frame{Address: 0xffff800000001000}
-	worker := profiler.Thread{ID: 3, Name: "worker-1", Known: true}
-	return &profiler.Profile{
-		Samples: []profiler.Sample{
-			{Stack: []profiler.Frame{hot, holder, caller, guessed}, Thread: worker, CPU: 0, Count: 70, Value: 700 * 1e6},
-			{Stack: []profiler.Frame{caller}, Thread: worker, CPU: 1, Count: 20, Value: 200 * 1e6, Truncated: true},
-			{Stack: []profiler.Frame{nameless}, CPU: 1, Count: 10, Value: 100 * 1e6},
-		},
-		Mappings: []profiler.Mapping{
-			{File: "shop.dbg", BuildID: "c0ffee", Start: 0x100000, Last: 0x1fffff},
-			{File: "high", ContentHash: "5f3c09a1", Start: 0xffff800000000000, Last: math.MaxUint64},
-		},
-		Start: time.Unix(1_700_000_000, 0), Duration: time.Second, Period: 10 * time.Millisecond, Asked: 10 * time.Millisecond,
-		Ticks: 100, Missed: 2,
-		Pause:    profiler.Pause{Total: 15 * time.Millisecond, Longest: 300 * time.Microsecond, Stops: 100},
-		Warnings: []string{profiler.BiasWarning},
-	}
-}
 
 // written is p as google/pprof reads it back.
 func written(t *testing.T, p *profiler.Profile) *profile.Profile {
@@ -57,14 +33,14 @@ func written(t *testing.T, p *profiler.Profile) *profile.Profile {
 }
 
 func TestRoundTrip(t *testing.T) {
-	p := written(t, sample())
+	p := written(t, exporttest.Profile())
 	if got := p.SampleType; len(got) != 2 || got[0].Type != "samples" || got[0].Unit != "count" || got[1].Type != "cpu" || got[1].Unit != "nanoseconds" {
 		t.Errorf("sample types %v", got)
 	}
 	if p.DefaultSampleType != "cpu" || p.PeriodType.Type != "cpu" || p.Period != 10e6 || p.DurationNanos != 1e9 || p.TimeNanos != 1_700_000_000e9 {
 		t.Errorf("shows %s, one every %d %v, from %d for %d", p.DefaultSampleType, p.Period, p.PeriodType, p.TimeNanos, p.DurationNanos)
 	}
-	if len(p.Sample) != 3 || p.Sample[0].Value[0] != 70 || p.Sample[0].Value[1] != 700e6 {
+	if len(p.Sample) != 5 || p.Sample[0].Value[0] != 60 || p.Sample[0].Value[1] != 600e6 {
 		t.Fatalf("samples: %v", p.Sample)
 	}
 	first := p.Sample[0]
@@ -74,8 +50,15 @@ func TestRoundTrip(t *testing.T) {
 	if got := p.Sample[1].NumLabel["cpu"]; len(got) != 1 || got[0] != 1 {
 		t.Errorf("cpu label %v", got)
 	}
-	if len(p.Sample[2].Label["thread"]) != 0 {
+	nameless := p.Sample[4]
+	if len(nameless.Label["thread"]) != 0 {
 		t.Error("a thread that is not known has a label")
+	}
+	if got := p.Sample[2].NumLabel["cpu"]; len(got) != 0 {
+		t.Errorf("a sample of no processor has the label %v", got)
+	}
+	if got := p.Sample[3].Label; got["idle"] == nil || got["library"][0] != "plat/kvm" || first.Label["state"][0] != "running" || first.Label["stack"] != nil {
+		t.Errorf("labels %v and %v", got, first.Label)
 	}
 	if got := first.NumLabel["thread_id"]; len(got) != 1 || got[0] != 3 {
 		t.Errorf("thread_id label %v", got)
@@ -87,7 +70,7 @@ func TestRoundTrip(t *testing.T) {
 	if leaf.Mapping == nil || leaf.Mapping.BuildID != "c0ffee" || leaf.Mapping.Limit != 0x200000 {
 		t.Errorf("mapping %+v", leaf.Mapping)
 	}
-	if m := p.Sample[2].Location[0].Mapping; m == nil || m.BuildID != "5f3c09a1" {
+	if m := nameless.Location[0].Mapping; m == nil || m.BuildID != "5f3c09a1" {
 		t.Errorf("an address in the top mapping got %+v", m)
 	}
 	if f := first.Location[2].Line[0].Function; f.Name != "entry (guessed)" || f.SystemName != "entry" {
@@ -97,7 +80,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Error("a truncated stack does not say so")
 	}
 	text := strings.Join(p.Comments, "\n")
-	for _, want := range []string{"15ms in all (1.50 % of 1s), longest 300µs, 100 stops", "2 moments of the schedule missed", "TCG"} {
+	for _, want := range []string{"15ms in all (1.50 % of 1s), longest 300µs, 100 stops", "2 moments of the schedule missed", "sampled by stub", "60µs after their moment on average, 1.2ms at most", "TCG"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("comments lack %q:\n%s", want, text)
 		}
@@ -105,13 +88,31 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestStacksOfADumpAreCounted(t *testing.T) {
-	p := sample()
+	p := exporttest.Profile()
 	for i := range p.Samples {
 		p.Samples[i].Value = 0
 	}
 	out := written(t, p)
 	if out.DefaultSampleType != "samples" {
 		t.Errorf("pprof would show %s, of which there is none", out.DefaultSampleType)
+	}
+}
+
+// TestFlatSamplesSaySo: what the host's kernel sampled has no callers and says so.
+func TestFlatSamplesSaySo(t *testing.T) {
+	p := exporttest.Profile()
+	p.Flat, p.Source, p.Lost, p.Outside, p.Idle, p.Pause.Exits = true, "perf cpu-clock", 3, 17, 250*time.Millisecond, 95
+	out := written(t, p)
+	for _, s := range out.Sample {
+		if got := s.Label["stack"]; len(got) != 1 || got[0] != "flat" {
+			t.Errorf("label %v", got)
+		}
+	}
+	text := strings.Join(out.Comments, "\n")
+	for _, want := range []string{"sampled by perf cpu-clock", "3 samples lost, 17 more were the VMM's", "idle time without samples: 250ms", "left the guest 95 times"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("comments lack %q:\n%s", want, text)
+		}
 	}
 }
 
@@ -123,7 +124,7 @@ func TestGoToolPprof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(f, sample()); err != nil {
+	if err := Write(f, exporttest.Profile()); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -141,8 +142,8 @@ func TestGoToolPprof(t *testing.T) {
 	top := tool("-top")
 	for _, want := range []string{
 		"Type: cpu", "Duration: 1s, Total samples = 1000ms ( 100%)",
-		"700ms 70.00% 70.00%      700ms 70.00%  memcpy_fast (inline)",
-		"200ms 20.00% 90.00%      900ms 90.00%  ns::worker",
+		"600ms 60.00% 60.00%      600ms 60.00%  memcpy_fast (inline)",
+		"250ms 25.00% 85.00%      850ms 85.00%  ns::worker",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(top), " "), strings.Join(strings.Fields(want), " ")) {
 			t.Errorf("pprof -top lacks %q:\n%s", want, top)
@@ -151,7 +152,7 @@ func TestGoToolPprof(t *testing.T) {
 	raw := tool("-raw")
 	for _, want := range []string{
 		"samples/count cpu/nanoseconds", "thread:[worker-1]", "0x100000/0x200000", "shop.dbg c0ffee [FN][FL][LN][IN]",
-		"memcpy_fast lib/string.c:41", "serve http.c:131",
+		"memcpy_fast /src/unikraft/lib/nolibc/string.c:41", "serve http.c:131",
 	} {
 		if !strings.Contains(raw, want) {
 			t.Errorf("pprof -raw lacks %q:\n%s", want, raw)

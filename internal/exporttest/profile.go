@@ -33,7 +33,7 @@ func Profile() *profiler.Profile {
 			{File: "high", ContentHash: "5f3c09a1", Start: 0xffff800000000000, Last: math.MaxUint64},
 		},
 		Start: time.Unix(1_700_000_000, 0), Duration: time.Second, Period: 10 * time.Millisecond, Asked: 10 * time.Millisecond,
-		Ticks: 100, Missed: 2,
+		Ticks: 100, Missed: 2, Source: "stub", Late: 60 * time.Microsecond, Latest: 1200 * time.Microsecond,
 		Pause:    profiler.Pause{Total: 15 * time.Millisecond, Longest: 300 * time.Microsecond, Stops: 100},
 		Warnings: []string{profiler.BiasWarning},
 	}
