@@ -12,6 +12,7 @@ declare -A packages=(
 	[readers]="babeltrace2 chromium nodejs npm tcpdump tshark"
 	[crates]="cargo librust-addr2line+default-dev librust-clap-3-dev librust-memmap2-dev librust-typed-arena-dev librust-fallible-iterator-dev"
 	[dumps]="makedumpfile"
+	[prometheus]="prometheus"
 	[linuxdumps]="crash cpio"
 	[debuginfo]="g++ g++-12 clang-14 llvm-14 dwz elfutils rustc"
 )
@@ -23,6 +24,7 @@ declare -A programs=(
 	[readers]="babeltrace2 chromium node npm tcpdump tshark"
 	[crates]="cargo /usr/share/cargo/registry/addr2line-0.19.0 /usr/share/cargo/registry/typed-arena-2.0.1"
 	[dumps]="makedumpfile"
+	[prometheus]="prometheus promtool"
 	[linuxdumps]="crash cpio"
 	[debuginfo]="g++ g++-12 clang-14 llvm-dwp-14 dwz eu-addr2line rustc"
 )
@@ -56,4 +58,8 @@ if ! { $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-rec
 	cat "$log" >&2
 	echo "install.sh: could not install ${missing[*]}" >&2
 	exit 1
+fi
+# Of Prometheus the programs are wanted, not the server that the package starts.
+if [[ " ${missing[*]} " == *" prometheus "* ]] && command -v systemctl >/dev/null 2>&1; then
+	$sudo systemctl disable --now prometheus >/dev/null 2>&1 || true
 fi
