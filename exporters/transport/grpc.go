@@ -1,10 +1,11 @@
 package transport
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -81,6 +82,8 @@ func (c *Client) Call(ctx context.Context, method string, message []byte) ([]byt
 	req.Header.Set("TE", "trailers")
 	if c.ep.Gzip {
 		req.Header.Set("Grpc-Encoding", "gzip")
+		// Servers answer as they were asked, whether or not they are told that they may.
+		req.Header.Set("Grpc-Accept-Encoding", "gzip")
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		// At most 8 digits and a unit; a minute is 60000 ms.
@@ -103,22 +106,37 @@ func (c *Client) Call(ctx context.Context, method string, message []byte) ([]byt
 	if err := grpcStatus(resp); err != nil {
 		return nil, err
 	}
-	return unframe(data)
+	return unframe(data, resp.Header.Get("Grpc-Encoding"))
 }
 
-// unframe returns the one message of a unary answer.
-func unframe(data []byte) ([]byte, error) {
+// unframe returns the one message of a unary answer, which may be compressed as
+// the answer's headers say.
+func unframe(data []byte, encoding string) ([]byte, error) {
 	if len(data) < 5 {
 		return nil, fmt.Errorf("gRPC answer of %d bytes has no message", len(data))
-	}
-	if data[0] != 0 {
-		return nil, errors.New("gRPC answer is compressed, which was not offered")
 	}
 	n := binary.BigEndian.Uint32(data[1:5])
 	if uint64(n) != uint64(len(data)-5) {
 		return nil, fmt.Errorf("gRPC message of %d bytes in an answer of %d", n, len(data)-5)
 	}
-	return data[5:], nil
+	switch {
+	case data[0] == 0:
+		return data[5:], nil
+	case encoding != "gzip":
+		return nil, fmt.Errorf("gRPC answer is compressed by %q, which was not offered", encoding)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(data[5:]))
+	if err != nil {
+		return nil, fmt.Errorf("gRPC answer: %w", err)
+	}
+	message, err := io.ReadAll(io.LimitReader(z, maxReply+1))
+	if err == nil && len(message) > maxReply {
+		err = fmt.Errorf("longer than %d bytes", maxReply)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gRPC answer: %w", err)
+	}
+	return message, nil
 }
 
 // grpcStatus reads the status of a call whose body was read to its end: in the

@@ -17,8 +17,11 @@ func FuzzAnswer(f *testing.F) {
 		if text := statusMessage(data, "application/x-protobuf") + statusMessage(data, "application/json"); len(text) > 800 {
 			t.Errorf("messages of %d bytes", len(text))
 		}
-		if m, err := unframe(data); err == nil && len(m) != len(data)-5 {
+		if m, err := unframe(data, ""); err == nil && len(m) != len(data)-5 {
 			t.Errorf("message of %d bytes in %d", len(m), len(data))
+		}
+		if m, err := unframe(data, "gzip"); err == nil && len(m) > maxReply {
+			t.Errorf("message of %d bytes", len(m))
 		}
 	})
 }

@@ -72,7 +72,7 @@ func sourceDir(ctx context.Context) (string, error) {
 // cacheKey hashes what the program is made of.
 func cacheKey(src string) (string, error) {
 	h := sha256.New()
-	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
+	for _, name := range []string{"main.go", "keeper.go", "go.mod", "go.sum"} {
 		data, err := os.ReadFile(filepath.Join(src, name))
 		if err != nil {
 			return "", err

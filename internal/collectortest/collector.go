@@ -2,7 +2,6 @@ package collectortest
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"time"
-
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 // startTime bounds how long the program may take to listen.
@@ -41,7 +36,7 @@ type Collector struct {
 
 	cmd   *exec.Cmd
 	stdin io.Closer
-	file  string
+	dir   string
 	temp  string
 }
 
@@ -61,8 +56,8 @@ func Start(ctx context.Context, opt Options) (*Collector, error) {
 		}
 		opt.Dir = c.temp
 	}
-	c.file = filepath.Join(opt.Dir, "traces.jsonl")
-	c.cmd = exec.Command(program, "-out", c.file, "-refuse", strconv.Itoa(opt.Refuse), "-grpc", opt.GRPC, "-http", opt.HTTP)
+	c.dir = opt.Dir
+	c.cmd = exec.Command(program, "-out", c.dir, "-refuse", strconv.Itoa(opt.Refuse), "-grpc", opt.GRPC, "-http", opt.HTTP)
 	c.cmd.Stderr = opt.Log
 	if err := c.start(); err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -91,7 +86,7 @@ func (c *Collector) start() error {
 }
 
 // Kill ends the collector as a crash does: at once, whatever it does. What it
-// had accepted is still told by Spans; Close it all the same.
+// had accepted is still told by Spans and the others; Close it all the same.
 func (c *Collector) Kill() error {
 	if err := c.cmd.Process.Kill(); err != nil {
 		return err
@@ -114,50 +109,6 @@ func (c *Collector) Close() error {
 		err = errors.Join(err, os.RemoveAll(c.temp))
 	}
 	return err
-}
-
-// Traces returns every export received so far, in order.
-func (c *Collector) Traces() ([]ptrace.Traces, error) {
-	data, err := os.ReadFile(c.file)
-	if err != nil {
-		return nil, err
-	}
-	var all []ptrace.Traces
-	for line := range bytes.Lines(data) {
-		var u ptrace.JSONUnmarshaler
-		td, err := u.UnmarshalTraces(line)
-		if err != nil {
-			return nil, fmt.Errorf("reading back export %d: %w", len(all)+1, err)
-		}
-		all = append(all, td)
-	}
-	return all, nil
-}
-
-// Span is a received span with what it came in.
-type Span struct {
-	Resource pcommon.Resource
-	Scope    pcommon.InstrumentationScope
-	ptrace.Span
-}
-
-// Spans returns every span received so far, in order.
-func (c *Collector) Spans() ([]Span, error) {
-	all, err := c.Traces()
-	if err != nil {
-		return nil, err
-	}
-	var spans []Span
-	for _, td := range all {
-		for _, rs := range td.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, s := range ss.Spans().All() {
-					spans = append(spans, Span{rs.Resource(), ss.Scope(), s})
-				}
-			}
-		}
-	}
-	return spans, nil
 }
 
 // TB is what Run needs of a *testing.T or *testing.B; naming it here keeps

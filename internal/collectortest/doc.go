@@ -8,5 +8,5 @@
 //
 //	c := collectortest.Run(t, collectortest.Options{})
 //	otlp.Push(ctx, transport.Endpoint{URL: "grpc://" + c.GRPC}, spans, opt, delivery.PushOptions{})
-//	got, err := c.Spans()
+//	got, err := c.Spans() // and Logs, Metrics, Profiles
 package collectortest

@@ -1,11 +1,12 @@
 // Command collector is a small OpenTelemetry collector: the collector project's
-// own otlpreceiver over gRPC and HTTP, and a file it appends every export to as
-// one line of OTLP JSON.
+// own otlpreceiver over gRPC and HTTP, and a file for each signal (traces.jsonl,
+// logs.jsonl, metrics.jsonl, profiles.jsonl) it appends every export to as one line
+// of OTLP JSON.
 //
 // It is a module of its own so that the receiver's dependencies stay out of
 // ukdbg's. Package collectortest builds and runs it for tests and for the demo.
 //
-// Usage: collector -out FILE [-refuse N] [-grpc ADDR -http ADDR]. Once both receivers listen, on ports
+// Usage: collector -out FOLDER [-refuse N] [-grpc ADDR -http ADDR]. Once both receivers listen, on ports
 // of 127.0.0.1 the kernel chose if none are given, it prints one line of JSON on stdout:
 //
 //	{"grpc":"127.0.0.1:41001","http":"127.0.0.1:41002"}
@@ -25,14 +26,11 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"sync"
-	"sync/atomic"
+	"path/filepath"
 	"syscall"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	noopmetric "go.opentelemetry.io/otel/metric/noop"
@@ -49,7 +47,7 @@ func main() {
 
 func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	flags := flag.NewFlagSet("collector", flag.ContinueOnError)
-	out := flags.String("out", "", "`file` that every export is appended to, one line of OTLP JSON each")
+	out := flags.String("out", "", "`folder` of the files that every export is appended to, one line of OTLP JSON each")
 	refuse := flags.Int64("refuse", 0, "answer the first `N` exports with a retryable error")
 	var want addresses
 	flags.StringVar(&want.GRPC, "grpc", "", "`address` of the gRPC receiver, to start again where it was")
@@ -58,15 +56,20 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	if *out == "" {
-		return errors.New("no -out FILE given")
+		return errors.New("no -out FOLDER given")
 	}
-	f, err := os.OpenFile(*out, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := cutTornLine(f); err != nil {
-		return err
+	k := &keeper{}
+	k.refuse.Store(*refuse)
+	for s, name := range files {
+		f, err := os.OpenFile(filepath.Join(*out, name), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := cutTornLine(f); err != nil {
+			return err
+		}
+		k.f[s] = f
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -77,9 +80,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 		stop()
 	}()
 
-	w := &fileWriter{f: f}
-	w.refuse.Store(*refuse)
-	rcv, addrs, err := listen(ctx, w, want)
+	rcv, addrs, err := listen(ctx, k, want)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	<-ctx.Done()
-	return rcv.Shutdown(context.Background())
+	return rcv.stop(context.Background())
 }
 
 // cutTornLine removes a last line without its end, which was being written when
@@ -114,7 +115,7 @@ func (host) GetExtensions() map[component.ID]component.Component { return nil }
 // listen starts the receivers. The receiver does not tell which port it got for
 // port 0, so free ports are looked up first; when another process takes one in
 // between, the next pair is tried.
-func listen(ctx context.Context, w *fileWriter, want addresses) (component.Component, addresses, error) {
+func listen(ctx context.Context, k *keeper, want addresses) (receivers, addresses, error) {
 	const attempts = 10
 	var last error
 	for range attempts {
@@ -129,10 +130,6 @@ func listen(ctx context.Context, w *fileWriter, want addresses) (component.Compo
 		cfg := factory.CreateDefaultConfig().(*otlpreceiver.Config)
 		cfg.Protocols.GRPC.GetOrInsertDefault().NetAddr.Endpoint = grpc
 		cfg.Protocols.HTTP.GetOrInsertDefault().ServerConfig.NetAddr.Endpoint = http
-		next, err := consumer.NewTraces(w.consume)
-		if err != nil {
-			return nil, addresses{}, err
-		}
 		set := receiver.Settings{
 			ID: component.NewID(factory.Type()),
 			TelemetrySettings: component.TelemetrySettings{
@@ -142,14 +139,14 @@ func listen(ctx context.Context, w *fileWriter, want addresses) (component.Compo
 				Resource:       pcommon.NewResource(),
 			},
 		}
-		rcv, err := factory.CreateTraces(ctx, set, cfg, next)
+		rcv, err := k.receivers(ctx, factory, set, cfg)
 		if err != nil {
 			return nil, addresses{}, err
 		}
-		if last = rcv.Start(ctx, host{}); last == nil {
+		if last = rcv.start(ctx); last == nil {
 			return rcv, addresses{GRPC: grpc, HTTP: http}, nil
 		}
-		_ = rcv.Shutdown(ctx) // half started; the error that counts is last
+		_ = rcv.stop(ctx) // half started; the error that counts is last
 		if !errors.Is(last, syscall.EADDRINUSE) {
 			break
 		}
@@ -170,28 +167,4 @@ func freePorts() (a, b string, err error) {
 	}
 	defer lb.Close()
 	return la.Addr().String(), lb.Addr().String(), nil
-}
-
-// fileWriter appends what was received to a file. An export is answered only
-// after its line was written, so a client that was told "accepted" finds it.
-type fileWriter struct {
-	refuse atomic.Int64
-
-	mu sync.Mutex
-	f  *os.File
-}
-
-func (w *fileWriter) consume(_ context.Context, td ptrace.Traces) error {
-	if w.refuse.Add(-1) >= 0 {
-		return errors.New("asked to refuse this export")
-	}
-	var m ptrace.JSONMarshaler
-	line, err := m.MarshalTraces(td)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, err = w.f.Write(append(line, '\n'))
-	return err
 }
