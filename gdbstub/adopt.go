@@ -44,9 +44,12 @@ func Adopt(ctx context.Context, spec target.Spec, files []*os.File, st *journal.
 	// Nothing is acknowledged here: that '+' would stop a running guest.
 	c.ack = false
 	c.feed(append([]byte(nil), st.Heard...))
+	if !opt.Ordered.IsZero() {
+		time.Sleep(time.Until(opt.Ordered.Add(orderTime)))
+	}
 	c.pendingInput()
 	c.ack = !st.Attached || st.Stub.Ack
-	a := &adoption{c: c, st: st, stopped: c.run.hasStop}
+	a := &adoption{c: c, st: st, stopped: c.run.hasStop, obeyed: !opt.Ordered.IsZero() && c.acked}
 	go c.readLoop()
 	if err := a.run(ctx); err != nil {
 		if st.Attached && st.Stub.QEMU && st.LeaveRunning {
@@ -81,6 +84,11 @@ func inherit(spec target.Spec, files []*os.File) (link, error) {
 	}
 	return nil, fmt.Errorf("%s: %d descriptors are no link to it", spec, len(files))
 }
+
+// orderTime is how long after an order to run its acknowledgement is looked for. That
+// of a request is followed by an answer, and is not mistaken for it unless the stub
+// pauses for as long between the two.
+const orderTime = 100 * time.Millisecond
 
 // inputGrace is how long what the stub has sent already may take to be read.
 const inputGrace = 300 * time.Microsecond
@@ -122,6 +130,8 @@ type adoption struct {
 	st *journal.State
 	// stopped: the guest's stop was told before we sent anything.
 	stopped bool
+	// obeyed: the last thing the stub said is that it has the order to run.
+	obeyed bool
 }
 
 func (a *adoption) run(ctx context.Context) error {
@@ -170,7 +180,7 @@ func (a *adoption) foreign() bool {
 // leaveAlone reports whether the guest runs for certain and is clean.
 func (a *adoption) leaveAlone() bool {
 	st := a.st
-	return st.Attached && st.Running && st.Sure && !st.Interrupted && !a.stopped && st.Clean() && (st.Stub.QEMU || st.Stub.InImage)
+	return st.Attached && st.Running && (st.Sure || a.obeyed) && !st.Interrupted && !a.stopped && st.Clean() && (st.Stub.QEMU || st.Stub.InImage)
 }
 
 // resend is how long a question may be without an answer before it is asked

@@ -66,6 +66,7 @@ type Client struct {
 	lastRx  time.Time
 	err     error // why the link is gone
 	ack     bool  // each packet is acknowledged
+	acked   bool  // the last thing the stub said was an acknowledgement
 	run     runControl
 	sync    resync
 	cap     pauseCap

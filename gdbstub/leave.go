@@ -71,9 +71,8 @@ func (c *Client) restore(ctx context.Context) (running bool, notes []string, err
 		return false, []string{"the guest has ended"}, nil
 	case lost != nil:
 		return false, []string{"the link was lost before the guest could be put back" + c.left()}, lost
-	case runs && resume && c.clean() && c.prof.qemu:
+	case runs && resume && c.clean() && c.prof.qemu && c.obeyed(ctx):
 		// QEMU keeps a guest running when its client closes: no need to stop it.
-		c.obeyed(ctx)
 		return true, nil, nil
 	case c.opt.MaxPause > 0 && !runs && resume && found == RunRunning && c.clean() && c.prof.qemu:
 		// A detach takes longer than the order to run.
@@ -82,18 +81,30 @@ func (c *Client) restore(ctx context.Context) (running bool, notes []string, err
 			c.letGo()
 			c.mu.Unlock()
 		}
-		c.obeyed(ctx)
-		return true, nil, nil
+		if c.obeyed(ctx) {
+			return true, nil, nil
+		}
+		return c.restoreStopped(ctx)
 	case runs && resume && c.clean() && c.prof.inImage && !c.prof.hearsInterrupt:
 		return true, nil, nil
-	case runs:
+	}
+	return c.restoreStopped(ctx)
+}
+
+// restoreStopped is restore for what is done to a guest that stands: one that runs
+// is stopped for it.
+func (c *Client) restoreStopped(ctx context.Context) (running bool, notes []string, err error) {
+	c.mu.Lock()
+	runs, found := c.run.running, c.run.found
+	c.mu.Unlock()
+	if runs {
 		if err := c.halted(ctx); err != nil {
 			return true, []string{"the guest did not stop, so it was left running" + c.left()}, err
 		}
-		c.mu.Lock()
-		resume = c.run.leaveRunning
-		c.mu.Unlock()
 	}
+	c.mu.Lock()
+	resume := c.run.leaveRunning
+	c.mu.Unlock()
 	notes = append(c.undoChanges(ctx), c.removeAll(ctx)...)
 	if resume && c.prof.qemu {
 		// What the VMM or its operator stopped for reasons of their own is not
@@ -117,21 +128,21 @@ func (c *Client) restore(ctx context.Context) (running bool, notes []string, err
 }
 
 // obeyed waits until QEMU has taken the order to run, which may get lost if the
-// link is closed behind it.
-func (c *Client) obeyed(ctx context.Context) {
+// link is closed behind it, and reports whether it has.
+func (c *Client) obeyed(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	for {
 		c.mu.Lock()
-		over := !c.run.running || c.run.taken || c.err != nil
+		taken, over := c.run.running && c.run.taken, !c.run.running || c.err != nil
 		c.mu.Unlock()
-		if over {
-			return
+		if taken || over {
+			return taken
 		}
 		select {
 		case <-c.wake:
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
 }

@@ -33,6 +33,9 @@ type Options struct {
 	// RanBefore: what is known elsewhere of a stopped guest whose attachment died
 	// before it had heard how it was found; for Recover.
 	RanBefore RunState
+	// Ordered is when an order to run was written of which nobody knows whether the
+	// stub has read it, zero if none was; for Adopt.
+	Ordered time.Time
 	// Journal gets every change before it is made, nil for none.
 	Journal *journal.Writer
 	// Release is called before the link is closed, so that whoever else holds

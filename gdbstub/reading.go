@@ -77,6 +77,7 @@ func (c *Client) feed(in []byte) {
 	for len(in) > 0 {
 		tok, n := c.rd.Next(in)
 		in = in[n:]
+		c.acked = tok.Kind == packet.Ack
 		switch tok.Kind {
 		case packet.Data:
 			if c.ack {

@@ -31,7 +31,7 @@ func (p *process) backstop(l *lease, st *journal.State) {
 	for range time.Tick(min(lookEvery, limit/5)) {
 		d := l.stopped()
 		switch {
-		case st.MaxPause > 0 && d > limit && (l.state.Load() != leaseAsked || d > askedPatience):
+		case st.MaxPause > 0 && d > limit && (!l.is(leaseAsked) || d > askedPatience):
 			p.logf("the guest is stopped for %v, %v is allowed: ending process %d", d, st.MaxPause, st.Client.PID)
 		case l.isHung():
 			p.logf("process %d hangs and keeps the guest stopped for %v: ending it", st.Client.PID, d)
@@ -56,26 +56,28 @@ func (p *process) keepLease(l *lease) {
 	runtime.LockOSThread()
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0) // it takes CAP_SYS_NICE
 	for {
-		state := l.state.Load()
+		word := l.state.Load()
+		state := word & leaseMask
 		left := time.Duration(l.deadline.Load() - monotonic())
 		switch {
 		case state == leaseIdle, state == leaseEnded:
 			// A client that has anything to tell wakes us, and a signal or a word that
 			// changed meanwhile is no reason to do otherwise.
-			_ = futex(&l.state, futexWait, state, nil)
+			_ = futex(&l.state, futexWait, word, nil)
 		case left > 0:
 			t := unix.NsecToTimespec(int64(left))
-			_ = futex(&l.state, futexWait, state, &t)
-		case !p.endStop(l, state):
+			_ = futex(&l.state, futexWait, word, &t)
+		case !p.endStop(l, word):
 			time.Sleep(retryLease)
 		}
 	}
 }
 
-// endStop writes the order to run; false: it could not.
-func (p *process) endStop(l *lease, state uint32) bool {
+// endStop writes the order to run in the stop that word was read in; false: it could
+// not.
+func (p *process) endStop(l *lease, word uint32) bool {
 	n := l.size.Load()
-	if n == 0 || state == leaseWriting {
+	if n == 0 || word&leaseMask == leaseWriting {
 		return false
 	}
 	p.linkMu.Lock()
@@ -85,7 +87,7 @@ func (p *process) endStop(l *lease, state uint32) bool {
 		raw, err := f.SyscallConn()
 		if err == nil && !done {
 			// Not File.Fd: that would make it block, for everybody.
-			err = raw.Control(func(fd uintptr) { done = p.endBy(int(fd), l, state, int(n)) })
+			err = raw.Control(func(fd uintptr) { done = p.endBy(int(fd), l, word, int(n)) })
 		}
 		if err != nil {
 			p.logf("ending a stop: %v", err)
@@ -96,7 +98,8 @@ func (p *process) endStop(l *lease, state uint32) bool {
 
 // endBy writes the order to the socket fd, if that is the one connected; linkMu is
 // held.
-func (p *process) endBy(fd int, l *lease, state uint32, n int) bool {
+func (p *process) endBy(fd int, l *lease, word uint32, n int) bool {
+	state := word & leaseMask
 	if _, err := unix.Getpeername(fd); err != nil {
 		return false
 	}
@@ -105,12 +108,12 @@ func (p *process) endBy(fd int, l *lease, state uint32, n int) bool {
 	}
 	l.ended.Store(monotonic())
 	p.untold = state == leaseAsked
-	if !l.state.CompareAndSwap(state, leaseEnded) {
+	if !l.state.CompareAndSwap(word, word&^leaseMask|leaseEnded) {
 		return false
 	}
 	if _, err := unix.SendmsgN(fd, l.order[:min(n, len(l.order))], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
 		p.logf("ending a stop: %v", err) // the client is ended soon
-		l.state.CompareAndSwap(leaseEnded, state)
+		l.change(leaseEnded, state)
 		return false
 	}
 	p.logf("ended a stop after %v: its client did not in time", time.Duration(monotonic()-l.since.Load()))

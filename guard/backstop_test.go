@@ -128,3 +128,27 @@ func TestBackstop(t *testing.T) {
 		t.Errorf("the client: %v", err)
 	}
 }
+
+// The guard's order is the last thing its client saw of the guest, and the VMM has not
+// read it when the client dies: the link is not let go of before it has.
+func TestGuardsOrderIsNotLost(t *testing.T) {
+	for _, kind := range []string{"unix", "tcp"} {
+		g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: kind})
+		c := start(t, order{Target: g.GDBAddr(), MaxPause: 300 * time.Millisecond, Freeze: true, Run: true})
+		c.frozen(t)
+		if err := syscall.Kill(g.Pid(), syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(soon); !strings.Contains(logs(c.state), "ended a stop"); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the stop was not ended\n%s", kind, logs(c.state))
+			}
+		}
+		c.kill()
+		time.Sleep(250 * time.Millisecond) // the guard has taken over
+		if err := syscall.Kill(g.Pid(), syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		g.mustBeAsFound(t, c.state, true, 2*soon)
+	}
+}

@@ -17,7 +17,9 @@ import (
 // there is a cap one futex(2) before the guest is asked to stop.
 //
 // Who may write to the link is decided by one word. The client takes it for each
-// write, the guard for its order, both by compare-and-swap.
+// write, the guard for its order, both by compare-and-swap. It counts the stops, so
+// that what was seen of one is never acted upon in another: an order to run sent to a
+// guest that runs would stop it.
 type lease struct {
 	fd   int
 	max  time.Duration // the cap on one stop, 0 for none
@@ -32,7 +34,7 @@ type leaseWords struct {
 	beat     atomic.Int64  // the same clock: when the client last ran, 0 if it does not tell
 	hung     atomic.Int64  // how long it may not, in nanoseconds
 	ended    atomic.Int64  // the same clock: when the guard last let the guest run
-	state    atomic.Uint32 // below
+	state    atomic.Uint32 // below, and the count of stops above leaseMask
 	size     atomic.Uint32 // of order
 	order    [64]byte      // lets the guest run
 }
@@ -44,6 +46,8 @@ const (
 	leaseHeld           // the guest stands
 	leaseWriting        // and the client is writing to it
 	leaseEnded          // the guard has let it run; the client does not know yet
+
+	leaseMask = 7
 )
 
 const leaseSize = 4096
@@ -91,7 +95,8 @@ func (l *lease) Ask(at time.Time) {
 		return
 	}
 	l.deadline.Store(since + int64(guardUse*float64(l.max)))
-	l.state.Store(leaseAsked)
+	last := l.state.Load() | leaseMask
+	l.state.Store((last + 1) | leaseAsked)
 	_ = futex(&l.state, futexWake, 1, nil) // nobody may be waiting yet
 }
 
@@ -105,24 +110,33 @@ func (l *lease) Stopped(order []byte) bool {
 		n = copy(l.order[:], order)
 	}
 	l.size.Store(uint32(n))
-	return l.state.CompareAndSwap(leaseAsked, leaseHeld) || l.state.Load() != leaseEnded
+	return l.change(leaseAsked, leaseHeld) || !l.is(leaseEnded)
 }
 
 // Begin is gdbstub.Lease's.
 func (l *lease) Begin() bool {
-	return l.max <= 0 || l.state.CompareAndSwap(leaseHeld, leaseWriting) || l.state.Load() != leaseEnded
+	return l.max <= 0 || l.change(leaseHeld, leaseWriting) || !l.is(leaseEnded)
 }
 
 // End is gdbstub.Lease's.
-func (l *lease) End() { l.state.CompareAndSwap(leaseWriting, leaseHeld) }
+func (l *lease) End() { l.change(leaseWriting, leaseHeld) }
 
 // Ended is gdbstub.Lease's.
 func (l *lease) Ended() time.Duration { return time.Duration(monotonic() - l.ended.Load()) }
 
 // Over is gdbstub.Lease's.
 func (l *lease) Over() {
-	l.state.Store(leaseIdle)
+	l.state.And(^uint32(leaseMask))
 	l.since.Store(0)
+}
+
+// is reports whether the present stop, if any, is in a state.
+func (l *lease) is(state uint32) bool { return l.state.Load()&leaseMask == state }
+
+// change brings the present stop from one state to another, if it is in that.
+func (l *lease) change(from, to uint32) bool {
+	word := l.state.Load()
+	return word&leaseMask == from && l.state.CompareAndSwap(word, word&^leaseMask|to)
 }
 
 // beatUntil tells that this process runs until done is closed.
@@ -143,7 +157,7 @@ func (l *lease) beatUntil(done <-chan struct{}) {
 // it run.
 func (l *lease) stopped() time.Duration {
 	since := l.since.Load()
-	if since == 0 || l.state.Load() == leaseEnded {
+	if since == 0 || l.is(leaseEnded) {
 		return 0
 	}
 	return time.Duration(monotonic() - since)

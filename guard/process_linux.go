@@ -60,6 +60,8 @@ type process struct {
 	linkMu sync.Mutex
 	files  []*os.File // of the link
 	untold bool       // the stop ended last was not yet read by the client
+	// ordered is when the guest was let run whose client died before it knew.
+	ordered time.Time
 }
 
 // run waits for the client's end.
@@ -150,7 +152,7 @@ func (p *process) takeOver() error {
 	p.linkMu.Lock()
 	files := p.files
 	p.linkMu.Unlock()
-	u := undoing{w: w, st: &st, files: files, logf: p.logf}
+	u := undoing{w: w, st: &st, files: files, logf: p.logf, ordered: p.ordered}
 	rep := u.persist(context.Background(), lingerFor)
 	rep.Took = time.Since(began)
 	p.logf("%s", rep)
@@ -162,20 +164,22 @@ func (p *process) takeOver() error {
 	return nil
 }
 
-// endedMeanwhile ends the guard's watch over stops, and journals that the guest runs
-// if the guard let it run and the client never knew.
+// endedMeanwhile ends the guard's watch over stops, and journals that the guest was
+// let run if the guard did and the client never knew.
 func (p *process) endedMeanwhile(w *journal.Writer) error {
 	p.linkMu.Lock() // not between the decision and the order
 	defer p.linkMu.Unlock()
 	switch {
-	case p.lease == nil || p.lease.state.Swap(leaseIdle) != leaseEnded:
+	case p.lease == nil || p.lease.state.Swap(leaseIdle)&leaseMask != leaseEnded:
 		return nil
 	case p.untold:
 		// What the stub told of the stop is still to be read: it is the one that was
 		// asked for.
 		return errors.Join(w.Append(journal.Resume{}), w.Append(journal.Interrupt{}))
 	}
-	return errors.Join(w.Append(journal.Resume{}), w.Append(journal.Resumed{}))
+	// The VMM may not have read the order yet.
+	p.ordered = time.Now().Add(-p.lease.Ended())
+	return w.Append(journal.Resume{})
 }
 
 // logf writes to the log beside the journal, which is made for the first line.

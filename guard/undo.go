@@ -63,6 +63,8 @@ type undoing struct {
 	logf  func(format string, args ...any)
 	// before is how the guest was before a connection that died at once.
 	before gdbstub.RunState
+	// ordered is when the guard let the guest run, zero if it did not.
+	ordered time.Time
 }
 
 const (
@@ -179,6 +181,8 @@ func (u *undoing) link(ctx context.Context, rep *Report) (how string, err error)
 	var errs []error
 	if files := u.files; files != nil {
 		u.files = nil
+		opt := opt
+		opt.Ordered = u.ordered
 		c, err := gdbstub.Adopt(ctx, spec, files, st, opt)
 		if err == nil {
 			err = u.leave(ctx, c, rep)
