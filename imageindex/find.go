@@ -50,7 +50,7 @@ var ErrUnknown = errors.New("image unknown")
 
 const (
 	// maxProofs bounds the images that are compared in full with one guest.
-	maxProofs = 16
+	maxProofs = 64
 	// maxPlaces bounds the pages of a guest that are read to find candidates.
 	maxPlaces = 1 << 14
 	// maxSlides is how far slides are tried, in steps of slideStep both ways: as

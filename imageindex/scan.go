@@ -34,6 +34,8 @@ type scan struct {
 	images map[string]*Image
 	loose  []looseFile
 	full   bool // a limit was told
+	// unpacked counts bytes of layers.
+	unpacked int64
 }
 
 func (s *scan) note(format string, args ...any) {
