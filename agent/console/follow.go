@@ -36,15 +36,17 @@ type Follower struct {
 	known []knownFile
 	gen   uint64
 	// since is when the last file that was read was last written.
-	since  time.Time
-	owner  uint32
-	segs   []segment
-	stream int64
-	torn   bool // the text given ends within a line
-	gap    bool // what follows does not go on with what was given
-	told   bool // the scanner knows that the log is quiet
-	bytes  bucket
-	rate   bucket
+	since time.Time
+	owner uint32
+	// dirSeen is the time of the last change of the folder when it had nothing new.
+	dirSeen time.Time
+	segs    []segment
+	stream  int64
+	torn    bool // the text given ends within a line
+	gap     bool // what follows does not go on with what was given
+	told    bool // the scanner knows that the log is quiet
+	bytes   bucket
+	rate    bucket
 
 	// What is remembered.
 	path    string // state file, "" for none

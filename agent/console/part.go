@@ -40,14 +40,18 @@ type part struct {
 	live bool
 	// seen is the time of the last write before the last look.
 	seen time.Time
-	// name is its identity among the rotated files.
-	name string
 	uses int // segments that point to it
 }
 
 func (p *part) close() {
 	if p.f != nil {
 		p.f.Close()
+	}
+}
+
+func closeAll(parts []*part) {
+	for _, p := range parts {
+		p.close()
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ukdbg/ukdbg/asserts"
@@ -210,29 +212,48 @@ func (f *Follower) begin() (int, time.Duration, error) {
 	return 0, tick, err
 }
 
-// replaced finds out whether another file is the log now, once all of the current
-// one has been read. A file that is empty is not yet: a VMM writes on into the
-// one it has open, whatever became of its name.
+// replaced finds out whether another file is the log now, once the current one has
+// been read. One that is empty is not yet: a VMM writes on into the one it has
+// open, whatever became of its name.
 func (f *Follower) replaced() (bool, error) {
 	there, err := statLog(f.opt.Source.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // between the renaming and the new file
 	}
-	if err != nil || there.id == f.cur.id || there.size == 0 {
+	if err != nil || there.id == f.cur.id {
 		return false, err
+	}
+	if there.size == 0 && !f.beside() {
+		return false, nil
 	}
 	// What the writer still wrote before it went to the new file is read first.
 	f.cur.live = false
-	f.queue = append(f.queue, f.unread(f.siblings(), f.cur.seen, f.cur.id, there.id)...)
+	f.read(f.cur)
+	f.queue = append(f.queue, f.unread(f.cur.seen, f.cur.id)...)
 	return true, nil
 }
 
+// beside finds out whether there are rotated files that have not been read.
+func (f *Follower) beside() bool {
+	dir, err := os.Stat(filepath.Dir(f.opt.Source.Path))
+	if err != nil || dir.ModTime().Equal(f.dirSeen) {
+		return false
+	}
+	if time.Since(dir.ModTime()) > tick {
+		f.dirSeen = dir.ModTime() // it is coarse: what happens now would leave it as it is
+	}
+	parts := f.unread(f.cur.seen, f.cur.id)
+	closeAll(parts)
+	return len(parts) > 0
+}
+
 // missed finds files that were the log between the one read before and the
-// current one, of which nothing is read yet. That one is then opened again, after
-// them.
+// current one, of which nothing is read yet. That one is then read after them,
+// under whatever name it has.
 func (f *Follower) missed() bool {
-	parts := f.unread(f.siblings(), f.since, f.cur.id)
-	if len(parts) == 0 {
+	parts := f.unread(f.since)
+	if len(parts) == 0 || parts[0].id == f.cur.id {
+		closeAll(parts) // what follows is found when this one is read
 		return false
 	}
 	f.gen = f.cur.gen - 1
@@ -241,24 +262,22 @@ func (f *Follower) missed() bool {
 	return true
 }
 
-func (f *Follower) siblings() []sibling { return siblings(f.opt.Source.Path, f.owner) }
-
 // truncated goes on where the text of a file does that has lost it: in a copy, if
 // there is one, and then at the file's beginning.
 func (f *Follower) truncated() {
 	p := f.cur
 	at := place{File: p.id, Offset: p.pos, Tail: sumOf(p.tail), TailSize: len(p.tail), Written: f.since}
-	list := f.siblings()
-	since, id := f.since, p.id
+	since := f.since
 	var parts []*part
-	if copied := f.search(&at, list); copied != nil {
+	if copied := f.search(&at); copied != nil {
 		copied.gen = p.gen
-		since, id = copied.seen, copied.id
+		since = copied.seen
 		parts = append(parts, copied)
+		f.read(copied)
 	} else {
 		f.lost()
 	}
-	parts = append(parts, f.unread(list, since, p.id, id)...)
+	parts = append(parts, f.unread(since)...)
 	f.leave(p)
 	f.queue = append(f.queue, parts...)
 	if err := f.next(); err != nil {
@@ -282,13 +301,23 @@ func (f *Follower) leave(p *part) {
 	}
 }
 
+// read remembers that a file has been read, as it is now: it may be compressed
+// before its successors are looked for.
+func (f *Follower) read(p *part) {
+	if st, err := stateOf(p.f); err == nil {
+		s := sibling{fileState: st}
+		f.know(s.name(), p.gen)
+	}
+}
+
 // next goes on to the next file.
 func (f *Follower) next() error {
 	if p := f.cur; p != nil {
-		if st, err := stateOf(p.f); err == nil {
-			s := sibling{fileState: st}
-			f.know(s.name(), p.gen)
+		if len(f.queue) == 0 && p.gz == nil && !f.begun() {
+			p.live = true // as far as is known; see replaced
+			return nil
 		}
+		f.read(p)
 		f.leave(p)
 	}
 	if len(f.queue) == 0 {
@@ -301,6 +330,12 @@ func (f *Follower) next() error {
 	f.queue = f.queue[1:]
 	f.start(p)
 	return nil
+}
+
+// begun reports whether there is anything in the log at its own path.
+func (f *Follower) begun() bool {
+	st, err := statLog(f.opt.Source.Path)
+	return err == nil && st.size > 0
 }
 
 // start makes p the file that is read.

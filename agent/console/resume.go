@@ -53,40 +53,41 @@ func (f *Follower) goOn(at *place) {
 	for _, name := range at.Known {
 		f.know(name, 0)
 	}
-	p, there := f.find(at)
+	p := f.find(at)
 	if p != nil {
 		p.gen = at.Generation
 		f.start(p)
 		if !p.live {
-			f.queue = f.unread(f.siblings(), p.seen, p.id, there)
+			f.read(p)
+			f.queue = f.unread(p.seen, p.id)
 		}
 		return
 	}
 	if at.Offset > 0 {
 		f.lost()
 	}
-	f.queue = f.unread(f.siblings(), at.Written, there)
+	f.queue = f.unread(at.Written)
 	if err := f.next(); err != nil {
 		f.problem(err)
 	}
 }
 
-// find looks for the file that has the place. there is the file at the log's path.
-func (f *Follower) find(at *place) (p *part, there fileID) {
+// find looks for the file that has the place.
+func (f *Follower) find(at *place) *part {
 	file, st, err := openLog(f.opt.Source.Path)
 	if err == nil {
-		f.owner, there = st.uid, st.id
+		f.owner = st.uid
 		p := &part{f: file, id: st.id, seen: st.mtime, live: true}
 		if o := f.opt.Source.Owner; st.id == at.File && (o == nil || *o == st.uid) && p.holds(at) {
-			return p, there
+			return p
 		}
 		p.close()
 	} else if o := f.opt.Source.Owner; o != nil {
 		f.owner = *o
 	}
-	if p := f.search(at, f.siblings()); p != nil {
+	if p := f.search(at); p != nil {
 		p.live = p.id == at.File && p.gz == nil // the VMM may still have it open
-		return p, there
+		return p
 	}
 	// Its name may be gone, and the VMM still write it.
 	proc := filepath.Join("/proc", strconv.Itoa(f.opt.Source.PID))
@@ -97,11 +98,11 @@ func (f *Follower) find(at *place) (p *part, there fileID) {
 		}
 		p := &part{f: file, id: st.id, seen: st.mtime, live: true}
 		if p.holds(at) {
-			return p, there
+			return p
 		}
 		p.close()
 	}
-	return nil, there
+	return nil
 }
 
 // keep remembers up to where every report has been returned and taken care of.

@@ -1,12 +1,15 @@
 package console
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 )
 
 // maxSiblings bounds the files of a folder that are looked at.
@@ -49,17 +52,28 @@ func siblings(path string, owner uint32) []sibling {
 			out = append(out, s)
 		}
 	}
-	// Rotated in one instant, console.log.2 is older than console.log.1.
 	slices.SortFunc(out, func(a, b sibling) int {
 		if c := a.mtime.Compare(b.mtime); c != 0 {
 			return c
 		}
-		if c := len(b.path) - len(a.path); c != 0 {
+		// Rotated in one instant: console.log.2 is older than console.log.1, and a
+		// date than a later one.
+		if c := cmp.Compare(b.number(), a.number()); c != 0 {
 			return c
 		}
-		return strings.Compare(b.path, a.path)
+		return strings.Compare(a.path, b.path)
 	})
 	return out
+}
+
+// number is N of console.log.N, 0 if it has another name.
+func (s *sibling) number() int {
+	name := strings.TrimSuffix(s.path, gzSuffix)
+	n, err := strconv.Atoi(name[strings.LastIndexByte(name, '.')+1:])
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func rotatedName(base, name string) bool {
@@ -71,10 +85,12 @@ func rotatedName(base, name string) bool {
 	if !ok || ext == "" || ext == base {
 		return false
 	}
-	middle, ok = strings.CutSuffix(strings.TrimSuffix(middle, ".gz"), ext)
+	middle, ok = strings.CutSuffix(strings.TrimSuffix(middle, gzSuffix), ext)
 	digits := strings.Count(strings.Map(digit, middle), "0")
 	return ok && digits >= len("20261122") && strings.Trim(strings.Map(digit, middle), "0-_.") == ""
 }
+
+const gzSuffix = ".gz"
 
 // digit makes every digit a 0.
 func digit(r rune) rune {
@@ -84,19 +100,25 @@ func digit(r rune) rune {
 	return r
 }
 
-func (s *sibling) compressed() bool { return strings.HasSuffix(s.path, ".gz") }
+func (s *sibling) compressed() bool { return strings.HasSuffix(s.path, gzSuffix) }
+
+// errMoved says that a file is not where it was listed any more.
+var errMoved = errors.New("a rotated file was moved")
 
 // open makes a part of a rotated file.
 func (s *sibling) open() (*part, error) {
 	f, st, err := openLog(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errMoved
+	}
 	if err != nil {
 		return nil, err
 	}
-	p := &part{f: f, id: st.id, seen: st.mtime, name: s.name()}
 	if st.id != s.id {
 		f.Close()
-		return nil, fmt.Errorf("%s was replaced", s.path)
+		return nil, errMoved
 	}
+	p := &part{f: f, id: st.id, seen: st.mtime}
 	if s.compressed() {
 		if err := p.unpack(); err != nil {
 			f.Close()
@@ -104,88 +126,4 @@ func (s *sibling) open() (*part, error) {
 		}
 	}
 	return p, nil
-}
-
-// search looks for the file that has a place: the one it was in, by whatever
-// name it has now, else a copy.
-func (f *Follower) search(at *place, list []sibling) *part {
-	order := slices.Clone(list)
-	slices.SortStableFunc(order, func(a, b sibling) int { return rank(&a, at) - rank(&b, at) })
-	for i := range order {
-		s := &order[i]
-		if at.TailSize == 0 && s.id != at.File {
-			continue // nothing to know it by
-		}
-		if s.id != at.File && s.mtime.Before(at.Written) {
-			continue
-		}
-		p, err := s.open()
-		if err != nil {
-			continue
-		}
-		if p.holds(at) {
-			return p
-		}
-		p.close()
-	}
-	return nil
-}
-
-// rank puts the file itself first and compressed ones last.
-func rank(s *sibling, at *place) int {
-	switch {
-	case s.id == at.File:
-		return 0
-	case s.compressed():
-		return 2
-	}
-	return 1
-}
-
-// unread returns the rotated files that were written last at since or later and
-// have not been read: the log was rotated more than once meanwhile.
-func (f *Follower) unread(list []sibling, since time.Time, not ...fileID) (parts []*part) {
-	for i := range list {
-		s := &list[i]
-		if s.mtime.Before(since) || slices.Contains(not, s.id) || f.knows(s.name()) {
-			continue
-		}
-		if p, err := s.open(); err == nil {
-			parts = append(parts, p)
-		}
-	}
-	return parts
-}
-
-// knownFile is a rotated file that is not to be read, or has been, as that
-// generation of the log.
-type knownFile struct {
-	name string
-	gen  uint64
-}
-
-func (f *Follower) knows(name string) bool {
-	return slices.ContainsFunc(f.known, func(k knownFile) bool { return k.name == name })
-}
-
-// know remembers a rotated file as read.
-func (f *Follower) know(name string, gen uint64) {
-	if f.knows(name) {
-		return
-	}
-	if len(f.known) == maxKnown {
-		f.known = slices.Delete(f.known, 0, 1)
-	}
-	f.known = append(f.known, knownFile{name, gen})
-}
-
-// knownBefore returns those that need not be read again by one who goes on within
-// a generation.
-func (f *Follower) knownBefore(gen uint64) (names []string) {
-	for _, k := range f.known {
-		if k.gen < gen {
-			names = append(names, k.name)
-		}
-	}
-	return names
 }
