@@ -145,3 +145,61 @@ func TestFollow(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What is kept of a console can be listed, and the rest of one whose guest ended
+// meanwhile be read.
+func TestRecall(t *testing.T) {
+	l := newLog(t)
+	dir := filepath.Join(t.TempDir(), "state")
+	ctx, cancel := context.WithCancel(t.Context())
+	l.append(assertion("while it is followed"))
+	f := l.follow(ctx, dir, func(o *Options) { o.Meta = []byte(`{"guest":"shop"}`) })
+	first := want(t, f, "while it is followed")
+	cancel()
+	if _, err := f.Next(); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	f.Close()
+	l.append(assertion("when nobody looks"))
+	for _, path := range []string{dir, statePath(dir, l.path)} {
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%v, %v", st.Mode(), err)
+		}
+	}
+	list, err := Recall(dir)
+	if err != nil || len(list) != 1 || string(list[0].Meta) != `{"guest":"shop"}` || list[0].Source.Path != l.path {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	g, err := Follow(t.Context(), Options{Source: list[0].Source, State: dir, Quiet: testQuiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	g.End()
+	// Next was called since, so the first is not returned again.
+	if second := want(t, g, "when nobody looks"); second.ID == first.ID || second.Generation != first.Generation || second.Offset <= first.Offset {
+		t.Errorf("%+v %+v", first, second)
+	}
+	if _, err := g.Next(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	if err := Forget(dir, list[0].Source); err != nil {
+		t.Error(err)
+	}
+	if list, err := Recall(dir); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// A state file that is damaged is as none.
+func TestDamagedState(t *testing.T) {
+	l := newLog(t)
+	dir := t.TempDir()
+	l.append(assertion("once"))
+	if err := os.WriteFile(statePath(dir, l.path), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := l.follow(t.Context(), dir)
+	defer f.Close()
+	want(t, f, "once")
+}
