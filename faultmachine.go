@@ -22,6 +22,14 @@ func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame
 			m.System = asserts.SystemValues(raw)
 		}
 	}
+	if s.dump != nil && s.stopCPU == 0 {
+		if g, ok := s.dump.Signal(); ok {
+			m.Signal = asserts.Signal{Number: g.Number, Code: g.Code, Key: int(g.Key)}
+			if m.Trapped = m.Signal.IsFault(); m.Trapped {
+				m.Signal.Addr = asserts.Value(g.Addr)
+			}
+		}
+	}
 	m.StackLow, m.StackHigh = t.Stack, frames[len(frames)-1].CFA
 	s.trapCause(ctx, &m, frames, at)
 	s.endingOf(ctx, &m, frames, at)

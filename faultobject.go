@@ -22,8 +22,8 @@ func (x *explainer) object(at asserts.Word) *asserts.Object {
 		return x.owned(w.Owner)
 	}
 	o, err := x.s.Owner(x.ctx, at.V)
-	if err != nil {
-		return nil
+	if err != nil || x.s.dump != nil && x.s.dump.Process() && len(o.Facts) > 0 && o.Facts[0].Kind == OwnedByNobody {
+		return nil // of a process's memory little is known: that tells nothing
 	}
 	return x.owned(o)
 }

@@ -89,14 +89,16 @@ func (s *Session) sanitized(ctx context.Context, f *asserts.Fault, frames []unwi
 	}
 	x := explainer{ctx: ctx, s: s, f: f, frames: frames, mem: s.mem, funcs: map[uint64]*origin.Func{}}
 	size := uint64(0)
+	m, ok := s.ShadowMap(ctx)
 	if !f.Address.Known {
-		size = x.checkedAccess()
+		if size = x.checkedAccess(); !f.InferredAddress.Known && ok {
+			x.reportedAccess(m)
+		}
 	}
 	addr := f.Address
 	if !addr.Known {
 		addr = f.InferredAddress
 	}
-	m, ok := s.ShadowMap(ctx)
 	if !addr.Known || !ok {
 		return
 	}
@@ -108,6 +110,47 @@ func (s *Session) sanitized(ctx context.Context, f *asserts.Fault, frames []unwi
 		_, _ = fmt.Sscanf(f.Detail("size"), "%d", &size)
 	}
 	asserts.ApplyShadow(ctx, f, m, s.mem, addr.V, max(size, 1))
+}
+
+// The report that the runtime of userspace's sanitizer is about (compiler-rt
+// asan_errors.h, asan_descriptions.h): in an ErrorGeneric the description of the
+// address, which begins with its kind and the address itself, ends where the pc of
+// the access is, behind which its frame and stack pointer are.
+const (
+	currentError   = "_ZN6__asan19ScopedInErrorReport14current_error_E"
+	reportAddr     = 296 // bytes before the pc
+	reportKind     = reportAddr + 8
+	maxReport      = 4096
+	addressKinds   = 4 // shadow, heap, stack, global
+	stackOfReport  = 16
+	maxReportStack = 8 << 20
+)
+
+// reportedAccess takes the address from that report. It counts if the shadow
+// forbids to use it.
+func (x *explainer) reportedAccess(m shadow.Map) {
+	sym, ok := x.s.image.SymbolByName(currentError)
+	if !ok || sym.Size > maxReport || len(x.frames) == 0 {
+		return
+	}
+	b := make([]byte, sym.Size)
+	if target.ReadFull(x.ctx, x.mem, b, x.s.mapping.Run(sym.Addr)) != nil {
+		return
+	}
+	word := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
+	fr := &x.frames[0]
+	for at := reportKind; at+stackOfReport+8 <= len(b); at += 8 {
+		if word(at) != fr.PC || word(at+stackOfReport)-fr.Regs.SP() > maxReportStack && fr.Regs.SP()-word(at+stackOfReport) > maxReportStack {
+			continue
+		}
+		v, kind := word(at-reportAddr), binary.LittleEndian.Uint32(b[at-reportKind:])
+		if _, allowed, err := m.Check(x.ctx, x.mem, v, 1); err != nil || allowed || kind < 1 || kind > addressKinds {
+			continue
+		}
+		x.f.InferredAddress = asserts.Value(v)
+		x.f.Inferred = append(x.f.Inferred, fmt.Sprintf("address %#x: from the sanitizer's record of its report", v))
+		return
+	}
 }
 
 // checkedAccess takes address and size from the arguments of the call of the

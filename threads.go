@@ -114,7 +114,7 @@ func (s *Session) threadsOfCPUs(ctx context.Context) error {
 			Addr: ^uint64(0) - uint64(cpu),
 		}
 		if s.dump != nil && s.dump.Process() {
-			t.Name = fmt.Sprintf("thread %d", s.dump.Thread(cpu))
+			t.Name = fmt.Sprintf("LWP %d", s.dump.Thread(cpu)) // as gdb calls them
 		}
 		s.threads = append(s.threads, Thread{t, s.epoch})
 	}

@@ -30,6 +30,10 @@ func (s *scene) arm64() bool {
 	if f.Kind == MemoryTag && f.Subkind == "asynchronous" {
 		return true
 	}
+	if f.Kind == PageFault && !f.ErrorCode.Known {
+		s.addressClass(s.page, f.Reg("sp"))
+		return true
+	}
 	if !f.ErrorCode.Known {
 		return s.arm64Guess()
 	}

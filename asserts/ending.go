@@ -23,6 +23,7 @@ var endings = []struct {
 	final bool
 }{
 	{"__stack_chk_fail", StackSmash, true},
+	{"__sanitizer::Die(*", AddressSanitizer, true}, // sanitizer_termination.cpp
 	{"__asan_*", AddressSanitizer, false},
 	{"kasan_*", AddressSanitizer, false},
 	{"__kasan_*", AddressSanitizer, false},
@@ -119,9 +120,15 @@ func (s *scene) asanCall(name string) {
 	} else if n, ok := strings.CutPrefix(rest, "store"); ok {
 		f.Access, size = Write, n
 	}
-	what := "KASAN: invalid access"
+	// The kernels' compilers call the checks that return (-fsanitize-recover).
+	what := "AddressSanitizer: invalid "
+	if strings.HasSuffix(name, "_noabort") || strings.Contains(name, "kasan") {
+		what = "KASAN: invalid "
+	}
 	if f.Access != "" {
-		what = "KASAN: invalid " + string(f.Access)
+		what += string(f.Access)
+	} else {
+		what += "access"
 	}
 	if size != "" && size != "N" {
 		f.detail("size", size)

@@ -34,6 +34,8 @@ type Machine struct {
 	// Explicit is the value of Unikraft's _uk_crash_explicit, which is 1 from
 	// UK_CRASH to its trap.
 	Explicit Word
+	// Signal is what ended a process, zero for a machine.
+	Signal Signal
 	// Ending says how the guest ended itself (see FindEnding), zero if it did
 	// not.
 	Ending Ending
@@ -101,7 +103,8 @@ func Decode(ctx context.Context, m Machine) (*Fault, error) {
 	}
 	s := scene{ctx: ctx, f: f, m: &m}
 	s.systemRegisters()
-	if known := s.classify(); !s.ended() && !known {
+	told := s.signalled()
+	if known := s.classify() || told; !s.ended() && !known {
 		return nil, fmt.Errorf("%w: pc is %s, no trap is known and the bytes there are no trap instruction",
 			ErrNoFault, s.place(pc))
 	}

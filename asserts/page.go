@@ -49,19 +49,27 @@ func (s *scene) x86PageFault() {
 		return
 	}
 	s.addressClass(pageState{
-		present: ec.Known && ec.V&pfPresent != 0,
-		absent:  ec.Known && ec.V&pfPresent == 0,
+		present: ec.Known && ec.V&pfPresent != 0 || s.page.present,
+		absent:  ec.Known && ec.V&pfPresent == 0 || s.page.absent,
 	}, f.Reg("rsp"))
 }
 
 // operandAddress computes the address from the instruction if it was not told.
 func (s *scene) operandAddress() {
 	f := s.f
-	if f.Address.Known || !f.PC.Known {
+	if !f.PC.Known || f.Address.Known && f.Access != "" {
 		return
 	}
 	op, ok := s.x86Operand(s.code(f.PC.V, 16))
 	if !ok || !op.addr.Known {
+		return
+	}
+	if f.Address.Known {
+		// A signal tells the address alone.
+		if f.Address.V-op.addr.V < 64 && op.access != "" {
+			f.Access = op.access
+			f.infer(string(op.access) + ": from the instruction at pc")
+		}
 		return
 	}
 	f.InferredAddress = op.addr

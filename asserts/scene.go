@@ -14,6 +14,8 @@ type scene struct {
 	ctx context.Context
 	f   *Fault
 	m   *Machine
+	// page is what the signal that ended a process tells of the page.
+	page pageState
 }
 
 // conclude completes a fault read from text with what its own lines prove.

@@ -28,8 +28,9 @@ type contents struct {
 	notes []string
 	info  vmcoreinfo
 	// entry is where the process's program begins (AT_ENTRY), 0 if not known.
-	entry uint64
-	own   *dumpfile.Info // what ukdbg wrote of it, nil for another's dump
+	entry  uint64
+	signal Signal         // what ended the process
+	own    *dumpfile.Info // what ukdbg wrote of it, nil for another's dump
 }
 
 // Dump is an opened dump. It may be used by several goroutines; UseRoot comes

@@ -30,6 +30,8 @@ const (
 	ntPRStatus = 1          // a processor's or a thread's registers
 	ntPRPSInfo = 3          // the process's name and arguments
 	ntAuxv     = 6          // the process's auxiliary vector
+	ntSigInfo  = 0x53494749 // the signal that ended it
+	ntXState   = 0x202      // x86: the XSAVE area, named "LINUX"
 	ntFile     = 0x46494c45 // the files it has mapped
 )
 
@@ -75,6 +77,10 @@ func parseNotes(notes []byte, a *arch.Arch) (cpus []cpuState, info vmcoreinfo, p
 				problems = append(problems, fmt.Sprintf("registers of CPU %d: %v", len(cpus), err))
 			}
 			cpus = append(cpus, cpuState{regs: regs, thread: thread})
+		case n.name == "LINUX" && n.typ == ntXState && len(cpus) > 0 && a.Machine == elf.EM_X86_64:
+			if pkru, ok := xsavePKRU(n.body); ok {
+				cpus[len(cpus)-1].sys = map[string]uint64{"pkru": uint64(pkru)}
+			}
 		case n.name == "QEMU" && n.typ == 0 && len(qemu) < maxCPUs:
 			qemu = append(qemu, n.body)
 		case n.name == "VMCOREINFO":

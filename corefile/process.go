@@ -39,6 +39,8 @@ func readProcess(in input, a *arch.Arch, l layout) (*contents, error) {
 		case n.name != "CORE":
 		case n.typ == ntAuxv:
 			c.entry = auxv(n.body, atEntry)
+		case n.typ == ntSigInfo && c.signal.Number == 0:
+			c.signal = parseSignal(n.body)
 		case n.typ == ntFile:
 			files = parseFiles(n.body)
 		}

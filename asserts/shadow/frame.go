@@ -44,7 +44,7 @@ const (
 // word 0 of a frame is a magic number, word 1 points to the text, word 2 to the
 // function.
 func FindFrame(ctx context.Context, mem target.Memory, addr uint64) (Frame, error) {
-	const align = 32
+	const align = 16 // of gcc's frames; clang's have more
 	at := addr &^ (align - 1)
 	for d := uint64(0); d < maxFrame && d <= at; d += align {
 		var w [24]byte
