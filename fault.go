@@ -236,6 +236,10 @@ func (s *Session) printedFault(ctx context.Context) *asserts.Fault {
 // sourceFrames is how many frames of a report have their source lines.
 const sourceFrames = 12
 
+// NameFault gives a fault that somebody found the names and sources of the session's
+// image.
+func (s *Session) NameFault(f *asserts.Fault) (FaultReport, error) { return s.report(f) }
+
 // report renders a fault with the session's names and sources.
 func (s *Session) report(f *asserts.Fault) (FaultReport, error) {
 	var b strings.Builder

@@ -55,6 +55,9 @@ type TraceReading struct {
 	Lost uint64
 	// Full: the plain buffer is full, what came since is lost, how much is not known.
 	Full bool
+	// Used is the part of the buffer, or of the rings, that these records took, from 0
+	// to 1.
+	Used float64
 	// Restored: the guest was set back to an earlier state.
 	Restored bool
 	// Spans are those that ended, their times by the guest's clock. They are valid
@@ -207,6 +210,7 @@ func (f *TraceFollower) scan(ctx context.Context, r *TraceReading) error {
 	if r.Lost > 0 {
 		f.pairer.Gap()
 	}
+	r.Used = min(1, float64(len(f.data))/float64(max(f.size, 1)))
 	sc := tracebuf.NewScanner(f.data, f.guest.Definitions, f.slide)
 	for sc.Scan() {
 		rec := sc.Record()

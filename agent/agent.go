@@ -73,6 +73,9 @@ type agent struct {
 	console *consoles
 	// rename: names and globs are to be looked at again.
 	rename bool
+	// recalled: the consoles of guests that ended before were read.
+	recalled bool
+	spans    spanRate
 }
 
 // Run watches the guests until ctx ends.
@@ -129,13 +132,18 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("%w: listen: %w", ErrConfig, err), out.close(0))
 		}
-		a.pages.close()
+		err = a.pages.close()
 		a.pages = p
+		if err != nil {
+			a.log.printf("pages of before: %v", err)
+		}
 	}
 	if old != nil {
 		a.looks.resize(workers(c) - workers(old))
 		a.bursts.resize(c.Profile.AtOnce - old.Profile.AtOnce)
-		a.console.close()
+		if err := a.console.close(); err != nil {
+			a.log.printf("consoles: %v", err)
+		}
 		if err := a.out.close(drainPatience); err != nil {
 			a.log.printf("receivers of before: %v", err)
 		}
@@ -145,9 +153,9 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 	a.out = out
 	debug.SetMemoryLimit(int64(c.Limits.Memory))
 	a.reindex(ctx, old)
-	a.console = newConsoles(a)
+	a.console, a.recalled = newConsoles(ctx, a), false
 	for _, g := range a.fleet.list() {
-		g.console = nil
+		g.console, g.noConsole = nil, false
 		for l := range g.work {
 			g.work[l].due, g.work[l].failed = time.Time{}, 0
 		}
@@ -220,16 +228,15 @@ func (a *agent) close() error {
 	if a.indexed != nil {
 		close(a.indexed)
 	}
-	a.console.close()
+	err := a.console.close()
 	a.looks.wait(drainPatience)
 	a.bursts.wait(drainPatience)
 	for _, g := range a.fleet.list() {
 		g.closeSessions()
 	}
-	a.pages.close()
-	var err error
+	err = errors.Join(err, a.pages.close())
 	if a.out != nil {
-		err = a.out.close(drainPatience)
+		err = errors.Join(err, a.out.close(drainPatience))
 	}
 	return errors.Join(err, a.images.Close())
 }

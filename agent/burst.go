@@ -8,6 +8,7 @@ import (
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/hosts"
 	"github.com/ukdbg/ukdbg/profiler"
 	"github.com/ukdbg/ukdbg/target"
@@ -27,7 +28,7 @@ func (a *agent) idle(g *guest, now time.Time) {
 	if s.State == "idle" || s.State == "refused" || s.State == "unknown" {
 		return
 	}
-	*s = status{State: "idle", Detail: "its VMM used no CPU time worth the while", Command: s.Command, At: now}
+	*s = state{State: "idle", Detail: "its VMM used no CPU time worth the while", Command: s.Command, At: now}
 }
 
 // burst samples a guest once and hands the profile on.
@@ -38,7 +39,7 @@ func (a *agent) burst(ctx context.Context, g *guest) error {
 	g.mu.Lock()
 	h, image, paused := g.host, g.imagePath, g.host.State != "" && g.host.State != "running"
 	g.mu.Unlock()
-	st := status{Command: oneShot("profile "+string(kind), targetOf(&h), image, "-d", duration(c.Profile.Duration), "-F", fmt.Sprint(c.Profile.Hz))}
+	st := state{Command: oneShot("profile "+string(kind), targetOf(&h), image, "-d", duration(c.Profile.Duration), "-F", fmt.Sprint(c.Profile.Hz))}
 	switch why := a.refusal(c, &h, kind); {
 	case image == "":
 		st.State, st.Detail = "unknown", "image=unknown"
@@ -101,7 +102,7 @@ func (a *agent) refusal(c *config.Config, h *hosts.Guest, kind profiler.Kind) st
 }
 
 // missing sorts the failures that are no failures: what a guest cannot give.
-func missing(g *guest, f feature, st status, err error) error {
+func missing(g *guest, f feature, st state, err error) error {
 	switch {
 	case errors.Is(err, errGone), errors.Is(err, context.Canceled):
 		return nil
@@ -129,7 +130,42 @@ func (a *agent) counted(g *guest, p *profiler.Profile) {
 	n.Abandoned += uint64(p.Abandoned)
 	n.Stops += uint64(p.Pause.Stops)
 	n.Stopped += p.Pause.Total
+	n.Longest = max(n.Longest, p.Pause.Longest)
+	g.last = shown(p)
 	n.Exits += uint64(p.Pause.Exits)
+}
+
+// topFunctions is how many functions the page shows.
+const topFunctions = 5
+
+// shown is a profile as the page shows it.
+func shown(p *profiler.Profile) status.Profile {
+	out := status.Profile{At: p.Start, Kind: string(p.Kind), Duration: p.Duration}
+	var idle, all int64
+	busy := &profiler.Profile{Kind: p.Kind}
+	for _, s := range p.Samples {
+		all += s.Count
+		if s.Thread.Idle {
+			idle += s.Count
+			continue
+		}
+		busy.Samples = append(busy.Samples, s)
+	}
+	out.Samples = uint64(all)
+	if all > 0 {
+		out.Idle = float64(idle) / float64(all)
+	}
+	_, total := busy.Total()
+	for _, f := range profiler.Functions(busy) {
+		if len(out.Top) == topFunctions || total == 0 {
+			break
+		}
+		out.Top = append(out.Top, status.Function{Name: f.Name, Share: float64(f.Flat) / float64(total)})
+	}
+	if len(p.Warnings) > 0 {
+		out.Note = p.Warnings[0]
+	}
+	return out
 }
 
 // duration writes 1m, not 1m0s, as the verbs' flags take it.

@@ -18,8 +18,9 @@ type traceLane struct {
 	session *ukdbg.Session
 	follow  *ukdbg.TraceFollower
 	clock   clock
-	polled  time.Time // by the manager too, while the lane does not work
-	next    time.Duration
+	polled  time.Time     // by the manager too, while the lane does not work
+	next    time.Duration // until the next reading, 0 for what is usual
+	period  time.Duration
 	told    bool // that the buffer is full
 }
 
@@ -34,7 +35,7 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	g.mu.Lock()
 	target, image := targetOf(&g.host), g.imagePath
 	g.mu.Unlock()
-	st := status{State: "ok", Command: oneShot("trace list", target, image)}
+	st := state{State: "ok", Command: oneShot("trace list", target, image)}
 	if image == "" {
 		t.next = slowTrace
 		st.State, st.Detail = "unknown", "image=unknown"
@@ -77,6 +78,8 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 		t.told = r.Full
 		g.set(featureTraces, st)
 	}
+	_, _, slow := a.self.used()
+	t.next = t.pace(r, time.Duration(float64(c.Traces.Every)*slow))
 	if r.Records == 0 {
 		return nil
 	}
@@ -87,6 +90,23 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 		}
 	})
 	return nil
+}
+
+// pace is how long to wait before the next reading, so that rings are about a third
+// full then: down at once, up slowly.
+func (t *traceLane) pace(r *ukdbg.TraceReading, most time.Duration) time.Duration {
+	want := most
+	if passed := r.Before.Sub(r.After); !r.After.IsZero() && t.follow.Rings() && r.Used > 0 {
+		want = time.Duration(float64(passed) * 0.3 / r.Used)
+	}
+	if r.Lost > 0 {
+		want = min(want, t.period/2)
+	}
+	if t.period == 0 {
+		t.period = most
+	}
+	t.period = max(fastTrace, min(most, want, t.period*5/4+time.Millisecond))
+	return t.period
 }
 
 // errNoTraces says that an image has no tracepoints.

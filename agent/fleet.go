@@ -6,8 +6,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/imageindex"
 )
 
@@ -32,6 +34,8 @@ type fleet struct {
 	// says what is wrong with the file as it is, "" if nothing.
 	reloads, refused uint64
 	badFile          string
+	loaded           time.Time      // when the configuration in force was
+	faults           []status.Fault // the latest, oldest first
 
 	// indexed counts the refreshes of the index: a guest whose image was not known
 	// is looked up again after one.
@@ -53,7 +57,7 @@ func (f *fleet) list() []*guest {
 func (f *fleet) setOutputs(c *config.Config, out *outputs) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cfg, f.out = c, out
+	f.cfg, f.out, f.loaded = c, out, time.Now()
 }
 
 func (f *fleet) setIndex(x *imageindex.Index) {

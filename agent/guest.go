@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/hosts"
 	"github.com/ukdbg/ukdbg/imageindex"
@@ -34,8 +35,9 @@ func (l lane) String() string { return [...]string{"look", "profile", "traces"}[
 // each lane's worker those of its lane; the rest is guarded by mu.
 type guest struct {
 	proc     vmm.Process
-	instance string // of the VMM's process; see ukdbg.Instance
-	started  time.Time
+	instance string    // of the VMM's process; see ukdbg.Instance
+	started  time.Time // by the host
+	found    time.Time // by us
 
 	// The schedule, the manager's own.
 	work  [lanes]schedule
@@ -44,6 +46,8 @@ type guest struct {
 	// profiled is the CPU time at the begin of the last burst.
 	profiled time.Duration
 	console  *follower
+	// noConsole: it has none that can be followed, or it was not allowed.
+	noConsole bool
 
 	trace   traceLane
 	profile profileLane
@@ -55,7 +59,7 @@ type guest struct {
 	imageErr   error
 	imagePath  string
 	generation uint32
-	features   [features]status
+	features   [features]state
 	counts     counts
 	gone       bool
 	osVersion  string           // of the guest's kernel
@@ -65,6 +69,8 @@ type guest struct {
 	// lookedUp is the refresh of the index after which the image was looked for, the
 	// look lane's.
 	lookedUp int64
+
+	last status.Profile // what the page shows of the last burst
 }
 
 // schedule is when a lane is due next.
@@ -88,8 +94,8 @@ const (
 
 func (f feature) String() string { return [...]string{"image", "profile", "traces", "console"}[f] }
 
-// status is how a feature does.
-type status struct {
+// state is how a feature does.
+type state struct {
 	// State is a word: ok, idle, off, refused, unknown, failed, waiting.
 	State string
 	// Detail says why, or what was done last.
@@ -99,11 +105,15 @@ type status struct {
 	At      time.Time
 }
 
+func outcome(word, detail, command string) state {
+	return state{State: word, Detail: detail, Command: command}
+}
+
 // counts are what was done with a guest since it was first seen.
 type counts struct {
 	Bursts, Samples, Missed, Abandoned uint64
 	Stops                              uint64
-	Stopped                            time.Duration
+	Stopped, Longest                   time.Duration
 	Exits                              uint64
 	Records, Lost, Spans, SpansKept    uint64
 	Faults                             uint64
@@ -134,7 +144,7 @@ func targetOf(h *hosts.Guest) string {
 }
 
 // set notes how a feature does.
-func (g *guest) set(f feature, s status) {
+func (g *guest) set(f feature, s state) {
 	s.At = time.Now()
 	g.mu.Lock()
 	g.features[f] = s

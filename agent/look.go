@@ -63,7 +63,7 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 	g.mu.Lock()
 	g.image, g.imageErr, g.imagePath = m, err, m.Debug
 	g.mu.Unlock()
-	st := status{State: "ok", Detail: m.How, Command: "ukdbg ls " + targetOf(h)}
+	st := state{State: "ok", Detail: m.How, Command: "ukdbg ls " + targetOf(h)}
 	switch {
 	case errors.Is(err, imageindex.ErrUnknown):
 		st.State, st.Detail = "unknown", fmt.Sprintf("%s; look for the image with hash %s", why, orNone(m.Hash))

@@ -152,6 +152,10 @@ func (a *agent) find(ctx context.Context, now time.Time) error {
 		g.vmmCPU = p.cpu
 		g.mu.Unlock()
 	}
+	if !a.recalled {
+		a.recalled = true
+		a.console.recall(func(pid int, start uint64) bool { return there[key{pid, start}] != nil })
+	}
 	a.fleet.mu.Lock()
 	a.fleet.scans++
 	a.fleet.mu.Unlock()
@@ -213,13 +217,13 @@ func (a *agent) name(ctx context.Context, list []*process) {
 			g.mu.Unlock()
 			continue
 		}
-		g = &guest{proc: h.Process, host: h, instance: ukdbg.Instance(&h.Process), cpu: cpu[k]}
+		g = &guest{found: time.Now(), proc: h.Process, host: h, instance: ukdbg.Instance(&h.Process), cpu: cpu[k]}
 		g.profiled, g.profile.began = g.cpu, time.Now()
 		g.placed = placement(string(a.host.Proc), h.PID)
 		if t, err := a.host.Proc.Started(&h.Process); err == nil {
 			g.started = t
 		}
-		g.features[featureImage] = status{State: "waiting", At: time.Now()}
+		g.features[featureImage] = state{State: "waiting", At: time.Now()}
 		// Not all at once, where a host full of guests is seen for the first time.
 		g.work[laneProfile].due = time.Now().Add(rand.N(max(a.cfg.Profile.Every/4, 1)))
 		a.fleet.mu.Lock()
@@ -274,7 +278,7 @@ func (a *agent) start(ctx context.Context, g *guest, l lane, now time.Time, slow
 		work = func(ctx context.Context) error { return a.look(ctx, g) }
 	case laneProfile:
 		if !c.Profile.Enabled {
-			g.set(featureProfile, status{State: "off"})
+			g.set(featureProfile, state{State: "off"})
 			w.due = now.Add(time.Hour)
 			return true
 		}
@@ -293,7 +297,7 @@ func (a *agent) start(ctx context.Context, g *guest, l lane, now time.Time, slow
 		work = func(ctx context.Context) error { return a.burst(ctx, g) }
 	case laneTrace:
 		if !c.Traces.Enabled {
-			g.set(featureTraces, status{State: "off"})
+			g.set(featureTraces, state{State: "off"})
 			w.due = now.Add(time.Hour)
 			return true
 		}
@@ -337,7 +341,7 @@ func (a *agent) tell(f func()) {
 // hangs notes that work on a guest does not end.
 func (a *agent) hangs(g *guest, l lane) {
 	g.work[l].stuck = true
-	g.set(l.feature(), status{State: "failed", Detail: "it hangs: nothing more is asked of this guest until it answers"})
+	g.set(l.feature(), state{State: "failed", Detail: "it hangs: nothing more is asked of this guest until it answers"})
 	a.log.once(g.topic(l.String()), "%s: %s: hangs; left alone until it answers", g.name(), l)
 }
 
@@ -358,6 +362,9 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 			a.log.forget(g.topic(l.String()))
 		}
 		w.failed = 0
+		if l == laneLook {
+			a.console.start(g)
+		}
 		if wait := g.trace.next; l == laneTrace && wait > 0 {
 			w.due = time.Now().Add(wait)
 		}
@@ -366,7 +373,7 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 		pause := min(longestPause, every<<min(w.failed-1, 10))
 		w.due = time.Now().Add(pause)
 		g.count(l)
-		g.set(l.feature(), status{State: "failed", Detail: fmt.Sprintf("%v; again in %v", err, pause.Round(time.Second))})
+		g.set(l.feature(), state{State: "failed", Detail: fmt.Sprintf("%v; again in %v", err, pause.Round(time.Second))})
 		a.log.once(g.topic(l.String()), "%s: %s: %v", g.name(), l, err)
 	}
 }

@@ -66,6 +66,9 @@ func (a *agent) metrics(now time.Time) []exporters.Metric {
 	return b.list
 }
 
+// metricsNow is for a scrape.
+func (a *agent) metricsNow() []exporters.Metric { return a.metrics(time.Now()) }
+
 // numbers collects metrics.
 type numbers struct {
 	start, now time.Time

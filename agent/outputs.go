@@ -142,7 +142,7 @@ func (o *outputs) profile(ctx context.Context, res otlp.Resource, p *profiler.Pr
 		}
 		b, err := r.profile(res, p)
 		if err == nil {
-			err = r.queue.Put(ctx, b)
+			err = r.queue.Put(context.WithoutCancel(ctx), b)
 		}
 		o.dropped(r, err)
 	}
@@ -176,7 +176,7 @@ func (o *outputs) each(ctx context.Context, signal delivery.Signal, encode func(
 		}
 		for b, err := range encode() {
 			if err == nil {
-				err = r.queue.Put(ctx, b)
+				err = r.queue.Put(context.WithoutCancel(ctx), b)
 			}
 			o.dropped(r, err)
 		}

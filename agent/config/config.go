@@ -145,7 +145,7 @@ func Default() *Config {
 		Guests:  Guests{Include: []string{"*"}, Every: 2 * time.Second, Timeout: 2 * time.Second},
 		Images:  Images{Every: time.Minute},
 		Profile: Profile{Enabled: true, Kinds: []string{"cpu"}, Hz: 19, Duration: 10 * time.Second, Every: time.Minute, AtOnce: 8, MinCPU: 0.005},
-		Traces: Traces{Enabled: true, Every: time.Second, Slow: 100 * time.Millisecond, Errors: true, Keep: 0.01,
+		Traces: Traces{Enabled: true, Every: 250 * time.Millisecond, Slow: 100 * time.Millisecond, Errors: true, Keep: 0.01,
 			SpansPerSecond: 1000},
 		Console: Console{Enabled: true},
 		Stops:   Stops{Longest: 2 * time.Millisecond},
