@@ -55,7 +55,7 @@ type TraceReading struct {
 	Lost uint64
 	// Full: the plain buffer is full, what came since is lost, how much is not known.
 	Full bool
-	// Used is the part of the buffer, or of the rings, that these records took, from 0
+	// Used is the part of the buffer, or of one ring, that these records took, from 0
 	// to 1.
 	Used float64
 	// Restored: the guest was set back to an earlier state.
@@ -87,7 +87,7 @@ func (s *Session) FollowTrace(ctx context.Context) (*TraceFollower, error) {
 	switch rings, err := s.rings(ctx); {
 	case err == nil:
 		f.rings = rings.NewReader(g.Definitions, f.slide, ring.Options{})
-		f.size = rings.Size * uint64(rings.CPUs)
+		f.size = rings.Size // one fills up while others are empty
 		return f, nil
 	case !errors.Is(err, ring.ErrNone):
 		return nil, err

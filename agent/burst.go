@@ -103,6 +103,7 @@ func (a *agent) refusal(c *config.Config, h *hosts.Guest, kind profiler.Kind) st
 
 // missing sorts the failures that are no failures: what a guest cannot give.
 func missing(g *guest, f feature, st state, err error) error {
+	var source *ukdbg.SourceError
 	switch {
 	case errors.Is(err, errGone), errors.Is(err, context.Canceled):
 		return nil
@@ -110,7 +111,7 @@ func missing(g *guest, f feature, st state, err error) error {
 		st.State, st.Detail = "unknown", err.Error()
 	case errors.Is(err, ukdbg.ErrMismatch):
 		st.State, st.Detail = "unknown", err.Error()
-	case errors.Is(err, target.ErrUnsupported):
+	case errors.Is(err, target.ErrUnsupported), errors.As(err, &source):
 		st.State, st.Detail = "refused", err.Error()
 	default:
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
@@ -18,10 +19,13 @@ type traceLane struct {
 	session *ukdbg.Session
 	follow  *ukdbg.TraceFollower
 	clock   clock
-	polled  time.Time     // by the manager too, while the lane does not work
-	next    time.Duration // until the next reading, 0 for what is usual
-	period  time.Duration
-	told    bool // that the buffer is full
+	sampler *sampling.Sampler // made by the lane, under the guest's lock
+	// uncertain is how far the times of the last reading may be wrong.
+	uncertain time.Duration
+	polled    time.Time     // by the manager too, while the lane does not work
+	next      time.Duration // until the next reading, 0 for what is usual
+	period    time.Duration
+	told      bool // that the buffer is full
 }
 
 // fastTrace is the shortest time between two readings of a guest's traces.
@@ -80,15 +84,35 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	}
 	_, _, slow := a.self.used()
 	t.next = t.pace(r, time.Duration(float64(c.Traces.Every)*slow))
-	if r.Records == 0 {
+	policy := sampling.Policy{Slow: c.Traces.Slow, Errors: c.Traces.Errors, Keep: float64(c.Traces.Keep)}
+	switch budget := a.fleet.spanBudget(); {
+	case t.sampler == nil:
+		s := sampling.New(policy, budget, g.run())
+		g.mu.Lock()
+		t.sampler = s
+		g.mu.Unlock()
+	case r.Restored:
+		t.sampler.Restart(g.run())
+		fallthrough
+	default:
+		t.sampler.Use(policy, budget)
+	}
+	if r.Records > 0 {
+		a.date(g, r)
+	}
+	for i := range r.Spans {
+		redactSpan(&r.Spans[i], c.Redact)
+	}
+	kept := t.sampler.Add(time.Now(), r.Spans)
+	if len(kept) == 0 || !out.wants(delivery.Traces) {
 		return nil
 	}
-	a.send(ctx, g, r, c.Redact, func(spans []exporters.Span, opt otlp.Options) {
-		opt.Resource = g.about(c)
-		if out.wants(delivery.Traces) {
-			out.spans(ctx, spans, opt)
-		}
-	})
+	a.spans.add(time.Now(), len(kept))
+	clock, err := exporters.NewClock(exporters.Segment{Uncertainty: int64(t.uncertain)})
+	if err != nil {
+		return err
+	}
+	out.spans(ctx, kept, otlp.Options{Resource: g.about(c), Clock: clock})
 	return nil
 }
 
@@ -126,39 +150,33 @@ func (a *agent) follow(ctx context.Context, g *guest) error {
 	return nil
 }
 
-// send dates a reading's spans and hands them on.
-func (a *agent) send(ctx context.Context, g *guest, r *ukdbg.TraceReading, redact []string, hand func([]exporters.Span, otlp.Options)) {
+// date puts the times of a reading's spans from the guest's clock to Unix time.
+func (a *agent) date(g *guest, r *ukdbg.TraceReading) {
 	t := &g.trace
-	o := observed{first: r.First, last: r.Last, records: r.Records, before: r.Before.Sub(a.began), old: r.Full && r.After.IsZero()}
+	o := observed{first: r.First, last: r.Last, records: r.Records, before: r.Before.Sub(a.began), floor: -1 << 62, old: r.Full && r.After.IsZero()}
 	if !r.After.IsZero() {
 		o.after, o.hasAfter = r.After.Sub(a.began), true
 	}
 	if !g.started.IsZero() {
 		o.floor = g.started.Sub(a.began)
-	} else {
-		o.floor = -1 << 62
 	}
-	offset, uncertain := t.clock.take(o)
+	var offset time.Duration
+	offset, t.uncertain = t.clock.take(o)
 	g.mu.Lock()
 	n := &g.counts
 	n.Records += uint64(r.Records)
 	n.Lost += r.Lost
-	n.Spans += uint64(len(r.Spans))
-	n.Clock = uncertain
+	n.Clock = t.uncertain
 	g.mu.Unlock()
-	if len(r.Spans) == 0 {
-		return
-	}
 	// Unix time is what the host's clock says now, whatever it said before.
 	unix := time.Now().UnixNano() - int64(time.Since(a.began)) + int64(offset)
-	clock, err := exporters.NewClock(exporters.Segment{Offset: unix, Uncertainty: int64(uncertain)})
-	if err != nil {
-		return // only a negative uncertainty is one
-	}
 	for i := range r.Spans {
-		redactSpan(&r.Spans[i], redact)
+		s := &r.Spans[i]
+		s.Start, s.End = s.Start+unix, s.End+unix
+		for e := range s.Events {
+			s.Events[e].Time += unix
+		}
 	}
-	hand(r.Spans, otlp.Options{Clock: clock})
 }
 
 // closeLane gives back what a lane holds.

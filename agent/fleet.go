@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/imageindex"
 )
@@ -26,6 +27,7 @@ type fleet struct {
 	cfg     *config.Config
 	out     *outputs
 	index   *imageindex.Index
+	budget  *sampling.Budget
 	seen    uint64 // guests since the start
 	ignored int    // VMMs that the configuration leaves out
 	scans   uint64
@@ -57,6 +59,9 @@ func (f *fleet) list() []*guest {
 func (f *fleet) setOutputs(c *config.Config, out *outputs) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.cfg == nil || f.cfg.Traces.SpansPerSecond != c.Traces.SpansPerSecond {
+		f.budget = sampling.NewBudget(c.Traces.SpansPerSecond)
+	}
 	f.cfg, f.out, f.loaded = c, out, time.Now()
 }
 
@@ -104,4 +109,11 @@ func (f *fleet) reloaded(err error) {
 	}
 	f.reloads++
 	f.badFile = ""
+}
+
+// spanBudget is what the spans of all guests share.
+func (f *fleet) spanBudget() *sampling.Budget {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.budget
 }

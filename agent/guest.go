@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/hosts"
@@ -115,7 +116,7 @@ type counts struct {
 	Stops                              uint64
 	Stopped, Longest                   time.Duration
 	Exits                              uint64
-	Records, Lost, Spans, SpansKept    uint64
+	Records, Lost                      uint64
 	Faults                             uint64
 	Failures                           map[string]uint64 // by lane
 	Clock                              time.Duration     // how far times may be wrong
@@ -216,4 +217,12 @@ func (g *guest) closeSessions() {
 	for l := range lanes {
 		g.closeLane(l)
 	}
+}
+
+// spanStats is what became of the guest's spans; its lock is held.
+func (g *guest) spanStats() sampling.Stats {
+	if g.trace.sampler == nil {
+		return sampling.Stats{}
+	}
+	return g.trace.sampler.Stats()
 }

@@ -81,6 +81,10 @@ func (b *numbers) add(kind exporters.MetricKind, name, about, unit string, v flo
 	if kind == exporters.MetricCounter {
 		p.Start = b.start
 	}
+	b.points(kind, name, about, unit, []exporters.Point{p})
+}
+
+func (b *numbers) points(kind exporters.MetricKind, name, about, unit string, p []exporters.Point) {
 	if b.index == nil {
 		b.index = map[string]int{}
 	}
@@ -90,7 +94,7 @@ func (b *numbers) add(kind exporters.MetricKind, name, about, unit string, v flo
 		b.index[name] = i
 		b.list = append(b.list, exporters.Metric{Name: name, Description: about, Unit: unit, Kind: kind})
 	}
-	b.list[i].Points = append(b.list[i].Points, p)
+	b.list[i].Points = append(b.list[i].Points, p...)
 }
 
 func (b *numbers) counter(name, about, unit string, v float64, attrs ...exporters.Attr) {
@@ -122,8 +126,20 @@ func (b *numbers) guest(g *guest) {
 	b.counter("ukdbg.guest.vcpu.exits", "How often processors left the guest to be looked at.", "{exit}", float64(n.Exits), who()...)
 	b.counter("ukdbg.guest.trace.records", "Trace records read.", "{record}", float64(n.Records), who()...)
 	b.counter("ukdbg.guest.trace.lost", "Trace records the guest says are lost.", "{record}", float64(n.Lost), who()...)
-	b.counter("ukdbg.guest.spans", "Spans made of trace records.", "{span}", float64(n.Spans), who()...)
-	b.counter("ukdbg.guest.spans.kept", "Spans sent on.", "{span}", float64(n.SpansKept), who()...)
+	spans := g.spanStats()
+	b.counter("ukdbg.guest.spans", "Spans made of trace records.", "{span}", float64(spans.Seen), who()...)
+	b.counter("ukdbg.guest.spans.kept", "Spans sent on.", "{span}", float64(spans.Kept), who()...)
+	for _, d := range []struct {
+		why string
+		n   uint64
+	}{{"sampled", spans.Sampled}, {"budget", spans.Budget}, {"size", spans.Beyond}} {
+		b.counter("ukdbg.guest.spans.left_out", "Spans not sent on; ukdbg.span.duration counts them too.", "{span}", float64(d.n), who(exporters.String("reason", d.why))...)
+	}
+	if g.trace.sampler != nil {
+		durations, failed := g.trace.sampler.Points(g.found, b.now, who()...)
+		b.points(exporters.MetricHistogram, "ukdbg.span.duration", "How long operations of the guest took, sent on or not.", "s", durations)
+		b.points(exporters.MetricCounter, "ukdbg.span.errors", "Operations of the guest that failed.", "{span}", failed)
+	}
 	b.counter("ukdbg.guest.faults", "Fault reports on the console.", "{fault}", float64(n.Faults), who()...)
 	b.gauge("ukdbg.guest.clock.uncertainty", "How far times of the guest may be wrong.", "s", n.Clock.Seconds(), who()...)
 	for lane, failures := range n.Failures {

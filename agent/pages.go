@@ -119,12 +119,12 @@ func (a *agent) page() status.Page {
 func (g *guest) row() status.Guest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := &g.counts
+	n, spans := &g.counts, g.spanStats()
 	r := status.Guest{
 		Name: label(&g.host), Target: targetOf(&g.host), VMM: string(g.host.Kind), State: g.host.State, Arch: g.proc.Arch, PID: g.proc.PID, Since: g.found,
 		Image:   status.Image{Hash: g.image.Hash, Name: g.image.Kernel, Debug: g.imagePath, How: g.image.How},
 		Profile: g.last,
-		Traces:  status.Traces{Records: n.Records, Lost: n.Lost, Spans: n.Spans, Sent: n.SpansKept},
+		Traces:  status.Traces{Records: n.Records, Lost: n.Lost, Spans: spans.Seen, Sent: spans.Kept},
 		Stops:   status.Stops{Count: n.Stops, Total: n.Stopped, Longest: n.Longest},
 		Faults:  n.Faults,
 	}

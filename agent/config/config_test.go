@@ -18,7 +18,7 @@ guests:
   include: [shop-*, "api # 1"]   # globs
   exclude:
   - '*-test'
-  - it''s
+  - "it''s"
 profile: {kinds: [cpu, wall], hz: 49, every: 1m30s, min_cpu: 1%}
 limits:
     memory: 1GiB
