@@ -173,9 +173,6 @@ func (m *Images) reserve(id fileID) (im *sharedImage, mine bool, err error) {
 		im.use()
 		return im, false, nil
 	}
-	if err := m.makeRoom(); err != nil {
-		return nil, false, err
-	}
 	im = &sharedImage{ready: make(chan struct{}), ids: []fileID{id}, refs: 1}
 	m.open[id] = im
 	return im, true, nil
@@ -189,11 +186,15 @@ func (im *sharedImage) use() {
 	}
 }
 
-// makeRoom closes the image that is unused for longest if there are too many.
+// makeRoom closes the image that is unused for longest if there is no room for one
+// more.
 func (m *Images) makeRoom() error {
 	n := 0
 	var oldest *sharedImage
 	for im := range m.all() {
+		if im.openedImage == nil {
+			continue // it is being opened, and may be one that is
+		}
 		n++
 		if im.refs == 0 && (oldest == nil || im.since.Before(oldest.since)) {
 			oldest = im
@@ -211,7 +212,12 @@ func (m *Images) makeRoom() error {
 // fill opens the image a place was reserved for. It may turn out to be one that is
 // open under another name.
 func (m *Images) fill(ctx context.Context, im *sharedImage, id fileID, opt Options) {
-	opened, err := openImageFile(ctx, opt)
+	// A process with many guests does not die of one image that is cut.
+	private := opt.CacheDir
+	if st, err := os.Stat(private); err != nil || !st.IsDir() {
+		private = os.TempDir()
+	}
+	opened, err := openImageFile(ctx, opt, private)
 	var same *sharedImage
 	if err == nil {
 		same = m.twin(opened, id)
@@ -234,6 +240,11 @@ func (m *Images) fill(ctx context.Context, im *sharedImage, id fileID, opt Optio
 		}
 	default:
 		m.stats.Opened++
+		if im.err = m.makeRoom(); im.err != nil {
+			im.err = fmt.Errorf("image %s: %w", opt.Image, errors.Join(im.err, opened.file.Close()))
+			delete(m.open, id)
+			break
+		}
 		im.openedImage = opened
 	}
 	close(im.ready)

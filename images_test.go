@@ -159,3 +159,92 @@ func TestSessionsShareAnImage(t *testing.T) {
 		t.Errorf("%d images are open after Close", st.Open)
 	}
 }
+
+// An image that is shared is the process's own copy: what is done to its file
+// afterwards harms no session, and the next one opens what the file is by then.
+func TestSharedImageFileIsCut(t *testing.T) {
+	ctx := context.Background()
+	dump, image := crashed(t)
+	images := ukdbg.NewImages(0)
+	opt := ukdbg.Options{Target: "core:" + dump, Image: image, Images: images}
+	s, err := ukdbg.Open(ctx, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 100); err != nil {
+		t.Fatal(err)
+	}
+	text, err := tour(ctx, s)
+	if err != nil || !strings.Contains(text, "main.c") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if other, err := ukdbg.Open(ctx, opt); err == nil {
+		t.Error("the file that was cut was opened")
+		if err := other.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if st := images.Stats(); st.Used != 0 || st.Open != 1 {
+		t.Errorf("%+v, want the image open and not in use", st)
+	}
+	if err := images.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// More images than the limit are refused, and an image that is not used makes room.
+func TestImagesAreBounded(t *testing.T) {
+	ctx := context.Background()
+	dump, image := crashed(t)
+	data, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "other.dbg")
+	if err := os.WriteFile(other, append(data, 0), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	images := ukdbg.NewImages(1)
+	opt := ukdbg.Options{Target: "core:" + dump, Image: image, Images: images}
+	first, err := ukdbg.Open(ctx, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Image = other
+	if _, err := ukdbg.Open(ctx, opt); !errors.Is(err, ukdbg.ErrImagesFull) {
+		t.Errorf("a second image: %v, want ErrImagesFull", err)
+	}
+	if err := first.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	second, err := ukdbg.Open(ctx, opt)
+	if err != nil {
+		t.Fatalf("after the first was given back: %v", err)
+	}
+	if st := images.Stats(); st.Open != 1 || st.Used != 1 || st.Opened != 3 {
+		t.Errorf("%+v", st)
+	}
+	// Images end with their last session.
+	if err := images.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := tour(ctx, second); err != nil {
+		t.Error(err)
+	}
+	if err := second.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := second.Close(ctx); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+	if st := images.Stats(); st.Open != 0 {
+		t.Errorf("%+v", st)
+	}
+	opt.Image = image
+	if _, err := ukdbg.Open(ctx, opt); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}

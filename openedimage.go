@@ -31,14 +31,15 @@ func openImage(ctx context.Context, opt Options) (im *openedImage, done func() e
 	if opt.Images != nil {
 		return opt.Images.acquire(ctx, opt)
 	}
-	if im, err = openImageFile(ctx, opt); err != nil {
+	if im, err = openImageFile(ctx, opt, ""); err != nil {
 		return nil, nil, err
 	}
 	return im, im.file.Close, nil
 }
 
-func openImageFile(ctx context.Context, opt Options) (*openedImage, error) {
-	im, err := symbolizer.OpenWith(ctx, opt.Image, symbolizer.OpenOptions{Debug: opt.Debug})
+// openImageFile opens the image of opt; private is the folder for a copy, "" for none.
+func openImageFile(ctx context.Context, opt Options, private string) (*openedImage, error) {
+	im, err := symbolizer.OpenWith(ctx, opt.Image, symbolizer.OpenOptions{Debug: opt.Debug, Private: private})
 	if err == nil && im.BigEndian() {
 		err = errors.Join(fmt.Errorf("%s is big-endian: its addresses can be named (ukdbg symbolize), a guest cannot be debugged with it", opt.Image), im.Close())
 	}

@@ -28,6 +28,15 @@ func openFile(path string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
+	out, err := mapFile(path, f)
+	if err != nil {
+		f.Close() // the error at hand says more
+		return nil, err
+	}
+	return out, nil
+}
+
+func mapFile(path string, f *os.File) (*file, error) {
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {
 		err = &FormatError{path, "not a regular file"}
@@ -36,7 +45,6 @@ func openFile(path string) (*file, error) {
 		err = &FormatError{path, "too big for this machine"}
 	}
 	if err != nil {
-		f.Close() // the error at hand says more
 		return nil, err
 	}
 	out := &file{f: f, size: st.Size(), time: st.ModTime()}

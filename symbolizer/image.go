@@ -59,6 +59,11 @@ type OpenOptions struct {
 	// Stripped takes an image without any names too: for its call frame
 	// information.
 	Stripped bool
+	// Private maps a copy of the file, which others can neither change nor cut:
+	// reading a mapping of a file that was cut kills the process. It is for
+	// processes that go on for long. The copy has no name; it is made in this
+	// folder, or, where that cannot be, in memory, if it is small.
+	Private string
 }
 
 // Open opens the image at path. The error is a *WrapperError for a bootable
@@ -71,7 +76,11 @@ func Open(path string) (*Image, error) {
 
 // OpenWith is Open with options. The context ends the search for debug files.
 func OpenWith(ctx context.Context, path string, opt OpenOptions) (*Image, error) {
-	f, err := openFile(path)
+	open := openFile
+	if opt.Private != "" {
+		open = func(path string) (*file, error) { return openCopy(path, opt.Private) }
+	}
+	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -10,17 +10,17 @@ import (
 // information lies apart, which each may find elsewhere. The files are read through
 // and not mapped, so that none of it stays in memory.
 func (im *Image) SameFile(o *Image) bool {
-	if im.file.size != o.file.size || im.file.f == nil || o.file.f == nil || im.hasApart() || o.hasApart() {
+	if im.file.size != o.file.size || im.hasApart() || o.hasApart() {
 		return false
 	}
 	const chunk = 256 << 10
 	a, b := make([]byte, chunk), make([]byte, chunk)
 	for off := int64(0); off < im.file.size; off += chunk {
-		n, err := im.file.f.ReadAt(a, off)
+		n, err := im.file.readAt(a, off)
 		if err != nil && err != io.EOF {
 			return false
 		}
-		k, err := o.file.f.ReadAt(b, off)
+		k, err := o.file.readAt(b, off)
 		if err != nil && err != io.EOF || !bytes.Equal(a[:n], b[:k]) || off+int64(n) < min(im.file.size, off+chunk) {
 			return false
 		}
@@ -37,4 +37,12 @@ func (im *Image) hasApart() bool {
 	// What refers to .dwo files has its addresses in a section of their own (DWARF 5,
 	// section 7.3.2), as little else.
 	return im.sectionNamed(".debug_addr") != nil
+}
+
+// readAt reads the file and not its mapping.
+func (f *file) readAt(p []byte, off int64) (int, error) {
+	if f.f == nil {
+		return copy(p, f.data[off:]), nil
+	}
+	return f.f.ReadAt(p, off)
 }
