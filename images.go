@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 )
 
@@ -212,12 +213,7 @@ func (m *Images) makeRoom() error {
 // fill opens the image a place was reserved for. It may turn out to be one that is
 // open under another name.
 func (m *Images) fill(ctx context.Context, im *sharedImage, id fileID, opt Options) {
-	// A process with many guests does not die of one image that is cut.
-	private := opt.CacheDir
-	if st, err := os.Stat(private); err != nil || !st.IsDir() {
-		private = os.TempDir()
-	}
-	opened, err := openImageFile(ctx, opt, private)
+	opened, err := openShared(ctx, opt)
 	var same *sharedImage
 	if err == nil {
 		same = m.twin(opened, id)
@@ -248,6 +244,35 @@ func (m *Images) fill(ctx context.Context, im *sharedImage, id fileID, opt Optio
 		im.openedImage = opened
 	}
 	close(im.ready)
+}
+
+// openShared opens an image to be used for long. It is a copy, so that a process with
+// many guests does not die of one file that is cut; and what reading all of it left in
+// memory is given up for what was made of that, a tenth of it.
+func openShared(ctx context.Context, opt Options) (*openedImage, error) {
+	private := opt.CacheDir
+	if st, err := os.Stat(private); err != nil || !st.IsDir() {
+		private = os.TempDir()
+	}
+	first, err := openImageFile(ctx, opt, private)
+	if err != nil {
+		return nil, err
+	}
+	memo := &symbolizer.Memo{}
+	first.file.UseMemo(memo)
+	first.read()
+	if memo.Make() == 0 {
+		return first, nil // it was on disk, or there is nothing to it
+	}
+	lean, err := openImageFile(ctx, opt, private)
+	if err != nil {
+		return first, nil // the file is gone by now
+	}
+	if !lean.file.SameFile(first.file) {
+		return first, lean.file.Close()
+	}
+	lean.file.UseMemo(memo)
+	return lean, first.file.Close()
 }
 
 // twin finds the image that is open and has the content of another, and takes a

@@ -18,6 +18,7 @@ type imageCache struct {
 	dir  string
 	once sync.Once
 	kept atomic.Pointer[diskcache.Cache] // nil without a cache
+	memo *Memo                           // nil without one
 }
 
 // UseCache makes the image keep in the folder dir what was made of it at some
@@ -43,6 +44,11 @@ func (im *Image) kept() *diskcache.Cache {
 // must not be changed, nor used after Close. It belongs to this content, but is
 // as untrusted as the image.
 func (im *Image) Cached(name string) []byte {
+	if m := im.cache.memo; m != nil {
+		if b := m.get(name); b != nil {
+			return b
+		}
+	}
 	if c := im.kept(); c != nil {
 		return c.Get(name)
 	}
@@ -52,6 +58,9 @@ func (im *Image) Cached(name string) []byte {
 // Keep offers something to be found by Cached later. It is made when the cache
 // is saved; produce may return nil.
 func (im *Image) Keep(name string, produce func() []byte) {
+	if m := im.cache.memo; m != nil {
+		m.offer(name, produce)
+	}
 	if c := im.kept(); c != nil {
 		c.Offer(name, produce)
 	}

@@ -51,3 +51,40 @@ func TestPrivateCopy(t *testing.T) {
 		}
 	}
 }
+
+// What a memo holds of one image another of the same file takes, and need not make.
+func TestMemo(t *testing.T) {
+	path := build{"", "gcc", "-O2 -g"}.make(t, "main.c", "other.c")
+	memo := &symbolizer.Memo{}
+	open := func() *symbolizer.Image {
+		im, err := symbolizer.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		im.UseMemo(memo)
+		return im
+	}
+	first := open()
+	made := 0
+	first.Keep("a", func() []byte { made++; return []byte("value") })
+	first.Keep("b", func() []byte { return nil })
+	if first.Cached("a") != nil {
+		t.Error("there before it was made")
+	}
+	if n := memo.Make(); n != 1 || made != 1 {
+		t.Errorf("%d values made, %d times", n, made)
+	}
+	if n := memo.Make(); n != 0 || made != 1 {
+		t.Errorf("made again: %d, %d", n, made)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	second := open()
+	if got := string(second.Cached("a")); got != "value" || second.Cached("b") != nil {
+		t.Errorf("got %q", got)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
