@@ -98,7 +98,7 @@ func readMachine(in input, a *arch.Arch, l layout) *contents {
 	c.cpus, c.info, problems = parseNotes(l.notes, a)
 	c.notes = append(c.notes, problems...)
 	if c.readOwn(l.notes); c.own != nil {
-		c.format, memory.hole = "ukdbg dump", ownHole(c.own)
+		c.format, memory.hole, memory.leftOut = "ukdbg dump", ownHole(c.own), c.own.Minimal
 	}
 	if l.osabi == solo5ABI {
 		c.identityMapped()

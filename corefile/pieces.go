@@ -27,6 +27,8 @@ type pieces struct {
 	all []segment
 	// hole says why there is nothing between pieces.
 	hole string
+	// leftOut: what is not there was left out on purpose.
+	leftOut bool
 }
 
 const (
@@ -57,7 +59,7 @@ func (m *pieces) ReadMemory(ctx context.Context, p []byte, addr uint64) (int, er
 		}
 		i := m.find(at)
 		if i == len(m.all) || at < m.all[i].addr {
-			return done, &target.FaultError{Addr: at, Why: m.hole}
+			return done, &target.FaultError{Addr: at, Why: m.hole, LeftOut: m.leftOut}
 		}
 		s := m.all[i]
 		if !s.contains(at) {

@@ -56,6 +56,8 @@ type FaultError struct {
 	Addr uint64
 	// Why is what the source said, "" if it gave no reason.
 	Why string
+	// LeftOut: the guest had it there, and who wrote the dump left it out.
+	LeftOut bool
 }
 
 func (e *FaultError) Error() string {

@@ -148,6 +148,11 @@ func checkPrivacy(t *testing.T, g *guest, at, full, small string) {
 		if !strings.Contains(text, "$1 = "+m[2]) || strings.Count(text, "Cannot access memory") != 2 {
 			t.Errorf("the minimal dump shows %s", text)
 		}
+		// The rest of an entry is shown beside the array that was left out.
+		_, text, _ = verb(t, "print *"+e+"\n", "attach", small, "-e", g.Debug)
+		if !strings.Contains(text, "path = <left out of this dump>") || !strings.Contains(text, "size = "+m[2]) {
+			t.Errorf("an entry of the minimal dump: %s", text)
+		}
 		return
 	}
 	t.Fatal("the cache is empty")

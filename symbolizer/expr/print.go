@@ -44,6 +44,7 @@ type printer struct {
 	env    *Env
 	format byte
 	b      strings.Builder
+	shown  bool // a value was written, and not only what it lacks
 }
 
 var errTooLong = errors.New("the value is too long to print")
@@ -97,10 +98,27 @@ func gone(err error) (string, bool) {
 	return "", false
 }
 
+// leftOut reports whether an error says that a dump leaves the value out.
+func leftOut(err error) bool {
+	var hole *target.FaultError
+	return errors.As(err, &hole) && hole.LeftOut
+}
+
+// value writes a value. Of a record what a dump left out is told in its place, as
+// long as there is something else to show.
 func (p *printer) value(v ctype.Value, depth int) error {
 	if p.b.Len() > maxText {
 		return errTooLong
 	}
+	err := p.whatever(v, depth)
+	if err == nil || depth == 0 || !leftOut(err) {
+		return err
+	}
+	p.put("<left out of this dump>")
+	return nil
+}
+
+func (p *printer) whatever(v ctype.Value, depth int) error {
 	t := v.Type.Strip()
 	switch t.Kind {
 	case ctype.Struct, ctype.Union:
@@ -127,6 +145,7 @@ func (p *printer) value(v ctype.Value, depth int) error {
 		}
 		return err
 	}
+	p.shown = true
 	if v.BitSize != 0 {
 		data = widen(v, t, data)
 	}
@@ -175,9 +194,10 @@ func (p *printer) record(v ctype.Value, t *ctype.Type, depth int) error {
 		p.put("{...}")
 		return nil
 	}
+	var missing error
 	if depth == 0 && t.Size() > 0 {
-		if err := p.whole(v); err != nil {
-			return err
+		if missing = p.whole(v); missing != nil && !leftOut(missing) {
+			return missing
 		}
 	}
 	fields := t.Fields()
@@ -197,6 +217,9 @@ func (p *printer) record(v ctype.Value, t *ctype.Type, depth int) error {
 		}
 	}
 	p.put("}")
+	if missing != nil && !p.shown {
+		return missing
+	}
 	return nil
 }
 
@@ -223,6 +246,7 @@ func (p *printer) array(v ctype.Value, t *ctype.Type, depth int) error {
 	if err != nil && !holed {
 		return err
 	}
+	p.shown = p.shown || err == nil
 	if textual(elem, p.format) && !holed {
 		p.put(stringText(elem, data, false))
 		return nil

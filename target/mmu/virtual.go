@@ -132,7 +132,7 @@ func fault(va uint64, err error) error {
 	var unmapped *NotMappedError
 	var hole *target.FaultError
 	if errors.As(err, &unmapped) || errors.As(err, &hole) {
-		return &target.FaultError{Addr: va, Why: err.Error()}
+		return &target.FaultError{Addr: va, Why: err.Error(), LeftOut: hole != nil && hole.LeftOut}
 	}
 	return err
 }
