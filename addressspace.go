@@ -24,7 +24,7 @@ var errNoPhysical = errors.New("this way to the guest shows no physical memory")
 // identity root says that virtual addresses are physical ones.
 func (s *Session) addressSpace(ctx context.Context) (mmu.Root, target.Memory, error) {
 	var phys target.Memory
-	for _, m := range []any{s.machine.machine, s.observer} {
+	for _, m := range []any{s.behind, s.machine.machine, s.observer} {
 		if p, ok := m.(target.PhysicalMemory); ok && phys == nil {
 			phys = p.Physical()
 		}

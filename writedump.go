@@ -85,6 +85,9 @@ func (s *Session) WriteDump(ctx context.Context, w io.Writer, opt WriteOptions) 
 			s.behind = nil
 		}
 	}()
+	if opt.Minimal {
+		defer s.readBehind(ctx)()
+	}
 	d, of, read, err := s.planDump(ctx, opt, &st)
 	if err != nil {
 		return st, err
