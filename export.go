@@ -19,11 +19,13 @@ import (
 	"github.com/ukdbg/ukdbg/tracebuf/stream"
 )
 
-// PushOptions say where spans go.
+// PushOptions say where telemetry goes.
 type PushOptions struct {
-	// URL is grpc://HOST:PORT, grpcs://, http:// or https://.
+	// URL is grpc://HOST:PORT, grpcs://, http:// or https://; PushProfile takes more.
 	URL     string
 	Headers map[string]string
+	// TokenFile, if not "", holds a bearer token.
+	TokenFile string
 	// Service is service.name, "" for the image's name.
 	Service string
 	// TLS configures grpcs and https, nil for the system's roots.
@@ -84,6 +86,12 @@ func (x *Export) Push(ctx context.Context, p PushOptions) (delivery.Stats, error
 // push calls f with where to send and with the spool open, if there is one.
 func (p *PushOptions) push(f func(transport.Endpoint, delivery.PushOptions) (delivery.Stats, error)) (delivery.Stats, error) {
 	ep := transport.Endpoint{URL: p.URL, Headers: p.Headers, TLS: p.TLS}
+	if p.TokenFile != "" {
+		ep.Authorize = func() (string, error) {
+			token, err := os.ReadFile(p.TokenFile)
+			return transport.Bearer(strings.TrimSpace(string(token))), err
+		}
+	}
 	how := delivery.PushOptions{Patience: p.Patience}
 	if p.Spool == "" {
 		return f(ep, how)
@@ -102,21 +110,10 @@ func (m *model) otlpOptions(service string) (otlp.Options, error) {
 	if len(m.guests) > 1 {
 		return otlp.Options{}, mark(fmt.Errorf("OTLP says of which guest its spans are: export the %d guests one by one", len(m.guests)), ErrUsage)
 	}
-	r := otlp.Resource{OSName: "unikraft"}
-	if host, err := os.Hostname(); err == nil {
-		r.HostName = host
-	}
-	if g := m.first; g != nil {
-		r.ServiceName, r.ImageHash = g.Label(), g.ImageHash
-		r.HostArch = map[string]string{"x86_64": "amd64", "arm64": "arm64"}[g.Arch]
-		if name, version, ok := strings.Cut(g.Kernel, " "); ok {
-			r.OSName, r.OSVersion = strings.ToLower(name), version
-		}
+	r := TraceResource(m.first)
+	if m.generation > 0 && m.first != nil {
 		// Clones differ in the instance, restored guests in the generation.
-		r.InstanceID = g.Instance
-		if m.generation > 0 {
-			r.InstanceID = fmt.Sprintf("%s+%d", g.Instance, m.generation)
-		}
+		r.InstanceID = fmt.Sprintf("%s+%d", r.InstanceID, m.generation)
 	}
 	if service != "" {
 		r.ServiceName = service

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/profiler"
 )
 
@@ -93,9 +94,21 @@ func percent(n, total int64) float64 {
 	return 100 * float64(n) / float64(total)
 }
 
-// WriteProfileJSON writes the n functions with most samples and what the
-// sampling cost: docs/json.md.
-func WriteProfileJSON(w io.Writer, p *profiler.Profile, n int) error {
+// WriteProfileJSON writes the n functions with most samples, what the sampling cost
+// and, unless it is nil, what became of sending the profile: docs/json.md.
+func WriteProfileJSON(w io.Writer, p *profiler.Profile, n int, sent *delivery.Stats) error {
+	type pushed struct {
+		Accepted int      `json:"accepted"`
+		Rejected int      `json:"rejected"`
+		Failed   int      `json:"failed"`
+		Replayed int      `json:"replayed"`
+		Waiting  int      `json:"waiting"`
+		Notes    []string `json:"notes"`
+	}
+	var to *pushed
+	if sent != nil {
+		to = &pushed{sent.Accepted, sent.Rejected, sent.Failed, sent.Replayed, sent.Waiting, append([]string{}, sent.Notes...)}
+	}
 	count, value := p.Total()
 	_, unit := p.Kind.Units()
 	enc := json.NewEncoder(w)
@@ -120,8 +133,9 @@ func WriteProfileJSON(w io.Writer, p *profiler.Profile, n int) error {
 		Outside  int64         `json:"outside"`
 		Warnings []string      `json:"warnings"`
 		Top      []topRow      `json:"top"`
+		Pushed   *pushed       `json:"pushed,omitempty"`
 	}{p.Kind, unit.Unit, int64(p.Ticks), int64(p.Missed), count, value, p.Duration.Nanoseconds(), p.Period.Nanoseconds(), p.Pause.Total.Nanoseconds(),
-		p.Pause.Longest.Nanoseconds(), p.Pause.Stops, p.Pause.Exits, p.Source, p.IdleShare(), p.Late.Nanoseconds(), p.Lost, p.Outside, append([]string{}, p.Warnings...), top(p, n)})
+		p.Pause.Longest.Nanoseconds(), p.Pause.Stops, p.Pause.Exits, p.Source, p.IdleShare(), p.Late.Nanoseconds(), p.Lost, p.Outside, append([]string{}, p.Warnings...), top(p, n), to})
 }
 
 // WriteProfileDiff shows the n functions whose shares of two profiles differ most.

@@ -113,7 +113,7 @@ func (w *walk) spans(ctx context.Context, s *ukdbg.Session) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w.out, ukdbg.PushedText(st))
+	_, err = io.WriteString(w.out, ukdbg.PushedText(st, "span"))
 	return err
 }
 

@@ -23,9 +23,13 @@ func exportFormsHelp() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// addPush adds what says how a receiver is reached.
-func addPush(cmd *cobra.Command, p *ukdbg.PushOptions) {
+// addPush adds what says where a receiver is and how it is reached.
+func addPush(cmd *cobra.Command, p *ukdbg.PushOptions, to string) {
 	fl := cmd.Flags()
+	fl.StringVar(&p.URL, "to", "", to)
+	fl.StringToStringVar(&p.Headers, "header", nil, "NAME=VALUE to send along")
+	fl.StringVar(&p.TokenFile, "token-file", "", "a file with a bearer token to send along")
+	fl.StringVar(&p.Service, "service", "", "service.name, by default the image's name")
 	fl.DurationVar(&p.Patience, "patience", 0, "how long to wait for a receiver that is away (1m)")
 	fl.StringVar(&p.Spool, "spool", "", "a folder that keeps what could not be sent")
 	fl.Int64Var(&p.SpoolBytes, "spool-bytes", 0, "the most the folder holds (1 GiB)")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/signal"
 	"slices"
 	"strings"
@@ -22,8 +21,8 @@ import (
 func newProfile(e env) *cobra.Command {
 	var flags targetFlags
 	var opt ukdbg.ProfileOptions
-	var output, format, source string
-	var top int
+	var out profileOutput
+	var source string
 	cmd := &cobra.Command{
 		Use:   "profile [cpu|wall|offcpu|heap|lock] TARGET -e NAME.dbg [-o FILE.pb.gz]",
 		Short: "Profile the running guest: processor, waiting, memory, locks",
@@ -39,20 +38,27 @@ heap and lock are made of trace records: what was allocated and not given back, 
 call chain where records have backtraces, and how long locks were waited for. They
 take a recording too, and record a live guest for the time given.
 
+--to sends the profile to a store: pyroscope+http://HOST:4040, parca+grpc://HOST:7070,
+or to an OpenTelemetry receiver: grpc://HOST:4317. With --spool what it does not take
+is kept in a folder and sent first the next time.
+
 ` + profileFormsHelp(),
 		Args: kindAndTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opt.Hz <= 0 || opt.Duration <= 0 {
 				return usageError{errors.New("--hz and --duration must be above 0")}
 			}
-			if err := (profileOutput{output, format}).check(); err != nil {
+			if err := out.check(); err != nil {
 				return err
 			}
 			if len(args) == 2 {
 				opt.Kind = profiler.Kind(args[0])
 			}
 			if opt.Kind == profiler.Heap || opt.Kind == profiler.Lock {
-				return traceProfile(cmd.Context(), e, &flags, args[1], opt, profileOutput{output, format}, top)
+				if err := traceProfile(cmd.Context(), e, &flags, args[1], opt, &out); err != nil {
+					return err
+				}
+				return out.finish(cmd.Context(), e, flags.json)
 			}
 			if err := checkSource(&opt, source); err != nil {
 				return err
@@ -64,16 +70,19 @@ take a recording too, and record a live guest for the time given.
 			}
 			sample := func(name string) error {
 				return once(ctx, e, &flags, name, func(ctx context.Context, s *ukdbg.Session) error {
-					return profile(ctx, e, &flags, s, opt, profileOutput{output, format}, top)
+					return profile(ctx, e, &flags, s, opt, &out)
 				})
 			}
 			err = sample(name)
 			var no *ukdbg.SourceError
 			if errors.As(err, &no) && opt.Source == ukdbg.AutoSource && no.Stub != "" {
 				fmt.Fprintf(e.err, "ukdbg: %v: sampled in short stops by its stub %s\n", no, no.Stub)
-				return sample(no.Stub)
+				err = sample(no.Stub)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return out.finish(cmd.Context(), e, flags.json)
 		},
 	}
 	cmd.AddCommand(newProfileDiff(e))
@@ -83,9 +92,7 @@ take a recording too, and record a live guest for the time given.
 	cmd.Flags().DurationVarP(&opt.Duration, "duration", "d", 5*time.Second, "how long")
 	cmd.Flags().Float64VarP(&opt.Hz, "hz", "F", 99, "samples a second")
 	cmd.Flags().StringVar(&source, "source", "auto", "what takes the samples of cpu: monitor, perf, stub, or the first of these that the target has")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "the profile to write, - for stdout")
-	cmd.Flags().StringVar(&format, "format", "", "its format, if not by the end of its name")
-	cmd.Flags().IntVar(&top, "top", 20, "functions to show")
+	out.add(cmd)
 	return cmd
 }
 
@@ -100,31 +107,6 @@ func checkSource(opt *ukdbg.ProfileOptions, source string) error {
 		return usageError{fmt.Errorf("--source: %q is none of auto, monitor, perf and stub", source)}
 	}
 	return nil
-}
-
-// profileOutput is the file a profile goes to, and its format.
-type profileOutput struct{ path, format string }
-
-// check tells a wrong format before anything is sampled.
-func (o profileOutput) check() error {
-	if o.format != "" && o.path == "" {
-		return usageError{errors.New("--format wants -o FILE")}
-	}
-	if _, err := ukdbg.FindProfileForm(o.format, o.path); err != nil {
-		return usageError{err}
-	}
-	return nil
-}
-
-func (o profileOutput) write(e env, p *profiler.Profile, name string) error {
-	if o.path == "" {
-		return nil
-	}
-	form, err := ukdbg.FindProfileForm(o.format, o.path)
-	if err != nil {
-		return err
-	}
-	return writeTo(e, o.path, func(w io.Writer) error { return form.Write(w, p, name) })
 }
 
 // profileFormsHelp lists the formats for the verb's help.
@@ -153,7 +135,7 @@ func kindAndTarget(_ *cobra.Command, args []string) error {
 	return usageError{errors.New("want what to profile (cpu, wall, offcpu, heap, lock) and a TARGET")}
 }
 
-func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, opt ukdbg.ProfileOptions, out profileOutput, top int) error {
+func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, opt ukdbg.ProfileOptions, out *profileOutput) error {
 	if s.FoundPaused() {
 		return errors.New("the guest is paused, and sampling would let it run: whoever paused it is to let it run first (attach and continue, or the VMM's monitor)")
 	}
@@ -173,19 +155,6 @@ func profile(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, o
 	if err != nil {
 		return err
 	}
-	if err := out.write(e, p, ukdbg.ImageName(flags.image, s.Spec().String())); err != nil {
-		return err
-	}
-	return showProfile(e, flags.json, p, out, top)
-}
-
-// showProfile writes the answer, unless the profile itself is it.
-func showProfile(e env, asJSON bool, p *profiler.Profile, out profileOutput, top int) error {
-	switch {
-	case asJSON:
-		return ukdbg.WriteProfileJSON(e.out, p, top)
-	case out.path != "-":
-		ukdbg.WriteProfile(e.out, p, top)
-	}
+	out.take(p, s.Resource(ctx, ""))
 	return nil
 }

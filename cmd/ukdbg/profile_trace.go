@@ -17,7 +17,7 @@ import (
 
 // traceProfile makes a profile of trace records: of a file, of a dump's buffer, or
 // of a live guest recorded for a while.
-func traceProfile(ctx context.Context, e env, flags *targetFlags, name string, opt ukdbg.ProfileOptions, out profileOutput, top int) (err error) {
+func traceProfile(ctx context.Context, e env, flags *targetFlags, name string, opt ukdbg.ProfileOptions, out *profileOutput) (err error) {
 	src, done, err := profileSource(ctx, e, flags, name, opt.Duration)
 	if err != nil {
 		return err
@@ -39,10 +39,13 @@ func traceProfile(ctx context.Context, e env, flags *targetFlags, name string, o
 	if len(p.Samples) == 0 && len(p.Warnings) > 0 {
 		return errors.New("nothing to make a profile of: " + p.Warnings[0])
 	}
-	if err := out.write(e, p, ukdbg.ImageName(flags.image, name)); err != nil {
-		return err
+	guest := ukdbg.TraceResource(nil)
+	if all := src.Guests(); len(all) > 0 {
+		guest = ukdbg.TraceResource(all[0])
 	}
-	return showProfile(e, flags.json, p, out, top)
+	guest.ServiceName = ukdbg.ImageName(flags.image, name)
+	out.take(p, guest)
+	return nil
 }
 
 // profileSource opens the records; done lets go of them.

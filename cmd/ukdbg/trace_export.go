@@ -58,7 +58,7 @@ in a folder and sent first the next time.
 			x := &ukdbg.Export{Open: t.sources, Query: *q, Service: push.Service}
 			if push.URL != "" {
 				st, err := x.Push(ctx, push)
-				fmt.Fprint(e.err, ukdbg.PushedText(st))
+				fmt.Fprint(e.err, ukdbg.PushedText(st, "span"))
 				if ctx.Err() != nil {
 					return errors.Join(errors.New("interrupted"), err)
 				}
@@ -74,10 +74,7 @@ in a folder and sent first the next time.
 	flags.addQuery(cmd)
 	cmd.Flags().StringVar(&form, "format", "", "one of the formats above; by default what the file's name ends in")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write, - for stdout")
-	cmd.Flags().StringVar(&push.URL, "to", "", "the receiver: grpc://HOST:PORT or http://HOST:PORT")
-	cmd.Flags().StringToStringVar(&push.Headers, "header", nil, "NAME=VALUE to send along")
-	cmd.Flags().StringVar(&push.Service, "service", "", "service.name, by default the image's name")
-	addPush(cmd, &push)
+	addPush(cmd, &push, "the receiver: grpc://HOST:PORT or http://HOST:PORT")
 	secure.add(cmd)
 	return cmd
 }

@@ -88,11 +88,15 @@ func sampleInto(ctx context.Context, e env, flags *targetFlags, name string, opt
 	if err := f.Close(); err != nil {
 		return "", err
 	}
+	out := profileOutput{path: f.Name(), format: "pprof"}
 	err = once(context.WithoutCancel(ctx), e, flags, name, func(ctx context.Context, s *ukdbg.Session) error {
+		return profile(ctx, e, flags, s, opt, &out)
+	})
+	if err == nil {
 		quiet := e
 		quiet.out = io.Discard
-		return profile(ctx, quiet, flags, s, opt, profileOutput{f.Name(), "pprof"}, 0)
-	})
+		err = out.finish(ctx, quiet, false)
+	}
 	if err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
