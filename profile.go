@@ -31,6 +31,9 @@ type ProfileOptions struct {
 	Progress func(done, total time.Duration)
 }
 
+// keptHz is the rate from which on a monitor is kept from one sample to the next.
+const keptHz = 400
+
 // Profile samples the running guest. The guest is left stopped, as it is
 // throughout a session, or goes on where it is only observed. A dump gives one
 // sample of each thread's stack.
@@ -100,6 +103,10 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 		if giveBack, err = s.control(ctx, b, &sampler, &popt); err != nil {
 			return nil, err
 		}
+	}
+	if k, ok := s.observer.(interface{ KeepMonitor(on bool) }); ok && opt.Hz >= keptHz {
+		k.KeepMonitor(true)
+		defer k.KeepMonitor(false)
 	}
 	p, err := sampler.Run(ctx, popt)
 	giveBack(p)

@@ -40,6 +40,9 @@ type Machine struct {
 	found uint64 // physical address of the image's first probe, if it was searched
 	known bool
 
+	keeps bool      // between commands, see KeepMonitor
+	kept  *qmp.Conn // nil when it was given back
+
 	meter *qmp.Meter
 	reads int // of all processors' registers
 
@@ -104,6 +107,7 @@ func (m *Machine) Status() string { return m.status }
 
 // Close lets go of the process. The guest is not touched.
 func (m *Machine) Close() error {
+	m.KeepMonitor(false)
 	return errors.Join(m.ram.Close(), m.proc.Close())
 }
 
@@ -120,7 +124,7 @@ func (m *Machine) do(ctx context.Context, f func(*qmp.Conn) error) error {
 	if m.mon == nil {
 		return noMonitor{m.noMonitor}
 	}
-	err := m.mon.Do(ctx, f)
+	err := m.withMonitor(ctx, f)
 	if errors.Is(err, qmp.ErrHung) || errors.Is(err, qmp.ErrGone) {
 		if m.proc != nil {
 			if gone := m.proc.Alive(); gone != nil {
@@ -128,6 +132,36 @@ func (m *Machine) do(ctx context.Context, f func(*qmp.Conn) error) error {
 			}
 		}
 		return lost{err}
+	}
+	return err
+}
+
+// KeepMonitor says that registers will be read again and again, a millisecond or two
+// apart: the monitor is kept from one reading to the next, and given back after eight
+// commands or 20 ms, until that ends.
+func (m *Machine) KeepMonitor(on bool) {
+	m.keeps = on
+	if !on && m.kept != nil {
+		m.kept.Close()
+		m.kept = nil
+	}
+}
+
+func (m *Machine) withMonitor(ctx context.Context, f func(*qmp.Conn) error) (err error) {
+	if !m.keeps {
+		return m.mon.Do(ctx, f)
+	}
+	if m.kept == nil {
+		m.kept, err = m.mon.Open(ctx)
+	} else {
+		err = m.kept.Yield(ctx)
+	}
+	if err == nil {
+		err = f(m.kept)
+	}
+	if err != nil && m.kept != nil {
+		m.kept.Close() // a late answer would be taken for another's
+		m.kept = nil
 	}
 	return err
 }

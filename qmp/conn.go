@@ -66,6 +66,9 @@ const maxEvents = 1024
 // and how many more there were. An HMP monitor tells none.
 func (c *Conn) Events() (events []Event, more int) { return c.events, c.dropped }
 
+// Close gives the monitor back.
+func (c *Conn) Close() { c.close() }
+
 func (c *Conn) close() {
 	if c.link == nil {
 		return

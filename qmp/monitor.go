@@ -84,6 +84,11 @@ func (m Monitor) Do(ctx context.Context, f func(*Conn) error) error {
 	return f(c)
 }
 
+// Open connects for commands that follow one another within milliseconds, of which
+// each would else pay for a greeting. Between them the caller calls Yield, so that
+// nobody waits for long, and at their end Close.
+func (m Monitor) Open(ctx context.Context) (*Conn, error) { return m.dial(ctx) }
+
 func (m Monitor) dial(ctx context.Context) (*Conn, error) {
 	nc, err := connect(ctx, m.Path)
 	if err != nil {

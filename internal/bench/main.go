@@ -21,7 +21,7 @@ func main() {
 	ukdbg := flag.String("ukdbg", "bin/ukdbg", "the program to measure")
 	out := flag.String("o", "", "the page to write, stdout if empty")
 	n := flag.Int("n", 11, "counted runs of each command")
-	only := flag.String("only", "", "measure only this topic: attach, observe, stop, start, symbolize, dumps, trace, otlp, log or record")
+	only := flag.String("only", "", "measure only this topic: attach, observe, stop, start, symbolize, dumps, trace, otlp, log, record or profile")
 	flag.Parse()
 	if err := run(*ukdbg, *out, *only, *n); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -73,6 +73,7 @@ func run(ukdbg, out, only string, n int) error {
 		{"trace", func() error { return traces(&page, ukdbg, dir, n) }},
 		{"otlp", func() error { return spans(&page, dir, n) }},
 		{"log", func() error { return consoleLog(&page, ukdbg, dir, n) }},
+		{"profile", func() error { return profiles(&page, ukdbg, dir, n) }},
 		{"record", func() error { return both(func(arch string) error { return traceRecord(&page, dir, arch) }) }},
 	} {
 		if only != "" && only != t.name {

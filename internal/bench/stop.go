@@ -1,20 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
-	"github.com/ukdbg/ukdbg/gdbstub/packet"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -114,70 +108,23 @@ func stopsOfOurs(g *guest, n int) (took []float64, err error) {
 
 // stopsNaive does the same with one request in flight.
 func stopsNaive(g *guest, cpus, n int) (took []float64, err error) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(g.gdb, "tcp:"))
+	c, err := dialNaive(g.gdb)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	in := bufio.NewReader(conn)
-	reply := func() ([]byte, error) {
-		if _, err := in.ReadBytes('$'); err != nil {
-			return nil, err
-		}
-		p, err := in.ReadBytes('#')
-		if err == nil {
-			_, err = in.Discard(2)
-		}
-		return bytes.TrimSuffix(p, []byte{'#'}), err
-	}
-	send := func(text string) error {
-		_, err := conn.Write(packet.AppendString(nil, text))
-		return err
-	}
-	ask := func(text string) ([]byte, error) {
-		if err := send(text); err != nil {
-			return nil, err
-		}
-		return reply()
-	}
-	if _, err := reply(); err != nil { // the stop of our connecting
-		return nil, err
-	}
-	if _, err := ask("qSupported:multiprocess+"); err != nil {
-		return nil, err
-	}
+	defer c.conn.Close()
 	for i := -n / 10; i < n; i++ {
-		if err := send("vCont;c"); err != nil {
+		if err := c.resume(); err != nil {
 			return nil, err
 		}
 		time.Sleep(between)
-		if _, err := conn.Write([]byte{packet.Interrupt}); err != nil {
+		stopped, err := c.stop(cpus)
+		if err != nil {
 			return nil, err
-		}
-		if _, err := reply(); err != nil {
-			return nil, err
-		}
-		began := time.Now()
-		for cpu := range cpus {
-			if _, err := ask(fmt.Sprintf("Hgp1.%x", cpu+1)); err != nil {
-				return nil, err
-			}
-			regs, err := ask("g")
-			if err != nil {
-				return nil, err
-			}
-			var sp [8]byte // rsp is the eighth register of the packet
-			if _, err := hex.Decode(sp[:], regs[7*16:8*16]); err != nil {
-				return nil, err
-			}
-			if _, err := ask(fmt.Sprintf("m%x,%x", binary.LittleEndian.Uint64(sp[:]), stackSize)); err != nil {
-				return nil, err
-			}
 		}
 		if i >= 0 {
-			took = append(took, float64(time.Since(began).Nanoseconds())/1000)
+			took = append(took, float64(time.Since(stopped).Nanoseconds())/1000)
 		}
 	}
-	_, err = ask("D;1")
-	return took, err
+	return took, c.leave()
 }
