@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ukdbg/ukdbg/guestram"
 	"github.com/ukdbg/ukdbg/qmp"
@@ -40,8 +41,9 @@ type Machine struct {
 	found uint64 // physical address of the image's first probe, if it was searched
 	known bool
 
-	keeps bool      // between commands, see KeepMonitor
-	kept  *qmp.Conn // nil when it was given back
+	keeps  bool      // between commands, see KeepMonitor
+	kept   *qmp.Conn // nil when it was given back
+	forgot time.Time // the last moment in which everything was
 
 	meter *qmp.Meter
 	reads int // of all processors' registers
@@ -111,9 +113,19 @@ func (m *Machine) Close() error {
 	return errors.Join(m.ram.Close(), m.proc.Close())
 }
 
+// believed is for how long translations and others' breakpoints are believed while
+// moments follow one another as fast as KeepMonitor says: what a guest maps anew
+// meanwhile is not seen sooner.
+const believed = 20 * time.Millisecond
+
 // Forget starts a new moment: registers and translations are read again.
 func (m *Machine) Forget() {
-	m.cpus, m.deaf, m.others = nil, nil, patches{}
+	m.cpus, m.deaf = nil, nil
+	if m.keeps && time.Since(m.forgot) < believed {
+		return
+	}
+	m.forgot = time.Now()
+	m.others = patches{}
 	if m.space != nil {
 		m.space.Flush()
 	}

@@ -74,8 +74,11 @@ const (
 	maxStackLimit   = 1 << 20
 	// firstWindow is what one packet of QEMU's stub can carry.
 	firstWindow = 2 << 10
-	// queue is how many captures may wait for unwinding.
-	queue = 64
+	// queue is how many batches of captures may wait for unwinding, batchSize how many
+	// make a batch, and batchTime how long one waits to become full.
+	queue     = 8
+	batchSize = 32
+	batchTime = 100 * time.Millisecond
 	// restore bounds what is done to leave the guest as found after the
 	// context has ended.
 	restore = 5 * time.Second
@@ -152,7 +155,11 @@ type run struct {
 	period  time.Duration
 	profile *Profile
 
-	work chan *Capture
+	// batch waits to be handed on by work, since when it began.
+	batch []*Capture
+	begun time.Time
+
+	work chan []*Capture
 	done chan struct{}
 	agg  *aggregate
 	need chan int // the copy a stack would have wanted, in bytes
@@ -173,7 +180,7 @@ func newRun(s *Sampler, opt Options, cpus []target.CPU) *run {
 			Mappings: opt.Mappings, Warnings: append([]string(nil), opt.Warnings...),
 			Start: time.Now(), Asked: period,
 		},
-		work: make(chan *Capture, queue), done: make(chan struct{}),
+		work: make(chan []*Capture, queue), done: make(chan struct{}),
 		agg: newAggregate(), need: make(chan int, 1), memo: newMemo(),
 	}
 	go r.unwind()
@@ -182,7 +189,7 @@ func newRun(s *Sampler, opt Options, cpus []target.CPU) *run {
 
 // loop takes a sample at a random moment of each period until the time is over.
 func (r *run) loop(ctx context.Context) error {
-	defer func() { close(r.work); <-r.done }()
+	defer func() { r.handOn(); close(r.work); <-r.done }()
 	begin := r.profile.Start
 	window := min(firstWindow, r.opt.MaxStack)
 	budget := budget{share: r.opt.MaxPause, last: begin}
@@ -210,10 +217,7 @@ func (r *run) loop(ctx context.Context) error {
 		if last {
 			at = end
 		}
-		timer.Reset(time.Until(at))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
+		if !r.wait(ctx, timer, at) {
 			r.profile.Ended = "interrupted"
 			return nil
 		}
@@ -232,6 +236,25 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		earliest = budget.spend(pause, time.Now())
 	}
+}
+
+// shortWait is what is waited for exactly, and not with the runtime's timers.
+const shortWait = 2 * time.Millisecond
+
+// wait returns at the moment, and reports false if ctx ended before.
+func (r *run) wait(ctx context.Context, timer *time.Timer, at time.Time) bool {
+	if left := time.Until(at); left > shortWait {
+		timer.Reset(left - shortWait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for left := time.Until(at); left > 0; left = time.Until(at) {
+		sleepShort(left)
+	}
+	return ctx.Err() == nil
 }
 
 // late counts by how much a sample comes after its moment.
@@ -285,10 +308,22 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 		return pause, r.sampleFailed(ctx, cerr)
 	}
 	r.profile.Ticks++
-	for _, c := range caps {
-		r.work <- c
+	if len(r.batch) == 0 {
+		r.begun = time.Now()
+	}
+	if r.batch = append(r.batch, caps...); len(r.batch) >= batchSize || time.Since(r.begun) > batchTime {
+		r.handOn()
 	}
 	return pause, nil
+}
+
+// handOn gives the batch to be unwound. Waking another thread for each sample would
+// cost more than the sample.
+func (r *run) handOn() {
+	if len(r.batch) > 0 {
+		r.work <- r.batch
+		r.batch = nil
+	}
 }
 
 // sampleFailed tells an end of the run from a failure.
@@ -311,29 +346,35 @@ func (r *run) sampleFailed(ctx context.Context, err error) error {
 // unwind turns captures into stacks while the guest runs.
 func (r *run) unwind() {
 	defer close(r.done)
-	for c := range r.work {
-		key := r.memo.key(c)
-		if calls, ok := r.memo.stacks[key]; ok {
-			r.agg.add(c, calls, false)
-			continue
+	for batch := range r.work {
+		for _, c := range batch {
+			r.unwindOne(c)
 		}
-		var calls []Call
-		if r.s.Unwind != nil {
-			// An error is how most stacks end; what was found counts.
-			calls, _ = r.s.Unwind(context.Background(), c, c.Regs)
-		}
-		if len(calls) == 0 && c.Regs.Arch != nil {
-			calls = []Call{{Addr: c.Regs.PC()}}
-		}
-		if c.Returning && len(calls) > 0 {
-			calls[0].Addr-- // into the call
-		}
-		cut := r.grow(c)
-		if !cut {
-			r.memo.keep(key, calls)
-		}
-		r.agg.add(c, calls, cut)
 	}
+}
+
+func (r *run) unwindOne(c *Capture) {
+	key := r.memo.key(c)
+	if calls, ok := r.memo.stacks[key]; ok {
+		r.agg.add(c, calls, false)
+		return
+	}
+	var calls []Call
+	if r.s.Unwind != nil {
+		// An error is how most stacks end; what was found counts.
+		calls, _ = r.s.Unwind(context.Background(), c, c.Regs)
+	}
+	if len(calls) == 0 && c.Regs.Arch != nil {
+		calls = []Call{{Addr: c.Regs.PC()}}
+	}
+	if c.Returning && len(calls) > 0 {
+		calls[0].Addr-- // into the call
+	}
+	cut := r.grow(c)
+	if !cut {
+		r.memo.keep(key, calls)
+	}
+	r.agg.add(c, calls, cut)
 }
 
 // grow asks for larger copies if this one was cut by its window rather than by
