@@ -25,24 +25,32 @@ func (a *Attachment) HoldShutdown(ctx context.Context, m qmp.Monitor) error {
 	if a.w == nil {
 		return fmt.Errorf("holding the VM's shutdown: %w", ErrNoGuard)
 	}
+	s, err := holdShutdown(ctx, a.w, m)
+	a.settings = append(a.settings, s...)
+	return err
+}
+
+// holdShutdown changes the setting, journaled before, and returns what there is to
+// put back.
+func holdShutdown(ctx context.Context, w *journal.Writer, m qmp.Monitor) ([]journal.Setting, error) {
 	if m.Proto == qmp.HMP {
-		return errors.New("holding the VM's shutdown: the monitor is a human one, and only QMP has set-action")
+		return nil, errors.New("holding the VM's shutdown: the monitor is a human one, and only QMP has set-action")
 	}
 	s := journal.Setting{Monitor: journal.Monitor{Path: m.Path, Proto: string(qmp.QMP)}, Undo: []string{undoQMP + `set-action {"shutdown":"poweroff"}`}}
-	if err := a.w.Append(s); err != nil {
-		return err
+	if err := w.Append(s); err != nil {
+		return nil, err
 	}
-	a.settings = append(a.settings, s)
 	err := m.Do(ctx, func(c *qmp.Conn) error {
 		return c.Execute(ctx, "set-action", map[string]string{"shutdown": "pause"}, nil)
 	})
 	if err != nil {
-		return fmt.Errorf("holding the VM's shutdown: %w", err)
+		err = fmt.Errorf("holding the VM's shutdown: %w", err)
 	}
-	return nil
+	return []journal.Setting{s}, err
 }
 
-// putBack undoes settings, the newest first, each noted in the journal.
+// putBack undoes settings, the newest first, each noted in the journal. Those of a
+// VMM that is gone went with it.
 func putBack(ctx context.Context, w *journal.Writer, settings []journal.Setting) error {
 	for i := len(settings) - 1; i >= 0; i-- {
 		s := settings[i]
@@ -54,7 +62,7 @@ func putBack(ctx context.Context, w *journal.Writer, settings []journal.Setting)
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, qmp.ErrGone) && !nobodyThere(err) {
 			return fmt.Errorf("putting back what was set through %s: %w", s.Monitor.Path, err)
 		}
 		_ = w.Append(journal.SettingBack{}) // Left says the same in a moment
