@@ -22,18 +22,17 @@ type guestImages struct {
 	maps    symbolizer.Mappings // of those with a file
 	epoch   uint64              // in which they were looked for last
 	unwinds unwind.Options
+	// shared are those that Options.Images has open.
+	shared map[*symbolizer.Image]*openedImage
 }
 
 // guestImage is one of them.
 type guestImage struct {
 	loaded.Object
-	file *symbolizer.Image // nil if missing says why
+	file   *symbolizer.Image // nil if missing says why
+	opened *openedImage      // of the file
 	// missing is a *loaded.MissingError.
 	missing error
-
-	types    *ctype.Types
-	typesErr error
-	typed    bool
 }
 
 func (g *guestImage) mapping() symbolizer.Mapping {
@@ -57,7 +56,7 @@ func (s *Session) lookForImages(ctx context.Context) error {
 	}
 	s.loads.epoch = s.epoch
 	if s.loads.files == nil {
-		s.loads.files = &loaded.Files{Apps: s.opt.Apps, Roots: s.opt.Roots, Initrd: s.opt.Initrd, Debug: s.opt.Debug}
+		s.loads.files = s.newFiles()
 		if s.opt.Initrd == "" {
 			s.loads.files.Initrd = s.vmmInitrd(ctx)
 		}
@@ -84,6 +83,15 @@ func (s *Session) lookForImages(ctx context.Context) error {
 		return fmt.Errorf("looking for what the guest loaded: %w", err)
 	}
 	return s.useImages(ctx, objects, notes)
+}
+
+// newFiles are where the guest's own images are looked for.
+func (s *Session) newFiles() *loaded.Files {
+	f := &loaded.Files{Apps: s.opt.Apps, Roots: s.opt.Roots, Initrd: s.opt.Initrd, Debug: s.opt.Debug}
+	if s.opt.Images != nil {
+		f.Share, f.Private = s.shareFile, privateDir(s.opt)
+	}
+	return f
 }
 
 // useImages opens the files of what was found; those that were open stay so.
@@ -116,8 +124,11 @@ func (s *Session) openGuestImage(ctx context.Context, g *guestImage) error {
 	var missing *loaded.MissingError
 	switch {
 	case err == nil:
-		im.UseCache(s.opt.CacheDir)
-		g.file = im
+		g.file, g.opened = im, s.loads.shared[im]
+		if g.opened == nil {
+			im.UseCache(s.opt.CacheDir)
+			g.opened = &openedImage{file: im}
+		}
 	case errors.As(err, &missing):
 		g.missing = err
 	default:
@@ -195,17 +206,31 @@ func (s *Session) typesAt(addr uint64) (*ctype.Types, symbolizer.Mapping, error)
 }
 
 // typesOf are the types of its file, prepared when first asked for.
-func (g *guestImage) typesOf() (*ctype.Types, error) {
-	if !g.typed {
-		g.typed = true
-		if g.typesErr = g.file.NoDWARF(); g.typesErr == nil {
-			g.types, g.typesErr = ctype.New(g.file)
-		}
-		if g.typesErr != nil {
-			g.types = nil
-		}
+func (g *guestImage) typesOf() (*ctype.Types, error) { return g.opened.loadTypes() }
+
+// shareFile opens an image of the guest's own for all sessions that share images.
+func (s *Session) shareFile(ctx context.Context, file, member string, open func() (*symbolizer.Image, error)) (*symbolizer.Image, func() error, error) {
+	id, err := identify(file, s.opt)
+	if err != nil {
+		return nil, nil, err
 	}
-	return g.types, g.typesErr
+	id.member = member
+	im, done, err := s.opt.Images.acquire(ctx, id, func() (*openedImage, error) {
+		im, err := open()
+		if err != nil {
+			return nil, err
+		}
+		im.UseCache(s.opt.CacheDir)
+		return &openedImage{file: im}, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.loads.shared == nil {
+		s.loads.shared = map[*symbolizer.Image]*openedImage{}
+	}
+	s.loads.shared[im.file] = im
+	return im.file, done, nil
 }
 
 // vmmInitrd is the initrd the guest's VMM was started with, "" if that cannot be

@@ -94,7 +94,7 @@ func besideKernel(t *testing.T, p *stoppedtest.Process, opt Options) *Session {
 	if s.types, err = ctype.New(im); err != nil {
 		t.Fatal(err)
 	}
-	s.loads.files = &loaded.Files{Apps: opt.Apps, Roots: opt.Roots, Initrd: opt.Initrd, Debug: opt.Debug}
+	s.loads.files = s.newFiles()
 	objects, notes, err := loaded.Find(ctx, p, loaded.Where{Machine: elf.EM_X86_64, Stacks: []uint64{p.Stack(t)}})
 	if err != nil || len(notes) > 0 {
 		t.Fatal(err, notes)
@@ -245,5 +245,42 @@ func TestMissingImage(t *testing.T) {
 		if err != nil || len(place.Addrs) != 1 || !s.mappingAt(place.Addrs[0]).IsCode(place.Addrs[0]) {
 			t.Errorf("%s: %+v %v", name, place, err)
 		}
+	}
+}
+
+// Sessions share the images guests loaded themselves: a file is opened once for all,
+// and closed when the last of them gave it back.
+func TestGuestImagesAreShared(t *testing.T) {
+	ctx := context.Background()
+	p := stoppedtest.Start(t, "-g -O2 -pie -fPIE", false)
+	images := NewImages(0)
+	opt := Options{Roots: []string{"/"}, Images: images}
+	first, second := besideKernel(t, p, opt), besideKernel(t, p, opt)
+	n := len(first.loads.maps) // the kernel's vdso has no file
+	if n < 2 || n != len(second.loads.maps) || len(first.loads.all) != len(second.loads.all) {
+		t.Fatalf("%d and %d images", n, len(second.loads.maps))
+	}
+	for i, g := range first.loads.all {
+		o := second.loads.all[i]
+		if g.missing != nil && o.missing != nil {
+			continue
+		}
+		if g.file == nil || g.file != o.file || g.opened != o.opened {
+			t.Errorf("%s: not shared (%v, %v)", g.name(), g.missing, o.missing)
+		}
+	}
+	if st := images.Stats(); st.Used != n || st.Opened != uint64(n) || st.Shared != uint64(n) {
+		t.Errorf("%+v, want %d images opened once and shared once", st, n)
+	}
+	for _, s := range []*Session{first, second} {
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if st := images.Stats(); st.Used != 0 {
+		t.Errorf("%+v, want none in use", st)
+	}
+	if err := images.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -43,7 +43,7 @@ type ImagesStats struct {
 var ErrImagesFull = errors.New("too many images in use at once")
 
 // DefaultImages is the limit of Images where none is given.
-const DefaultImages = 64
+const DefaultImages = 256
 
 // imageIdle is for how long an image without a session stays open.
 const imageIdle = time.Minute
@@ -55,6 +55,7 @@ type fileID struct {
 	dev, ino uint64
 	size     int64
 	time     int64
+	member   string // of the archive that the file is, "" for the file
 	find     *debugfile.Finder
 	cache    string
 }
@@ -110,19 +111,15 @@ func (m *Images) all() func(yield func(*sharedImage) bool) {
 	}
 }
 
-// acquire opens the image of opt, or finds it open.
-func (m *Images) acquire(ctx context.Context, opt Options) (*openedImage, func() error, error) {
-	id, err := identify(opt)
-	if err != nil {
-		return nil, nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
-	}
+// acquire opens an image, or finds it open. done gives it back.
+func (m *Images) acquire(ctx context.Context, id fileID, open func() (*openedImage, error)) (got *openedImage, done func() error, err error) {
 	for {
 		im, mine, err := m.reserve(id)
 		if err != nil {
-			return nil, nil, fmt.Errorf("image %s: %w", opt.Image, err)
+			return nil, nil, err
 		}
 		if mine {
-			m.fill(ctx, im, id, opt)
+			m.fill(im, id, open)
 		}
 		select {
 		case <-im.ready:
@@ -132,8 +129,7 @@ func (m *Images) acquire(ctx context.Context, opt Options) (*openedImage, func()
 			return nil, nil, errors.Join(ctx.Err(), m.drop(im))
 		}
 		if err == nil {
-			got := m.opened(im)
-			return got, sync.OnceValue(func() error { return m.drop(im) }), nil
+			return m.opened(im), sync.OnceValue(func() error { return m.drop(im) }), nil
 		}
 		_ = m.drop(im) // it was never open
 		if mine || !isContext(err) || ctx.Err() != nil {
@@ -212,8 +208,8 @@ func (m *Images) makeRoom() error {
 
 // fill opens the image a place was reserved for. It may turn out to be one that is
 // open under another name.
-func (m *Images) fill(ctx context.Context, im *sharedImage, id fileID, opt Options) {
-	opened, err := openShared(ctx, opt)
+func (m *Images) fill(im *sharedImage, id fileID, open func() (*openedImage, error)) {
+	opened, err := open()
 	var same *sharedImage
 	if err == nil {
 		same = m.twin(opened, id)
@@ -237,7 +233,7 @@ func (m *Images) fill(ctx context.Context, im *sharedImage, id fileID, opt Optio
 	default:
 		m.stats.Opened++
 		if im.err = m.makeRoom(); im.err != nil {
-			im.err = fmt.Errorf("image %s: %w", opt.Image, errors.Join(im.err, opened.file.Close()))
+			im.err = errors.Join(im.err, opened.file.Close())
 			delete(m.open, id)
 			break
 		}
@@ -250,10 +246,7 @@ func (m *Images) fill(ctx context.Context, im *sharedImage, id fileID, opt Optio
 // many guests does not die of one file that is cut; and what reading all of it left in
 // memory is given up for what was made of that, a tenth of it.
 func openShared(ctx context.Context, opt Options) (*openedImage, error) {
-	private := opt.CacheDir
-	if st, err := os.Stat(private); err != nil || !st.IsDir() {
-		private = os.TempDir()
-	}
+	private := privateDir(opt)
 	first, err := openImageFile(ctx, opt, private)
 	if err != nil {
 		return nil, err
@@ -273,6 +266,14 @@ func openShared(ctx context.Context, opt Options) (*openedImage, error) {
 	}
 	lean.file.UseMemo(memo)
 	return lean, first.file.Close()
+}
+
+// privateDir is the folder for copies of images.
+func privateDir(opt Options) string {
+	if st, err := os.Stat(opt.CacheDir); err == nil && st.IsDir() {
+		return opt.CacheDir
+	}
+	return os.TempDir()
 }
 
 // twin finds the image that is open and has the content of another, and takes a
@@ -354,9 +355,9 @@ func (m *Images) Close() error {
 	return errors.Join(errs...)
 }
 
-// identify tells which file opt.Image is.
-func identify(opt Options) (fileID, error) {
-	st, err := os.Stat(opt.Image)
+// identify tells which file is at path.
+func identify(path string, opt Options) (fileID, error) {
+	st, err := os.Stat(path)
 	if err != nil {
 		return fileID{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/ukdbg/ukdbg/kernel/linux"
@@ -29,7 +30,15 @@ type openedImage struct {
 // openImage opens the image of opt, or finds it open. done gives it back.
 func openImage(ctx context.Context, opt Options) (im *openedImage, done func() error, err error) {
 	if opt.Images != nil {
-		return opt.Images.acquire(ctx, opt)
+		id, err := identify(opt.Image, opt)
+		if err != nil {
+			return nil, nil, mark(fmt.Errorf("image: %w", err), ErrUsage)
+		}
+		im, done, err = opt.Images.acquire(ctx, id, func() (*openedImage, error) { return openShared(ctx, opt) })
+		if errors.Is(err, ErrImagesFull) || errors.Is(err, os.ErrClosed) {
+			err = fmt.Errorf("image %s: %w", opt.Image, err)
+		}
+		return im, done, err
 	}
 	if im, err = openImageFile(ctx, opt, ""); err != nil {
 		return nil, nil, err

@@ -248,14 +248,17 @@ func (s *Session) openImage(ctx context.Context) (err error) {
 	return err
 }
 
-// releaseImage gives the image back. Nothing may be asked about it afterwards.
+// releaseImage gives the images back. Nothing may be asked about them afterwards.
 func (s *Session) releaseImage() error {
-	release := s.release
-	if release == nil {
-		return nil
+	var errs []error
+	if s.loads.files != nil {
+		errs = append(errs, s.loads.files.Release())
 	}
-	s.release = nil
-	return release()
+	if s.release != nil {
+		errs = append(errs, s.release())
+		s.release = nil
+	}
+	return errors.Join(errs...)
 }
 
 // abandon leaves a target that did not become a session.

@@ -27,7 +27,14 @@ type Files struct {
 	// Debug finds debug information apart from the files, and files by build id;
 	// nil looks nowhere.
 	Debug *debugfile.Finder
+	// Share opens the image in a file, or in a member of an archive, where others may
+	// have it open already: it calls open, or finds what open would give. done gives
+	// the image back. If it is nil each image is opened for these Files alone.
+	Share func(ctx context.Context, file, member string, open func() (*symbolizer.Image, error)) (im *symbolizer.Image, done func() error, err error)
+	// Private is the folder for copies of the files: see symbolizer.OpenOptions.
+	Private string
 
+	done    []func() error // gives back what Open returned
 	opened  bool
 	archive *archive
 	file    *os.File
@@ -35,12 +42,36 @@ type Files struct {
 	err error
 }
 
-// Close closes the archive.
+// Close closes the archive. The images that were opened stay so.
 func (f *Files) Close() error {
-	if f.file == nil {
+	file := f.file
+	if f.file = nil; file == nil {
 		return nil
 	}
-	return f.file.Close()
+	return file.Close()
+}
+
+// Release closes the images that Open returned, or gives them back. Nothing may be asked
+// about them afterwards.
+func (f *Files) Release() error {
+	var errs []error
+	for _, done := range f.done {
+		errs = append(errs, done())
+	}
+	f.done = nil
+	return errors.Join(errs...)
+}
+
+// share opens an image for these Files, or for all that share it.
+func (f *Files) share(ctx context.Context, file, member string, open func() (*symbolizer.Image, error)) (*symbolizer.Image, func() error, error) {
+	if f.Share != nil {
+		return f.Share(ctx, file, member, open)
+	}
+	im, err := open()
+	if err != nil {
+		return nil, nil, err
+	}
+	return im, im.Close, nil
 }
 
 // MissingError says that there is no file of an object.
@@ -90,16 +121,18 @@ func (e errOther) Error() string {
 }
 
 // Open opens the file of an object and makes sure that it is what the guest runs.
-// The error is a *MissingError, or that of the context or of the link.
+// It is open until Release. The error is a *MissingError, or that of the context or of
+// the link.
 func (f *Files) Open(ctx context.Context, mem target.Memory, o Object) (*symbolizer.Image, error) {
 	none := &MissingError{Object: o}
-	try := func(name string, open func() (*symbolizer.Image, error)) (*symbolizer.Image, error) {
-		im, err := open()
+	try := func(name, file, member string, open func() (*symbolizer.Image, error)) (*symbolizer.Image, error) {
+		im, done, err := f.share(ctx, file, member, open)
 		if err == nil {
 			if err = isImage(ctx, mem, o, im); err == nil {
+				f.done = append(f.done, done)
 				return im, nil
 			}
-			err = errors.Join(err, im.Close())
+			err = errors.Join(err, done())
 		}
 		if errors.Is(err, target.ErrLost) || ctx.Err() != nil {
 			return nil, errors.Join(err, ctx.Err())
@@ -107,15 +140,16 @@ func (f *Files) Open(ctx context.Context, mem target.Memory, o Object) (*symboli
 		none.Tried = append(none.Tried, debugfile.Try{Path: name, Err: err})
 		return nil, nil
 	}
-	opt := symbolizer.OpenOptions{Debug: f.Debug, Stripped: true}
+	opt := symbolizer.OpenOptions{Debug: f.Debug, Stripped: true, Private: f.Private}
 	for _, name := range f.onDisk(o) {
-		im, err := try(name, func() (*symbolizer.Image, error) { return symbolizer.OpenWith(ctx, name, opt) })
+		im, err := try(name, name, "", func() (*symbolizer.Image, error) { return symbolizer.OpenWith(ctx, name, opt) })
 		if im != nil || err != nil {
 			return im, err
 		}
 	}
 	if f.Initrd != "" {
-		im, err := try(f.Initrd+":"+o.Path, func() (*symbolizer.Image, error) {
+		member := o.Path + "\x00" + o.BuildID // both say which it is
+		im, err := try(f.Initrd+":"+o.Path, f.Initrd, member, func() (*symbolizer.Image, error) {
 			name, data, err := f.inArchive(o)
 			if err != nil {
 				return nil, err
@@ -150,6 +184,7 @@ func (f *Files) byBuildID(ctx context.Context, o Object, opt symbolizer.OpenOpti
 	var nowhere *debugfile.NotFoundError
 	switch {
 	case err == nil:
+		f.done = append(f.done, im.Close)
 		return im, nil
 	case errors.As(err, &nowhere):
 		none.Tried = append(none.Tried, nowhere.Tried...)
