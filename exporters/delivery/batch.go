@@ -54,6 +54,12 @@ type Sender interface {
 	Send(ctx context.Context, b Batch) (Reply, error)
 }
 
+// Joiner is what a Sender is, too, that takes the payloads of several batches of a
+// signal put one after another as one. A Queue then sends what waits together.
+type Joiner interface {
+	Joins(s Signal) bool
+}
+
 // Passing is a failure that may be gone later.
 type Passing struct {
 	Err error

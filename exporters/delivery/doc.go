@@ -13,6 +13,10 @@
 //
 //	stats, err := delivery.Push(ctx, batches, delivery.PushOptions{Options: o, Patience: time.Minute})
 //
+// What waits goes in as few requests as the Sender allows (Joiner): two hundred
+// guests do not make two hundred requests, and a receiver that was away is caught up
+// with soon.
+//
 // Delivery is at least once. With a spool a batch is on disk before it is sent
 // and until the receiver has taken it, so that neither a receiver that is away nor
 // the end of this process loses it; it is then sent again as it was, with the

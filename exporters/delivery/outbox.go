@@ -52,7 +52,17 @@ type outbox struct {
 	backoff time.Duration
 	tries   int   // at the oldest batch
 	last    error // that the receiver is away for
+	apart   int   // how many of the oldest batches go alone
+
+	// joins tells whether batches are sent in one request, nil for never.
+	joins func(Signal) bool
 }
+
+// Batches are joined up to this size, which receivers take.
+const (
+	maxJoined      = 2 << 20
+	maxJoinedItems = 4096
+)
 
 // entry is a batch that waits, in memory or on disk.
 type entry struct {
@@ -114,37 +124,68 @@ func (o *outbox) keep(b Batch) error {
 
 var errNoMemory = errors.New("no room is left in memory")
 
-// oldest reads the batch that is next; ok is false if there is none. What cannot
-// be read is set aside.
-func (o *outbox) oldest() (b Batch, ok bool) {
-	for {
-		o.mu.Lock()
-		if len(o.waiting) == 0 {
-			o.mu.Unlock()
-			return Batch{}, false
+// gather reads the batches that are next, as many as make one request; n is their
+// number, 0 if there are none.
+func (o *outbox) gather() (b Batch, n int) {
+	for ok := false; !ok; {
+		if o.count() == 0 {
+			return b, 0
 		}
-		e := o.waiting[0]
-		o.mu.Unlock()
-		if e.memory != nil {
-			return *e.memory, true
-		}
-		f, err := o.Spool.Read(e.number)
-		if err == nil {
-			o.mu.Lock()
-			o.waiting[0].items = f.Items
-			o.mu.Unlock()
-			return Batch{Signal: Signal(f.Kind), Items: f.Items, Payload: f.Payload}, true
-		}
-		name, aerr := o.Spool.SetAside(e.number, "damaged")
-		o.mu.Lock()
-		o.failed(err)
-		if aerr == nil {
-			o.stats.note(fmt.Sprintf("a damaged file in the spool is left as %s", name))
-		}
-		o.stats.drop(DropDamaged, e.items)
-		o.pop()
-		o.mu.Unlock()
+		b, ok = o.read(0)
 	}
+	n = 1
+	if o.apart > 0 || o.joins == nil || !o.joins(b.Signal) {
+		return b, n
+	}
+	for n < o.count() {
+		next, ok := o.read(n)
+		if !ok {
+			continue // it is not there any more
+		}
+		if next.Signal != b.Signal || len(b.Payload)+len(next.Payload) > maxJoined || b.Items+next.Items > maxJoinedItems {
+			break
+		}
+		if n == 1 {
+			b.Payload = slices.Clone(b.Payload) // of the batch that waits
+		}
+		b.Payload = append(b.Payload, next.Payload...)
+		b.Items += next.Items
+		n++
+	}
+	return b, n
+}
+
+func (o *outbox) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting)
+}
+
+// read reads a batch that waits. One that cannot be read is set aside.
+func (o *outbox) read(i int) (b Batch, ok bool) {
+	o.mu.Lock()
+	e := o.waiting[i]
+	o.mu.Unlock()
+	if e.memory != nil {
+		return *e.memory, true
+	}
+	f, err := o.Spool.Read(e.number)
+	if err == nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.waiting[i].items = f.Items
+		return Batch{Signal: Signal(f.Kind), Items: f.Items, Payload: f.Payload}, true
+	}
+	name, aerr := o.Spool.SetAside(e.number, "damaged")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failed(err)
+	if aerr == nil {
+		o.stats.note(fmt.Sprintf("a damaged file in the spool is left as %s", name))
+	}
+	o.stats.drop(DropDamaged, e.items)
+	o.waiting = slices.Delete(o.waiting, i, i+1)
+	return Batch{}, false
 }
 
 // pop forgets the oldest entry.
@@ -152,7 +193,9 @@ func (o *outbox) pop() {
 	if e := o.waiting[0]; e.memory != nil {
 		o.memory -= e.size
 	}
+	o.waiting[0] = entry{}
 	o.waiting = o.waiting[1:]
+	o.apart = max(o.apart-1, 0)
 }
 
 // failed remembers a failure.
@@ -165,16 +208,16 @@ type outcome uint8
 
 const (
 	empty   outcome = iota // nothing waits
-	sent                   // the receiver took the oldest batch
-	refused                // it will never take it; the batch waits no more
+	sent                   // the receiver took what was next
+	refused                // it will never take it; it waits no more, or is sent again in parts
 	away                   // it takes none now; the next attempt is planned
 )
 
-// attempt sends the oldest batch once. The error is the receiver's if it refused
-// or is away, else one of the disk.
+// attempt sends what is next once. The error is the receiver's if it refused or is
+// away, else one of the disk.
 func (o *outbox) attempt(ctx context.Context) (outcome, error) {
-	b, ok := o.oldest()
-	if !ok {
+	b, n := o.gather()
+	if n == 0 {
 		return empty, nil
 	}
 	sctx, cancel := context.WithTimeout(ctx, o.Timeout)
@@ -187,40 +230,50 @@ func (o *outbox) attempt(ctx context.Context) (outcome, error) {
 	}
 	o.tries++
 	if err == nil {
-		o.taken(reply)
-		return sent, o.remove()
+		return sent, o.taken(reply, n)
 	}
 	o.failed(err)
 	if never := (*Refused)(nil); errors.As(err, &never) {
+		o.answered()
+		if n > 1 {
+			o.apart = n // to find out which it is
+			return refused, err
+		}
 		return refused, errors.Join(err, o.refuse(err))
 	}
 	o.missed(err)
 	return away, err
 }
 
-// taken accounts for the oldest batch, which the receiver acknowledged.
-func (o *outbox) taken(r Reply) {
-	e := o.waiting[0]
-	// A receiver cannot reject more than it was sent.
-	rejected := int(min(max(r.Rejected, 0), int64(e.items)))
-	o.stats.Rejected += rejected
-	if e.earlier {
-		o.stats.Replayed += e.items - rejected
-	} else {
-		o.stats.Accepted += e.items - rejected
-	}
-	o.stats.note(r.Message)
+// answered notes that the receiver is there.
+func (o *outbox) answered() {
 	o.stats.Away, o.retry, o.backoff, o.tries = time.Time{}, time.Time{}, firstBackoff, 0
 }
 
-// remove forgets the oldest batch on disk and in memory.
-func (o *outbox) remove() error {
-	e := o.waiting[0]
-	o.pop()
-	if e.memory != nil {
-		return nil
+// taken accounts for the n oldest batches, which the receiver acknowledged, and
+// forgets them.
+func (o *outbox) taken(r Reply, n int) error {
+	var errs []error
+	left := max(r.Rejected, 0)
+	for range n {
+		e := o.waiting[0]
+		// A receiver cannot reject more than it was sent.
+		rejected := int(min(left, int64(e.items)))
+		left -= int64(rejected)
+		o.stats.Rejected += rejected
+		if e.earlier {
+			o.stats.Replayed += e.items - rejected
+		} else {
+			o.stats.Accepted += e.items - rejected
+		}
+		o.pop()
+		if e.memory == nil {
+			errs = append(errs, o.Spool.Remove(e.number))
+		}
 	}
-	return o.Spool.Remove(e.number)
+	o.stats.note(r.Message)
+	o.answered()
+	return errors.Join(errs...)
 }
 
 // refuse sets the oldest batch aside, which the receiver will never take.
@@ -229,7 +282,6 @@ func (o *outbox) refuse(err error) error {
 	if !e.earlier {
 		o.stats.Failed += e.items
 	}
-	o.tries = 0
 	o.pop()
 	if e.memory != nil {
 		return nil

@@ -125,7 +125,7 @@ func (p *pusher) send(ctx context.Context, wait bool) (more bool, err error) {
 }
 
 func (p *pusher) fail(passing bool, err error) error {
-	e := &Error{Receiver: p.out.Name, Attempts: p.out.tries, Passing: passing, Err: err}
+	e := &Error{Receiver: p.out.Name, Attempts: max(p.out.tries, 1), Passing: passing, Err: err}
 	if p.out.Spool != nil {
 		e.Waiting, _ = p.out.Spool.Waiting()
 		e.Spool = p.out.Spool.Dir()

@@ -28,7 +28,11 @@ type Queue struct {
 // New starts a queue. Close it.
 func New(opt Options) *Queue {
 	ctx, cancel := context.WithCancel(context.Background())
-	q := &Queue{out: newOutbox(opt), wake: make(chan struct{}, 1), closing: make(chan struct{}), cancel: cancel, ended: make(chan struct{})}
+	out := newOutbox(opt)
+	if j, ok := opt.Sender.(Joiner); ok {
+		out.joins = j.Joins
+	}
+	q := &Queue{out: out, wake: make(chan struct{}, 1), closing: make(chan struct{}), cancel: cancel, ended: make(chan struct{})}
 	go q.run(ctx)
 	return q
 }

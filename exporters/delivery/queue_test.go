@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -244,5 +245,80 @@ func TestRefusedAndFinal(t *testing.T) {
 	r.set(nil)
 	if err := q.Close(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// joiner is a receiver that takes joined batches, and refuses requests with "bad".
+type joiner struct {
+	receiver
+	requests []string
+}
+
+func (j *joiner) Joins(s delivery.Signal) bool { return s == delivery.Logs }
+
+func (j *joiner) Send(ctx context.Context, b delivery.Batch) (delivery.Reply, error) {
+	r, err := j.receiver.Send(ctx, b)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err == nil && strings.Contains(string(b.Payload), "bad") {
+		err = &delivery.Refused{Err: errors.New("bad data")}
+	}
+	if err == nil {
+		j.requests = append(j.requests, fmt.Sprintf("%s %d %s", b.Signal, b.Items, b.Payload))
+	}
+	return r, err
+}
+
+// What waits goes in one request of its signal; of a request that is refused only
+// the batch that deserves it is lost.
+func TestJoinedRequests(t *testing.T) {
+	for _, disk := range []bool{false, true} {
+		t.Run(fmt.Sprintf("disk=%v", disk), func(t *testing.T) {
+			j := &joiner{}
+			j.answer = gone
+			opt := delivery.Options{Sender: j}
+			if disk {
+				opt.Spool = open(t, t.TempDir(), 0)
+			}
+			q := delivery.New(opt)
+			send := func(signal delivery.Signal, payload string) {
+				if err := q.Put(t.Context(), delivery.Batch{Signal: signal, Items: 2, Payload: []byte(payload)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, p := range []string{"a", "b", "c", "d"} {
+				send(delivery.Logs, p)
+			}
+			send(delivery.Profiles, "p")
+			send(delivery.Profiles, "q")
+			for _, p := range []string{"e", "bad", "f"} {
+				send(delivery.Logs, p)
+			}
+			big := strings.Repeat("x", 1<<20)
+			for range 3 {
+				send(delivery.Logs, big)
+			}
+			soon(t, "a failed attempt", func() bool { return q.Stats().LastError != "" })
+			j.set(func(b delivery.Batch) (delivery.Reply, error) {
+				if string(b.Payload) == "abcd" {
+					return delivery.Reply{Rejected: 3}, nil
+				}
+				return delivery.Reply{}, nil
+			})
+			if err := q.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			// The request refused was of "e", "bad", "f" and a big one: each of these goes alone.
+			want := []string{"logs 8 abcd", "profiles 2 p", "profiles 2 q", "logs 2 e", "logs 2 f", "logs 2 " + big, "logs 4 " + big + big}
+			if !slices.Equal(j.requests, want) {
+				for _, r := range j.requests {
+					t.Errorf("%.60s (%d bytes)", r, len(r))
+				}
+			}
+			st := q.Stats()
+			if st.Accepted != 2*11-3 || st.Rejected != 3 || st.Failed != 2 || st.Waiting != 0 || st.WaitingBytes != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
 	}
 }

@@ -13,7 +13,7 @@
 //	}
 //
 // Requests of traces, logs or metrics of several guests make one when their bytes
-// are put one after another.
+// are put one after another, as a Queue does.
 //
 // Identifiers are derived from the service instance and the span's position, so
 // a batch that is sent twice (OTLP is at-least-once) carries the same ones.

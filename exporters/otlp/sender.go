@@ -50,6 +50,10 @@ func (s *Sender) Name() string { return s.client.Name() }
 // Close closes idle connections.
 func (s *Sender) Close() { s.client.Close() }
 
+// Joins implements delivery.Joiner: requests put one after another are one, but for
+// profiles, which share one table of names and stacks.
+func (s *Sender) Joins(signal delivery.Signal) bool { return signal != delivery.Profiles }
+
 // Send implements delivery.Sender.
 func (s *Sender) Send(ctx context.Context, b delivery.Batch) (delivery.Reply, error) {
 	r, err := routeOf(b.Signal)

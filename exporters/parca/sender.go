@@ -27,7 +27,7 @@ func NewSender(ep transport.Endpoint) (*Sender, error) {
 	ep.Gzip = false // profiles are compressed as they are
 	c, err := transport.Open(ep)
 	if err != nil {
-		return nil, fmt.Errorf("Parca: %w", err)
+		return nil, fmt.Errorf("profiles for Parca: %w", err)
 	}
 	return &Sender{c}, nil
 }
@@ -37,6 +37,9 @@ func (s *Sender) Name() string { return s.client.Name() }
 
 // Close closes idle connections.
 func (s *Sender) Close() { s.client.Close() }
+
+// Joins implements delivery.Joiner.
+func (s *Sender) Joins(delivery.Signal) bool { return true }
 
 // Send implements delivery.Sender: one request for the profiles whose addresses
 // are those of their image's file, and one for the others, since a request is of

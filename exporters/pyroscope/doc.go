@@ -8,7 +8,7 @@
 //	q := delivery.New(delivery.Options{Name: s.Name(), Sender: s})
 //	err = q.Put(ctx, series.Batch(profile))
 //
-// Connect sends all profiles of a batch in one request, Ingest each in one of its
+// Connect sends all profiles that wait in one request, Ingest each in one of its
 // own: there, of a batch that fails in the middle the first profiles are sent
 // again, so put one profile into a batch.
 //

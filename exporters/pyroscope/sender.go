@@ -40,10 +40,10 @@ func NewSender(ep transport.Endpoint, mode Mode) (*Sender, error) {
 	ep.Gzip = false // profiles are compressed as they are
 	c, err := transport.Open(ep)
 	if err != nil {
-		return nil, fmt.Errorf("Pyroscope: %w", err)
+		return nil, fmt.Errorf("profiles for Pyroscope: %w", err)
 	}
 	if c.GRPC() {
-		return nil, fmt.Errorf("Pyroscope: endpoint %s: want http:// or https://", c.Name())
+		return nil, fmt.Errorf("profiles for Pyroscope: endpoint %s: want http:// or https://", c.Name())
 	}
 	return &Sender{c, mode}, nil
 }
@@ -53,6 +53,9 @@ func (s *Sender) Name() string { return s.client.Name() }
 
 // Close closes idle connections.
 func (s *Sender) Close() { s.client.Close() }
+
+// Joins implements delivery.Joiner.
+func (s *Sender) Joins(delivery.Signal) bool { return s.mode == Connect }
 
 // Send implements delivery.Sender.
 func (s *Sender) Send(ctx context.Context, b delivery.Batch) (delivery.Reply, error) {
