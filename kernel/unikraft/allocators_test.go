@@ -172,7 +172,7 @@ type piece struct {
 // FuzzAllocators overwrites words of each allocator's heap: whatever they hold,
 // sums add up and blocks lie in their stretch, in order.
 func FuzzAllocators(f *testing.F) {
-	for kind := range byte(4) {
+	for kind := range byte(5) {
 		f.Add(kind, []byte{})
 		f.Add(kind, []byte{2, 1, 1, 0, 1, 4, 0xff, 0, 0, 9, 3, 8})
 	}
@@ -182,7 +182,7 @@ func FuzzAllocators(f *testing.F) {
 		}
 		var g *allocGuest
 		bases := []uint64{heapAt, heapAt + 64}
-		switch kind % 4 {
+		switch kind % 5 {
 		case 0:
 			pool, at, first := poolGuest(t, 5, 2, 0)
 			g, bases = pool, append(bases, at, first, first+128)
@@ -195,6 +195,9 @@ func FuzzAllocators(f *testing.F) {
 		case 3:
 			tl, control, h := tlsfGuest(t, typicalTLSF...)
 			g, bases = tl, append(append(bases, control), h...)
+		case 4:
+			mi, heap, a, b := miGuest(t)
+			g, bases = mi, append(bases, heap, heap+64, a, b, heapAt+0x1000, heapAt+0x1140)
 		}
 		scribble(g.guest, bases, data)
 		h, err := g.kernel().Heap(context.Background())

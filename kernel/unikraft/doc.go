@@ -23,7 +23,7 @@
 //
 // What it follows: Unikraft lib/uksched, lib/ukschedcoop, lib/ukalloc,
 // lib/ukallocbbuddy, lib/ukallocpool, lib/ukallocregion, lib/ukallocstack,
-// lib-tlsf (TLSF 2.4.6, src/tlsf.c), lib-tinyalloc, lib-mimalloc (its statistics
-// only), arch/*/ctx.S (0.17; other releases by what they have in
+// lib-tlsf (TLSF 2.4.6, src/tlsf.c), lib-tinyalloc, lib-mimalloc (mimalloc 1.6
+// to 2.0), arch/*/ctx.S (0.17; other releases by what they have in
 // common, see Notes of the results).
 package unikraft

@@ -173,6 +173,7 @@ func (g *guest) put(addr uint64, b ...byte) {
 
 func (g *guest) u64(addr, v uint64) { g.put(addr, binary.LittleEndian.AppendUint64(nil, v)...) }
 func (g *guest) u32(addr, v uint64) { g.put(addr, binary.LittleEndian.AppendUint32(nil, uint32(v))...) }
+func (g *guest) u16(addr, v uint64) { g.put(addr, binary.LittleEndian.AppendUint16(nil, uint16(v))...) }
 func (g *guest) str(addr uint64, s string) {
 	g.put(addr, append([]byte(s), 0)...)
 	for i := uint64(len(s) + 1); i < maxName; i++ {

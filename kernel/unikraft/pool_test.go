@@ -120,21 +120,3 @@ func TestStackAllocator(t *testing.T) {
 	g.set("uk_allocstack", "parent_a", at, 0)
 	corrupt(t, g.allocator(), "parent_a is 0", at)
 }
-
-func TestMimalloc(t *testing.T) {
-	g := newAllocGuest(t, "uk_mimalloc_malloc")
-	stats := g.symbol("_mi_stats_main")
-	if a := g.allocator(); a.Kind != "mimalloc" || a.Known || !strings.Contains(a.Notes[0], "not readable") {
-		t.Errorf("%+v", a)
-	}
-	g.zero(stats, g.size("mi_stats_s"))
-	g.set("mi_stats_s", "reserved.current", stats, 64<<20)
-	g.set("mi_stats_s", "committed.current", stats, 8<<20)
-	if a := g.allocator(); a.Known || !strings.Contains(a.Notes[0], "8388608 B committed of 67108864 B reserved; how much of it is in use is not counted") {
-		t.Errorf("%+v", a)
-	}
-	g.set("mi_stats_s", "malloc.current", stats, 4711)
-	if a := g.allocator(); !strings.Contains(a.Notes[0], "4711 B of it in use") {
-		t.Errorf("%+v", a)
-	}
-}

@@ -56,8 +56,31 @@ struct TLSF_struct {
 } one_tlsf;
 
 typedef struct mi_stat_count_s { long allocated, freed, peak, current; } mi_stat_count_t;
-typedef struct mi_stats_s { mi_stat_count_t pages, committed, reserved, malloc; } mi_stats_t;
+typedef struct mi_stats_s { mi_stat_count_t pages, committed, reserved, malloc, threads; } mi_stats_t;
 mi_stats_t _mi_stats_main;
+struct mi_block;
+typedef struct mi_page_s {
+	half slice_count, slice_offset;
+	unsigned short capacity, reserved;
+	struct mi_block *free;
+	half used, xblock_size;
+	struct mi_block *local_free;
+	word xthread_free;
+	struct mi_page_s *next, *prev;
+} mi_page_t;
+typedef struct mi_segment_s { word info[128]; mi_page_t slices[4 + 1]; } mi_segment_t;
+mi_segment_t *one_segment;
+typedef struct mi_page_queue_s { mi_page_t *first, *last; word block_size; } mi_page_queue_t;
+struct mi_heap_s;
+typedef struct mi_tld_s { struct mi_heap_s *heaps; } mi_tld_t;
+typedef struct mi_heap_s {
+	mi_tld_t *tld;
+	mi_page_queue_t pages[3];
+	struct mi_block *thread_delayed_free;
+	word keys[2], page_count;
+	struct mi_heap_s *next;
+} mi_heap_t;
+mi_heap_t _mi_heap_main;
 
 struct uk_alloc *_uk_alloc_head;
 
