@@ -8,13 +8,15 @@ import (
 	"github.com/ukdbg/ukdbg/tracebuf/hist"
 )
 
-// bounds are those of the histogram of durations in seconds: a unikernel's operations
-// take from below a microsecond to seconds.
+// bounds are the upper ends of the buckets of durations in seconds: a unikernel's
+// operations take from below a microsecond to seconds.
 var bounds = []float64{1e-6, 10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1, 5, 10}
+
+// maxOperations bounds the names that are told apart.
+const maxOperations = 100
 
 // operations counts by the name of a span.
 type operations struct {
-	most   int
 	byName map[string]*operation
 	names  []string // in order of appearance
 	other  operation
@@ -25,7 +27,7 @@ func (o *operations) of(name string) *operation {
 	if op := o.byName[name]; op != nil {
 		return op
 	}
-	if len(o.names) >= o.most {
+	if len(o.names) >= maxOperations {
 		return &o.other
 	}
 	if o.byName == nil {
@@ -39,36 +41,26 @@ func (o *operations) of(name string) *operation {
 
 // operation counts the spans of one name.
 type operation struct {
-	ok, failed durations
+	spans, failed uint64
+	sum           float64 // s
+	buckets       [15]uint64
 
 	// How long traces with this outermost operation took, in two windows: the one
 	// that fills, and the one before.
 	now, before hist.Histogram
-	limit       int64 // what is longer is slow; 0 while too few were seen
+	limit       int64 // ns; what is longer is slow; 0 while too few were seen
 	until       int   // traces to come before the limit is computed anew
 }
 
-// durations is a histogram in seconds.
-type durations struct {
-	count   uint64
-	sum     float64
-	buckets [15]uint64 // one more than there are bounds
-}
-
-func (d *durations) add(ns int64) {
-	s := float64(max(ns, 0)) / 1e9
-	d.count++
-	d.sum += s
-	i, _ := slices.BinarySearch(bounds, s) // the first bound that is not below
-	d.buckets[i]++
-}
-
 func (op *operation) count(s *exporters.Span) {
-	d := &op.ok
+	took := float64(max(s.End-s.Start, 0)) / 1e9
+	op.spans++
+	op.sum += took
 	if s.Err {
-		d = &op.failed
+		op.failed++
 	}
-	d.add(s.End - s.Start)
+	i, _ := slices.BinarySearch(bounds, took) // the first bound that is not below
+	op.buckets[i]++
 }
 
 const (
@@ -79,24 +71,20 @@ const (
 	fewest  = 200
 )
 
-// slow reports whether a trace of that length, in ns, is slow.
-func (op *operation) slow(length int64, limit time.Duration) bool {
-	if limit > 0 {
-		return length >= int64(limit)
-	}
-	return op.limit > 0 && length > op.limit
-}
+// slow reports whether a trace of that length, in ns, took longer than 99 % of its
+// like.
+func (op *operation) slow(took int64) bool { return op.limit > 0 && took > op.limit }
 
 // lasted notes how long a trace took.
-func (op *operation) lasted(length int64) {
-	op.now.Add(uint64(length))
+func (op *operation) lasted(took int64) {
+	op.now.Add(uint64(took))
 	if op.until--; op.until > 0 {
 		return
 	}
 	op.until = refresh
-	all := op.before
+	all := &op.before
 	if op.before.Count() == 0 {
-		all = op.now
+		all = &op.now
 	}
 	if all.Count() >= fewest {
 		// To the end of its bucket: of durations that are all alike none is slow.
@@ -108,32 +96,26 @@ func (op *operation) lasted(length int64) {
 	}
 }
 
-// Metrics returns rate, errors and durations of the guest's operations, of all spans
-// since Start: the guest's first.
-func (g *Guest) Metrics(now time.Time) []exporters.Metric {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	calls := exporters.Metric{Name: "traces.span.metrics.calls", Unit: "{call}", Kind: exporters.MetricCounter,
-		Description: "Operations of the guest that ended, all of them, by name and status."}
-	times := exporters.Metric{Name: "traces.span.metrics.duration", Unit: "s", Kind: exporters.MetricHistogram,
-		Description: "How long operations of the guest took, all of them, by name and status."}
-	add := func(op *operation, name exporters.Attr) {
-		for _, d := range []struct {
-			status string
-			*durations
-		}{{"STATUS_CODE_UNSET", &op.ok}, {"STATUS_CODE_ERROR", &op.failed}} {
-			if d.count == 0 {
-				continue
-			}
-			p := exporters.Point{Attrs: []exporters.Attr{name, exporters.String("status.code", d.status)}, Start: g.start, Time: now, Value: float64(d.count)}
-			calls.Points = append(calls.Points, p)
-			p.Value, p.Count, p.Sum, p.Bounds, p.Buckets = 0, d.count, d.sum, bounds, slices.Clone(d.buckets[:])
-			times.Points = append(times.Points, p)
+// Points are the durations of all spans by name, and how many of them failed; start
+// is since when they are counted.
+func (s *Sampler) Points(start, now time.Time, attrs ...exporters.Attr) (durations, errors []exporters.Point) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	add := func(op *operation, which exporters.Attr) {
+		if op.spans == 0 {
+			return
 		}
+		p := exporters.Point{Attrs: append(slices.Clone(attrs), which), Start: start, Time: now}
+		if op.failed > 0 {
+			p.Value = float64(op.failed)
+			errors = append(errors, p)
+		}
+		p.Value, p.Count, p.Sum, p.Bounds, p.Buckets = 0, op.spans, op.sum, slices.Clone(bounds), slices.Clone(op.buckets[:])
+		durations = append(durations, p)
 	}
-	for _, name := range g.ops.names {
-		add(g.ops.byName[name], exporters.String("span.name", name))
+	for _, name := range s.ops.names {
+		add(s.ops.byName[name], exporters.String("span.name", name))
 	}
-	add(&g.ops.other, exporters.Bool("otel.metric.overflow", true))
-	return []exporters.Metric{calls, times}
+	add(&s.ops.other, exporters.Bool("otel.metric.overflow", true))
+	return durations, errors
 }
