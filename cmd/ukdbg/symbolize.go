@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,11 +16,13 @@ import (
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/symbolizer"
+	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 )
 
 // symbolizeFlags are what the verb was told.
 type symbolizeFlags struct {
-	image, slide, style                  string
+	images                               []string
+	slide, style                         string
 	json, call                           bool
 	functions, inlines, basenames, addrs bool
 	demangle                             bool
@@ -36,7 +40,10 @@ addresses, each as soon as it can; many addresses use all processors.
 
 --output-style llvm and gnu print what llvm-symbolizer and addr2line print: the
 first with functions and inlined calls, the second with them only if asked for.
-With --output-style json, or --json, it is one object a line.`,
+With --output-style json, or --json, it is one object a line.
+
+Several images may be given, each with a slide of its own (-e FILE@0xSLIDE), as in a
+guest that loaded programs: an address belongs to the first one it is in.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.json {
 				f.style = "json"
@@ -51,9 +58,9 @@ With --output-style json, or --json, it is one object a line.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&f.image, "elf", "e", "", "the image with debug information (NAME.dbg)")
+	flags.StringArrayVarP(&f.images, "elf", "e", nil, "the image with debug information (NAME.dbg), and @0xSLIDE if it has a slide of its own (may be repeated)")
 	f.debug.add(flags)
-	flags.StringVar(&f.slide, "slide", "0", "run-time minus link-time address")
+	flags.StringVar(&f.slide, "slide", "0", "run-time minus link-time address, of images without one of their own")
 	flags.StringVar(&f.style, "output-style", "text", "text, llvm, gnu or json")
 	flags.BoolVar(&f.json, "json", false, "print JSON lines")
 	flags.BoolVar(&f.call, "return-addresses", false, "the addresses are return addresses: name the calls before them")
@@ -66,12 +73,8 @@ With --output-style json, or --json, it is one object a line.`,
 }
 
 func (f *symbolizeFlags) run(ctx context.Context, e env, args []string) error {
-	if f.image == "" {
+	if len(f.images) == 0 {
 		return usageError{ukdbg.ErrNoImage}
-	}
-	slide, err := parseAddress(f.slide)
-	if err != nil {
-		return usageError{fmt.Errorf("--slide: %w", err)}
 	}
 	style, err := newAnswerStyle(f)
 	if err != nil {
@@ -81,21 +84,21 @@ func (f *symbolizeFlags) run(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	im, err := symbolizer.OpenWith(ctx, f.image, symbolizer.OpenOptions{Debug: find})
-	if err != nil {
-		return usageError{err}
-	}
-	defer im.Close()
-	if err := im.MissingDebug(); err != nil {
-		fmt.Fprintf(e.err, "ukdbg: %v\n", err)
-	}
-	if f.call {
-		slide++
+	s := &answering{style: style, out: e.out, err: e.err}
+	defer s.close()
+	for _, name := range f.images {
+		m, err := f.open(ctx, name, find)
+		if err != nil {
+			return usageError{err}
+		}
+		s.maps = append(s.maps, m)
+		if err := m.Image.MissingDebug(); err != nil {
+			fmt.Fprintf(e.err, "ukdbg: %v\n", err)
+		}
 	}
 	// Unlike other verbs this one may run for long and through big images, where
 	// collecting costs nothing that can be measured and saves a tenth of the memory.
 	debug.SetGCPercent(100)
-	s := &answering{im: im, style: style, sub: slide, out: e.out, err: e.err}
 	if len(args) > 0 {
 		queries := make([]query, len(args))
 		for i, a := range args {
@@ -108,13 +111,34 @@ func (f *symbolizeFlags) run(ctx context.Context, e env, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, missing := range im.MissingSplit() {
-		fmt.Fprintf(e.err, "ukdbg: %v\n", missing)
+	for _, m := range s.maps {
+		for _, missing := range m.Image.MissingSplit() {
+			fmt.Fprintf(e.err, "ukdbg: %v\n", missing)
+		}
 	}
 	if s.bad > 0 {
 		return silentError{exitFailed}
 	}
 	return nil
+}
+
+// open opens an image, with the slide it is to have.
+func (f *symbolizeFlags) open(ctx context.Context, name string, find *debugfile.Finder) (symbolizer.Mapping, error) {
+	text := f.slide
+	if i := strings.LastIndex(name, "@0x"); i > 0 {
+		if _, err := os.Stat(name); err != nil { // a file may be called so
+			name, text = name[:i], name[i+1:]
+		}
+	}
+	slide, err := parseAddress(text)
+	if err != nil {
+		return symbolizer.Mapping{}, fmt.Errorf("slide: %w", err)
+	}
+	if f.call {
+		slide++
+	}
+	im, err := symbolizer.OpenWith(ctx, name, symbolizer.OpenOptions{Debug: find})
+	return symbolizer.Mapping{Image: im, Slide: slide}, err
 }
 
 // query is one address asked for, or the text that is none.
@@ -154,10 +178,9 @@ func parseAddress(text string) (uint64, error) {
 
 // answering turns queries into text.
 type answering struct {
-	im    *symbolizer.Image
-	style answerStyle
-	// sub is taken off an address to have that of the image.
-	sub      uint64
+	// maps are the images, by how much is taken off an address to have that of each.
+	maps     symbolizer.Mappings
+	style    answerStyle
 	out, err io.Writer
 	bad      int // queries that were no address
 
@@ -169,12 +192,43 @@ type answering struct {
 // piece is where one answer is: texts[worker][from:to].
 type piece struct{ worker, from, to int }
 
+func (s *answering) close() {
+	for _, m := range s.maps {
+		_ = m.Image.Close() // only read
+	}
+}
+
+// resolve makes the answers for the addresses, of the image each is in, or of the first
+// one.
+func (s *answering) resolve(addrs []uint64) {
+	opt := symbolizer.ResolveOptions{LastRow: s.style.lastRow()}
+	of := make([][]int, len(s.maps)) // indices of addrs
+	for i, a := range addrs {
+		k := 0
+		if len(s.maps) > 1 {
+			k = max(0, slices.IndexFunc(s.maps, func(m symbolizer.Mapping) bool { return m.Contains(a) }))
+		}
+		of[k] = append(of[k], i)
+	}
+	for k, m := range s.maps {
+		link := make([]uint64, len(of[k]))
+		for n, i := range of[k] {
+			link[n] = m.Link(addrs[i])
+		}
+		m.Image.ResolveEach(link, opt, func(w, n int, locs []symbolizer.Location, err error) {
+			i, from := of[k][n], len(s.texts[w])
+			s.texts[w] = s.style.append(s.texts[w], m.Image, addrs[i], locs, err)
+			s.pieces[i] = piece{w, from, len(s.texts[w])}
+		})
+	}
+}
+
 // answer writes the answers to queries, in order.
 func (s *answering) answer(queries []query) error {
 	addrs := make([]uint64, 0, len(queries))
 	for i := range queries {
 		if queries[i].bad == "" {
-			addrs = append(addrs, queries[i].addr-s.sub)
+			addrs = append(addrs, queries[i].addr)
 		}
 	}
 	s.texts = append(s.texts, make([][]byte, max(0, symbolizer.Workers()-len(s.texts)))...)
@@ -184,12 +238,7 @@ func (s *answering) answer(queries []query) error {
 	if len(s.pieces) < len(addrs) {
 		s.pieces = make([]piece, len(addrs))
 	}
-	opt := symbolizer.ResolveOptions{LastRow: s.style.lastRow()}
-	s.im.ResolveEach(addrs, opt, func(w, i int, locs []symbolizer.Location, err error) {
-		from := len(s.texts[w])
-		s.texts[w] = s.style.append(s.texts[w], s.im, addrs[i]+s.sub, locs, err)
-		s.pieces[i] = piece{w, from, len(s.texts[w])}
-	})
+	s.resolve(addrs)
 	var all []byte
 	next := 0
 	for i := range queries {

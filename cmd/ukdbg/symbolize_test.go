@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -242,5 +244,48 @@ func TestSymbolizeImageCut(t *testing.T) {
 	_, _ = io.Copy(io.Discard, out)
 	if err := c.Wait(); err == nil || c.ProcessState.ExitCode() != exitFailed || !strings.Contains(errs.String(), "changed while") || strings.Contains(errs.String(), "goroutine") {
 		t.Errorf("%v: %.300s", err, errs.String())
+	}
+}
+
+// TestSymbolizeImages: of several images each address is named in the one it is in, with
+// that one's slide.
+func TestSymbolizeImages(t *testing.T) {
+	files := imageFiles(t)
+	kernel, app := files["ukguest-x86_64"], files["ukguest-x86_64-nofp"]
+	const slide = 0x10000000
+	inKernel, inApp := strings.Fields(codeOf(t, kernel, 300)), strings.Fields(codeOf(t, app, 300))
+	var moved, mixed, want []string
+	for i, a := range inApp {
+		v, err := strconv.ParseUint(strings.TrimPrefix(a, "0x"), 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved = append(moved, fmt.Sprintf("%#x", v+slide))
+		mixed = append(mixed, inKernel[i], moved[i])
+	}
+	run := func(addrs []string, images ...string) []string {
+		t.Helper()
+		args := []string{"symbolize", "--json"}
+		for _, im := range images {
+			args = append(args, "-e", im)
+		}
+		status, out, errs := verb(t, strings.Join(addrs, "\n")+"\n", args...)
+		if status != exitOK {
+			t.Fatalf("status %d: %s", status, errs)
+		}
+		return strings.Split(strings.TrimSpace(out), "\n")
+	}
+	one, two := run(inKernel, kernel), run(moved, fmt.Sprintf("%s@%#x", app, slide))
+	for i := range one {
+		want = append(want, one[i], two[i])
+	}
+	if got := run(mixed, kernel, fmt.Sprintf("%s@%#x", app, slide)); !slices.Equal(got, want) {
+		t.Errorf("%d answers of two images differ from those of each alone", len(got))
+	}
+	if !strings.Contains(two[0], `"function"`) {
+		t.Errorf("no name: %s", two[0])
+	}
+	if status, _, errs := verb(t, "", "symbolize", "-e", kernel, "-e", app+"@0xzz", "0x1"); status != exitUsage || !strings.Contains(errs, "no hexadecimal address") {
+		t.Errorf("status %d: %s", status, errs)
 	}
 }
