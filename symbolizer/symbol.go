@@ -3,6 +3,7 @@ package symbolizer
 import (
 	"cmp"
 	"debug/elf"
+	"encoding/binary"
 	"slices"
 	"sort"
 	"strings"
@@ -122,6 +123,12 @@ func (im *Image) readSymbols(t *symbolTable, low, high uint64) {
 		t.syms = make([]symEntry, 0, len(raw)/symSize)
 	}
 	for off := symSize; off+symSize <= len(raw); off += symSize {
+		// Looking for few of many, most of the time is spent on the others.
+		if !im.bigEndian {
+			if addr := binary.LittleEndian.Uint64(raw[off+8:]); addr < low || addr > high {
+				continue
+			}
+		}
 		r := im.numbers(raw, uint64(off))
 		e := symEntry{name: r.U32(), info: r.U8()}
 		r.Skip(1)

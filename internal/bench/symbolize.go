@@ -48,7 +48,7 @@ func symbolize(page *strings.Builder, ukdbg, dir string, n int) error {
 	if err != nil {
 		return fmt.Errorf("scripts/vmlinux.sh: %w", err)
 	}
-	return names(page, ukdbg, rust, dir, "vmlinux", strings.TrimSpace(string(out)), min(n, 5), [2]string{"at least 1", "at least 2"})
+	return names(page, ukdbg, rust, dir, "vmlinux", strings.TrimSpace(string(out)), min(n, 5), [2]string{"at least 2", "at least 2"})
 }
 
 // names measures one address and many of an image. goals are those beside
