@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/ukdbg/ukdbg/exporters/spool"
@@ -30,9 +31,13 @@ func Push(ctx context.Context, batches iter.Seq2[Batch, error], opt PushOptions)
 	if opt.Patience == 0 {
 		opt.Patience = defaultPatience
 	}
+	if opt.Spool == nil && opt.MaxMemory == 0 {
+		opt.MaxMemory = math.MaxInt64 // of the one batch that is sent
+	}
 	p := &pusher{newOutbox(opt.Options), opt.Patience}
 	err := p.push(ctx, batches)
-	if p.out.Spool != nil {
+	// What is kept is sent, unless that is what failed.
+	if failed := (*Error)(nil); p.out.Spool != nil && !errors.As(err, &failed) {
 		if derr := p.drain(ctx, true); err == nil {
 			err = derr
 		}

@@ -248,6 +248,26 @@ func TestRefusedAndFinal(t *testing.T) {
 	}
 }
 
+// Push ends at once where the receiver takes nothing as things are, however patient;
+// what it kept is there for the next time.
+func TestPushEndsAtAFinalFailure(t *testing.T) {
+	for _, disk := range []bool{false, true} {
+		r := &receiver{answer: func(delivery.Batch) (delivery.Reply, error) { return delivery.Reply{}, errors.New("401") }}
+		opt := delivery.PushOptions{Options: delivery.Options{Name: "r", Sender: r}, Patience: time.Hour}
+		if disk {
+			opt.Spool = open(t, t.TempDir(), 0)
+		}
+		big := make([]byte, 20<<20)
+		st, err := delivery.Push(t.Context(), func(yield func(delivery.Batch, error) bool) {
+			yield(delivery.Batch{Signal: delivery.Profiles, Items: 1, Payload: big}, nil)
+		}, opt)
+		var failed *delivery.Error
+		if !errors.As(err, &failed) || failed.Passing || len(r.times) != 1 || st.Waiting != map[bool]int{true: 1}[disk] || st.Failed != map[bool]int{false: 1}[disk] {
+			t.Errorf("disk=%v: %d attempts, %v, %+v", disk, len(r.times), err, st)
+		}
+	}
+}
+
 // joiner is a receiver that takes joined batches, and refuses requests with "bad".
 type joiner struct {
 	receiver
