@@ -1,12 +1,15 @@
 package ukdbg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ukdbg/ukdbg/dumpfile"
 	"github.com/ukdbg/ukdbg/target"
+	"github.com/ukdbg/ukdbg/target/mmu"
 )
 
 // ramLister is a machine that knows where its physical memory is.
@@ -20,7 +23,10 @@ func (s *Session) planFull(ctx context.Context, d *dumpfile.Dump) (physReader, e
 	if err != nil {
 		return nil, fmt.Errorf("a full dump: %w; --minimal holds what is at virtual addresses", err)
 	}
-	if _, _, _, err := s.dumpTables(ctx, d); err != nil {
+	var code []placed
+	if root, tables, _, err := s.dumpTables(ctx, d); err == nil {
+		code = s.codePlaces(ctx, root, tables)
+	} else {
 		if errors.Is(err, target.ErrLost) || ctx.Err() != nil {
 			return nil, mark(err, ErrUnreachable)
 		}
@@ -35,7 +41,43 @@ func (s *Session) planFull(ctx context.Context, d *dumpfile.Dump) (physReader, e
 	if len(d.Extents) < len(used) {
 		d.Info.Notes = append(d.Info.Notes, "pages that were never used are zero where they lie between others")
 	}
-	return func(ctx context.Context, p []byte, at uint64) error { return fillZero(ctx, phys, p, at) }, nil
+	return func(ctx context.Context, p []byte, at uint64) error {
+		if err := fillZero(ctx, phys, p, at); err != nil {
+			return err
+		}
+		s.maskPlaces(p, at, code)
+		return nil
+	}, nil
+}
+
+// codePlaces are where the image's code lies in physical memory, by rising address.
+func (s *Session) codePlaces(ctx context.Context, root mmu.Root, tables target.Memory) []placed {
+	var out []placed
+	if s.image == nil || !s.identity.Match {
+		return nil
+	}
+	for _, sec := range s.image.Sections() {
+		if sec.Code() && sec.Size > 0 {
+			at := s.mapping.Run(sec.Addr)
+			out = append(out, s.place(ctx, root, tables, stretch{at, at + sec.Size - 1})...)
+		}
+	}
+	return disjoint(out)
+}
+
+// maskPlaces takes other debuggers' breakpoints out of p, which was read at a physical
+// address: a dump is of the guest, not of who looked at it.
+func (s *Session) maskPlaces(p []byte, at uint64, code []placed) {
+	if len(p) == 0 {
+		return
+	}
+	last := at + uint64(len(p)-1)
+	i, _ := slices.BinarySearchFunc(code, at, func(c placed, at uint64) int { return cmp.Compare(c.last, at) })
+	for ; i < len(code) && code[i].phys <= last; i++ {
+		c := code[i]
+		from, to := max(c.phys, at), min(c.last, last)
+		s.maskText(p[from-at:to-at+1], c.virt+(from-c.phys))
+	}
 }
 
 // allMemory is the guest's physical memory and where it is: read in the VMM's

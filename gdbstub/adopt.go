@@ -278,7 +278,7 @@ func (c *Client) Recover(ctx context.Context, st *journal.State) error {
 		// It was never known how the guest was found. What the stub said then,
 		// or what others know, tells whether that connection stopped it.
 		c.mu.Lock()
-		if c.run.found == RunPaused && (ranWhenHeard(st.Heard) || c.opt.RanBefore == RunRunning) {
+		if c.run.found == RunPaused && (ranWhenHeard(st.Heard) || c.ranBefore == RunRunning) {
 			c.run.leaveRunning = true
 		}
 		c.mu.Unlock()

@@ -30,7 +30,11 @@ func (c *Client) attach(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	c.run.greeting = false
+	told := c.run.hasStop
 	c.mu.Unlock()
+	if c.opt.RanBefore != nil && !told {
+		c.ranBefore = c.opt.RanBefore()
+	}
 	// What follows is an exchange with a stub that answers, be it slowly over
 	// a serial line: only silence ends it. The guest is stopped by now, so a
 	// caller that gives up is given it back, not left alone with it.

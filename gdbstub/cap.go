@@ -17,10 +17,11 @@ type Lease interface {
 	// Stopped: the guest stands for us; order makes it run, nil if one packet
 	// cannot. false: it was let run already.
 	Stopped(order []byte) bool
-	// Begin precedes every write to the guest that stands and End follows it.
-	// If Begin is false the guest was let run, and nothing may be written.
-	Begin() bool
-	End()
+	// Begin precedes every write to the guest that stands and End follows it, with
+	// what Begin returned; Over takes its place after an order to run. If ok is false
+	// the guest was let run, and nothing may be written.
+	Begin() (stop uint32, ok bool)
+	End(stop uint32)
 	// Ended is for how long ago the guest has been let run, after Stopped or Begin
 	// said so.
 	Ended() time.Duration
@@ -108,7 +109,10 @@ func (c *Client) runOrder() []byte {
 // letGo ends the stop; mu is held.
 func (c *Client) letGo() {
 	order := c.runOrder()
-	if order == nil || !c.begin() {
+	if order == nil {
+		return
+	}
+	if _, ok := c.begin(); !ok {
 		return
 	}
 	c.goesOn(time.Now())
@@ -120,12 +124,14 @@ func (c *Client) letGo() {
 }
 
 // begin precedes a write; false: the guest was let run. mu is held.
-func (c *Client) begin() bool {
-	if c.opt.Lease == nil || c.opt.Lease.Begin() {
-		return true
+func (c *Client) begin() (stop uint32, ok bool) {
+	if c.opt.Lease == nil {
+		return 0, true
 	}
-	c.letRun()
-	return false
+	if stop, ok = c.opt.Lease.Begin(); !ok {
+		c.letRun()
+	}
+	return stop, ok
 }
 
 // letRun: whoever stands by has let the guest run; mu is held.
@@ -134,9 +140,9 @@ func (c *Client) letRun() {
 	c.over()
 }
 
-func (c *Client) end() {
+func (c *Client) end(stop uint32) {
 	if c.opt.Lease != nil {
-		c.opt.Lease.End()
+		c.opt.Lease.End(stop)
 	}
 }
 

@@ -156,12 +156,12 @@ type another struct {
 func (a *another) Ask(time.Time)        {}
 func (a *another) Stopped([]byte) bool  { return true }
 func (a *another) Ended() time.Duration { return time.Millisecond }
-func (a *another) End()                 {}
+func (a *another) End(uint32)           {}
 func (a *another) Over()                {}
-func (a *another) Begin() bool {
+func (a *another) Begin() (uint32, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.ended
+	return 0, !a.ended
 }
 
 // Where another process has let the guest run, nothing is sent to it.

@@ -36,17 +36,19 @@ type Client struct {
 	threads  []threadID // by CPU number
 	selected int        // CPU whose registers g and p mean, -1 if not known
 
-	epoch     uint64 // of the stop the owner has seen
-	listed    uint64 // the epoch threads were listed in
-	breaks    []inserted
-	changes   []change  // temporary ones, oldest first
-	chunk     int       // largest m known to be worth trying, in bytes
-	chunkOK   int       // largest m that succeeded
-	began     time.Time // the guest may stand since then
-	farewell  *target.Farewell
-	undone    bool    // Leave has put everything back
-	reached   bool    // the stub has answered
-	decided   bool    // it is known how the guest was found
+	epoch    uint64 // of the stop the owner has seen
+	listed   uint64 // the epoch threads were listed in
+	breaks   []inserted
+	changes  []change  // temporary ones, oldest first
+	chunk    int       // largest m known to be worth trying, in bytes
+	chunkOK  int       // largest m that succeeded
+	began    time.Time // the guest may stand since then
+	farewell *target.Farewell
+	undone   bool // Leave has put everything back
+	reached  bool // the stub has answered
+	decided  bool // it is known how the guest was found
+	// ranBefore is what Options.RanBefore said.
+	ranBefore RunState
 	spare     []*call // calls to use again
 	payload   []byte
 	reading   reader

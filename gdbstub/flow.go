@@ -123,9 +123,18 @@ func (c *Client) flow(ctx context.Context, f flow) error {
 func (c *Client) fill(f flow, w *window) error {
 	c.mu.Lock()
 	capped := c.opt.Lease != nil || c.opt.MaxPause > 0
-	if capped && (c.cap.lapsed && c.run.running || !c.begin()) {
-		defer c.mu.Unlock()
-		return c.cutShort(f, w)
+	var stop uint32
+	if capped {
+		ended := c.cap.lapsed && c.run.running
+		if !ended {
+			var ok bool
+			stop, ok = c.begin()
+			ended = !ok
+		}
+		if ended {
+			defer c.mu.Unlock()
+			return c.cutShort(f, w)
+		}
 	}
 	out, alone := c.wbuf[:0], w.n == 0
 	for c.err == nil && !c.sync.active && c.room(w) {
@@ -166,7 +175,7 @@ func (c *Client) fill(f flow, w *window) error {
 		err = c.send(out)
 	}
 	c.wmu.Unlock()
-	c.end()
+	c.end(stop)
 	return err
 }
 

@@ -30,9 +30,11 @@ type Options struct {
 	// Found is the run state before Dial if the caller knows it from elsewhere
 	// (QMP); it wins over what the stub tells.
 	Found RunState
-	// RanBefore: what is known elsewhere of a stopped guest whose attachment died
-	// before it had heard how it was found; for Recover.
-	RanBefore RunState
+	// RanBefore tells what is known elsewhere of a stopped guest whose attachment died
+	// before it had heard how it was found; for Recover. It is asked when the stub has
+	// answered, and so has taken all connections before this one, and before anything
+	// is sent that could make a processor run. nil if nothing is known.
+	RanBefore func() RunState
 	// Ordered is when an order to run was written of which nobody knows whether the
 	// stub has read it, zero if none was; for Adopt.
 	Ordered time.Time

@@ -212,7 +212,12 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 		return err
 	}
 	c.mu.Lock()
-	if c.run.running || !c.begin() {
+	ended := c.run.running
+	if !ended {
+		_, ok := c.begin()
+		ended = !ok
+	}
+	if ended {
 		c.cap.lapsed = false
 		c.mu.Unlock()
 		return nil // its time was over meanwhile

@@ -60,7 +60,7 @@ func (p *process) keepLease(l *lease) {
 		state := word & leaseMask
 		left := time.Duration(l.deadline.Load() - monotonic())
 		switch {
-		case state == leaseIdle, state == leaseEnded:
+		case state == leaseIdle, state == leaseEnding, state == leaseEnded:
 			// A client that has anything to tell wakes us, and a signal or a word that
 			// changed meanwhile is no reason to do otherwise.
 			_ = futex(&l.state, futexWait, word, nil)
@@ -108,14 +108,15 @@ func (p *process) endBy(fd int, l *lease, word uint32, n int) bool {
 	}
 	l.ended.Store(monotonic())
 	p.untold = state == leaseAsked
-	if !l.state.CompareAndSwap(word, word&^leaseMask|leaseEnded) {
+	if !l.state.CompareAndSwap(word, word&^leaseMask|leaseEnding) {
 		return false
 	}
 	if _, err := unix.SendmsgN(fd, l.order[:min(n, len(l.order))], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
 		p.logf("ending a stop: %v", err) // the client is ended soon
-		l.change(leaseEnded, state)
+		l.change(leaseEnding, state)
 		return false
 	}
+	l.change(leaseEnding, leaseEnded)
 	p.logf("ended a stop after %v: its client did not in time", time.Duration(monotonic()-l.since.Load()))
 	return true
 }

@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -25,6 +26,11 @@ type lease struct {
 	max  time.Duration // the cap on one stop, 0 for none
 	page []byte
 	*leaseWords
+
+	// The client's own: how many of its goroutines write in which stop.
+	mu      sync.Mutex
+	writers int
+	stop    uint32
 }
 
 // leaseWords is the page's layout.
@@ -45,10 +51,14 @@ const (
 	leaseAsked          // one was asked for
 	leaseHeld           // the guest stands
 	leaseWriting        // and the client is writing to it
+	leaseEnding         // the guard is writing the order to run
 	leaseEnded          // the guard has let it run; the client does not know yet
 
 	leaseMask = 7
 )
+
+// endingPatience bounds the wait for a guard that is writing: it may be killed.
+const endingPatience = 50 * time.Millisecond
 
 const leaseSize = 4096
 
@@ -110,22 +120,56 @@ func (l *lease) Stopped(order []byte) bool {
 		n = copy(l.order[:], order)
 	}
 	l.size.Store(uint32(n))
-	return l.change(leaseAsked, leaseHeld) || !l.is(leaseEnded)
+	return l.change(leaseAsked, leaseHeld) || !l.letRun()
 }
 
-// Begin is gdbstub.Lease's.
-func (l *lease) Begin() bool {
-	return l.max <= 0 || l.change(leaseHeld, leaseWriting) || !l.is(leaseEnded)
+// Begin is gdbstub.Lease's. Several may write at a time: the last gives the word back,
+// so that the guard does not write between two of them.
+func (l *lease) Begin() (stop uint32, ok bool) {
+	if l.max <= 0 {
+		return 0, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if stop = l.state.Load() &^ leaseMask; stop != l.stop {
+		l.stop, l.writers = stop, 0
+	}
+	if l.writers == 0 && !l.change(leaseHeld, leaseWriting) && l.letRun() {
+		return stop, false
+	}
+	l.writers++
+	return stop, true
 }
 
 // End is gdbstub.Lease's.
-func (l *lease) End() { l.change(leaseWriting, leaseHeld) }
+func (l *lease) End(stop uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stop != stop || l.writers == 0 {
+		return // that stop is over
+	}
+	if l.writers--; l.writers == 0 {
+		l.change(leaseWriting, leaseHeld)
+	}
+}
+
+// letRun reports whether the guard has let the guest run. Whoever acts upon that does
+// so behind its order on the link, not before.
+func (l *lease) letRun() bool {
+	for began := time.Now(); l.is(leaseEnding) && time.Since(began) < endingPatience; {
+		time.Sleep(10 * time.Microsecond)
+	}
+	return l.is(leaseEnded) || l.is(leaseEnding)
+}
 
 // Ended is gdbstub.Lease's.
 func (l *lease) Ended() time.Duration { return time.Duration(monotonic() - l.ended.Load()) }
 
 // Over is gdbstub.Lease's.
 func (l *lease) Over() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writers = 0
 	l.state.And(^uint32(leaseMask))
 	l.since.Store(0)
 }
@@ -157,7 +201,7 @@ func (l *lease) beatUntil(done <-chan struct{}) {
 // it run.
 func (l *lease) stopped() time.Duration {
 	since := l.since.Load()
-	if since == 0 || l.is(leaseEnded) {
+	if since == 0 || l.is(leaseEnding) || l.is(leaseEnded) {
 		return 0
 	}
 	return time.Duration(monotonic() - since)

@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,13 +44,18 @@ func TestOrderIsForItsStop(t *testing.T) {
 		t.Fatalf("state %#x", l.state.Load())
 	}
 	held := l.state.Load()
-	if !l.Begin() || !l.is(leaseWriting) {
+	stop, ok := l.Begin()
+	if !ok || !l.is(leaseWriting) {
 		t.Fatalf("state %#x", l.state.Load())
 	}
+	if again, ok := l.Begin(); !ok || again != stop { // a second goroutine
+		t.Fatalf("state %#x", l.state.Load())
+	}
+	l.End(stop)
 	if end(held) || end(asked) {
 		t.Error("the guard writes while the client does")
 	}
-	l.End()
+	l.End(stop)
 	if !l.is(leaseHeld) || end(asked) {
 		t.Error("the guard acts upon a stop that was not told yet")
 	}
@@ -61,11 +67,18 @@ func TestOrderIsForItsStop(t *testing.T) {
 	if !l.Stopped(order) || end(held) || stub() != "" {
 		t.Error("the guard acts upon the stop before")
 	}
+	if _, ok := l.Begin(); !ok {
+		t.Fatal("it may not write")
+	}
+	if l.End(stop); !l.is(leaseWriting) {
+		t.Error("a writer of the stop before gives this one's word back")
+	}
+	l.End(l.state.Load() &^ leaseMask)
 	now := l.state.Load()
 	if !end(now) || stub() != string(order) || !l.is(leaseEnded) {
 		t.Errorf("its own stop is not ended: state %#x", l.state.Load())
 	}
-	if l.Begin() || l.Stopped(order) || end(now) || end(l.state.Load()&^leaseMask|leaseHeld) || stub() != "" {
+	if _, ok := l.Begin(); ok || l.Stopped(order) || end(now) || end(l.state.Load()&^leaseMask|leaseHeld) || stub() != "" {
 		t.Error("it is ended twice, or the client writes to a guest that runs")
 	}
 	l.Over()
@@ -78,5 +91,33 @@ func TestOrderIsForItsStop(t *testing.T) {
 		if !l.is(leaseIdle) {
 			t.Fatalf("state %#x", l.state.Load())
 		}
+	}
+}
+
+// Who finds the guard about to write its order waits for it: what is sent then is
+// behind the order, not before.
+func TestOrderGoesFirst(t *testing.T) {
+	l, err := newLease(time.Hour, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Ask(time.Now())
+	if !l.Stopped(nil) {
+		t.Fatal("it is let run already")
+	}
+	l.change(leaseHeld, leaseEnding)
+	var written atomic.Bool
+	go func() {
+		time.Sleep(5 * time.Millisecond)
+		written.Store(true)
+		l.change(leaseEnding, leaseEnded)
+	}()
+	if _, ok := l.Begin(); ok || !written.Load() {
+		t.Errorf("may write: %v, the order was written: %v", ok, written.Load())
+	}
+	// A guard that was killed in the middle of it is not waited for, for ever.
+	l.change(leaseEnded, leaseEnding)
+	if _, ok := l.Begin(); ok {
+		t.Error("it may write to a guest that runs, perhaps")
 	}
 }

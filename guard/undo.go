@@ -61,8 +61,10 @@ type undoing struct {
 	st    *journal.State
 	files []*os.File // the dead client's link, nil after it was tried
 	logf  func(format string, args ...any)
-	// before is how the guest was before a connection that died at once.
+	// before is how the guest was before a connection that died at once, once that was
+	// found out, and unsure that it could not be.
 	before gdbstub.RunState
+	unsure bool
 	// ordered is when the guard let the guest run, zero if it did not.
 	ordered time.Time
 }
@@ -119,9 +121,8 @@ func (u *undoing) once(ctx context.Context) Report {
 		}
 		st.VMM, rep.VMM = found, found
 	}
-	unsure := u.lookBefore()
 	how, err := u.link(ctx, &rep)
-	if unsure && rep.Known && !rep.Running {
+	if u.unsure && rep.Known && !rep.Running {
 		rep.Note = join(rep.Note, "whether it ran before cannot be told")
 	}
 	if err == nil && len(st.Settings) > 0 && (st.VMM.PID == 0 || alive(st.VMM.Process)) {
@@ -144,24 +145,27 @@ func (u *undoing) once(ctx context.Context) Report {
 	return rep
 }
 
-// lookBefore finds out, before anything is sent, how a guest was whose attachment
-// died before it had heard. unsure: it could not be found out.
-func (u *undoing) lookBefore() (unsure bool) {
+// ranBefore finds out how a guest was whose attachment died before it had heard. The
+// stub has taken that connection by now, and if the VM ran it was stopped for it: its
+// processors were awake for that, however idle they were. Asked before, a VM that
+// runs and has nothing to do looks like one that stands.
+func (u *undoing) ranBefore() gdbstub.RunState {
 	st := u.st
-	if !st.Connecting || st.Attached || len(st.Heard) > 0 || u.files != nil {
-		return false
+	if u.before != gdbstub.RunUnknown || st.Attached || len(st.Heard) > 0 {
+		return u.before
 	}
-	if st.VMM.PID == 0 || st.ConnectedAt == 0 {
-		return true
+	ran, known := false, false
+	if st.VMM.PID != 0 && st.ConnectedAt != 0 {
+		ran, known = ranSince(st.VMM.PID, st.ConnectedAt)
 	}
-	ran, known := ranSince(st.VMM.PID, st.ConnectedAt)
 	switch {
 	case ran:
 		u.before = gdbstub.RunRunning
 	case known:
 		u.before = gdbstub.RunPaused
 	}
-	return !known
+	u.unsure = !known
+	return u.before
 }
 
 // link undoes what was done over the link, by the first way that works.
@@ -232,7 +236,7 @@ func (u *undoing) refresh() {
 func (u *undoing) dial(ctx context.Context, spec target.Spec, opt gdbstub.Options, rep *Report) error {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
-	opt.RanBefore = u.before
+	opt.RanBefore = u.ranBefore
 	opt.Journal = nil // the journal tells of the first connection until all is undone
 	way, err := gdbstub.Prepare(ctx, spec)
 	if err != nil {

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ukdbg/ukdbg/corefile"
 	"github.com/ukdbg/ukdbg/guard/journal"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
+	"github.com/ukdbg/ukdbg/target"
 )
 
 // symbol is a function's address, and what the image holds there.
@@ -32,6 +34,22 @@ func (g *guest) symbol(t *testing.T, name string) (addr uint64, text []byte) {
 	}
 	t.Fatalf("no symbol %s", name)
 	return 0, nil
+}
+
+// inDump is what a dump holds at a physical address, without an image that would tell
+// better.
+func inDump(t *testing.T, file string, at uint64, n int) string {
+	t.Helper()
+	d, err := corefile.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p := make([]byte, n)
+	if err := target.ReadFull(t.Context(), d.Physical(), p, at); err != nil {
+		t.Error(err)
+	}
+	return string(p)
 }
 
 // Another debugger's breakpoint is a byte in the guest's memory under KVM. Here it is
@@ -79,6 +97,15 @@ func TestForeignBreakpoint(t *testing.T) {
 				}
 				if out := mustVerb(t, "threads", spec, "-e", g.Debug); !strings.Contains(out, "worker-1") {
 					t.Errorf("%s:\n%s", spec, out)
+				}
+			}
+			for spec := range plain {
+				for _, kind := range [][]string{nil, {"--minimal"}} {
+					file := filepath.Join(t.TempDir(), "dump")
+					out := mustVerb(t, append([]string{"dump", spec, "-e", g.Debug, "-o", file}, kind...)...)
+					if got := inDump(t, file, at, len(was)); got != string(was) {
+						t.Errorf("dump %v of %s: % x at %#x, want % x\n%s", kind, spec, got, at, was, out)
+					}
 				}
 			}
 			if _, err := f.WriteAt(was, int64(at-c.base)); err != nil {

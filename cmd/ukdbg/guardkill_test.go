@@ -83,6 +83,8 @@ type killer struct {
 	slow  time.Duration // the longest a guest took
 	worst string        // doing what
 	took  wayBack
+	// recovered is what "ukdbg recover" said last.
+	recovered string
 }
 
 // wayBack is how long guests took to be as they were found.
@@ -156,13 +158,14 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 		err = <-ended
 		t.Fatalf("%s: it does not end; guards %v, guest running %v, %v\n%s\n%s", what, guards, running, err, &out, logs)
 	}
+	k.recovered = ""
 	if v == both {
 		k.recover(t)
 		killed = time.Now()
 	}
 	for !k.asFound(t) {
 		if d := time.Since(killed); d > promise+load() {
-			t.Errorf("%s: not as found after %v: running %v, %d unfinished, guards %v\n%s\n%s", what, d, k.g.Running(t), k.unfinished(), guards, &out, k.logs())
+			t.Errorf("%s: not as found after %v: running %v, %d unfinished, guards %v\n%s\n%s%s", what, d, k.g.Running(t), k.unfinished(), guards, &out, k.recovered, k.logs())
 			break
 		}
 		time.Sleep(time.Millisecond)
@@ -282,6 +285,10 @@ func (k *killer) logs() string {
 		st, err := journal.Load(f)
 		fmt.Fprintf(&b, "%s: %+v %v\n", f, st, err)
 	}
+	// What is done leaves no folder, and its last line here.
+	audit, err := os.ReadFile(filepath.Join(k.state, "ukdbg", "audit.log"))
+	lines := strings.Split(strings.TrimSpace(string(audit)), "\n")
+	fmt.Fprintf(&b, "%s %v\n", strings.Join(lines[max(0, len(lines)-4):], "\n"), err)
 	return b.String()
 }
 
@@ -289,9 +296,11 @@ func (k *killer) recover(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(binary, "recover")
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+k.state)
-	if text, err := cmd.CombinedOutput(); err != nil {
+	text, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Errorf("recover: %v\n%s", err, text)
 	}
+	k.recovered = string(text)
 }
 
 // testKills kills rounds times on one guest, found in one state, and returns how
