@@ -70,6 +70,7 @@ func (c *Client) failPending(err error) {
 		cl.err, cl.done, cl.dst = err, true, nil
 	}
 	c.pending = c.pending[:0]
+	c.failHeld(err)
 }
 
 // feed takes what came from the stub apart; mu is held.

@@ -22,15 +22,30 @@ type resync struct {
 	seen    int       // replies that came since
 	stop    stopReply // what brought it about
 	stopped bool      // stop is set
+	// held are the calls in flight that fail when it is known why.
+	held []*call
 }
 
-// startResync fails what is in flight and sends the question; mu is held.
+// startResync holds what is in flight, which is answered to nobody any more, and sends
+// the question; mu is held.
 func (c *Client) startResync() {
 	c.sync = resync{active: true, due: len(c.pending), stop: c.sync.stop, stopped: c.sync.stopped}
-	c.failPending(ErrMoved)
+	c.sync.held = append(c.sync.held, c.pending...)
+	c.pending = c.pending[:0]
+	if c.sync.stopped {
+		c.failHeld(ErrMoved)
+	}
 	c.lastRx = time.Now()
 	c.reply(packet.AppendString(nil, c.prof.question))
 	c.signal()
+}
+
+// failHeld finishes the calls that were held; mu is held.
+func (c *Client) failHeld(err error) {
+	for _, cl := range c.sync.held {
+		cl.err, cl.done, cl.dst = err, true, nil
+	}
+	c.sync.held = nil
 }
 
 // resyncReply takes a packet while the question's answer is awaited.
@@ -40,8 +55,14 @@ func (c *Client) resyncReply(p []byte) {
 		return
 	}
 	s := c.sync
+	swallowed := s.seen < s.due
+	if swallowed || s.stopped {
+		c.failHeld(ErrMoved)
+	} else {
+		c.failHeld(fmt.Errorf("%s: %w for %v, and then too late", c.spec, ErrSilent, c.opt.ReplyTimeout))
+	}
 	c.sync = resync{}
-	if swallowed := s.seen < s.due; swallowed || s.stopped {
+	if swallowed || s.stopped {
 		c.foreignRun(s.stop, swallowed)
 	}
 	c.signal()

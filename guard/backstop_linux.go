@@ -19,8 +19,11 @@ const (
 )
 
 // askedPatience is how long a guest may take to stop: until then its client is not
-// ended for that.
-const askedPatience = time.Second
+// ended for that. One that runs gives up by itself and says why; it has askedMost.
+const (
+	askedPatience = time.Second
+	askedMost     = 15 * time.Second
+)
 
 // lookEvery is how often the guard looks for a client that hangs.
 const lookEvery = 100 * time.Millisecond
@@ -31,7 +34,7 @@ func (p *process) backstop(l *lease, st *journal.State) {
 	for range time.Tick(min(lookEvery, limit/5)) {
 		d := l.stopped()
 		switch {
-		case st.MaxPause > 0 && d > limit && (!l.is(leaseAsked) || d > askedPatience):
+		case st.MaxPause > 0 && d > limit && (!l.is(leaseAsked) || d > askedPatience && l.silent() || d > askedMost):
 			p.logf("the guest is stopped for %v, %v is allowed: ending process %d", d, st.MaxPause, st.Client.PID)
 		case l.isHung():
 			p.logf("process %d hangs and keeps the guest stopped for %v: ending it", st.Client.PID, d)

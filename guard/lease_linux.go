@@ -207,6 +207,11 @@ func (l *lease) stopped() time.Duration {
 	return time.Duration(monotonic() - since)
 }
 
+// silent reports whether the client has not run for a while.
+func (l *lease) silent() bool {
+	return time.Duration(monotonic()-l.beat.Load()) > 3*beatEvery
+}
+
 // isHung reports whether the client keeps the guest stopped and has not run for as
 // long as it may.
 func (l *lease) isHung() bool {
