@@ -14,10 +14,11 @@ import (
 // file it was booted from and by its memory, without stopping it. Where the memory
 // cannot be read before the image is known, as without a monitor, Match.Proved is
 // false: Open proves it. The error is that of Index.Find; it wraps
-// imageindex.ErrUnknown if no image is the guest's.
-func FindImage(ctx context.Context, ix *imageindex.Index, p *vmm.Process) (imageindex.Match, error) {
+// imageindex.ErrUnknown if no image is the guest's. Of opt, Timeout and Guard.State are
+// used.
+func FindImage(ctx context.Context, ix *imageindex.Index, p *vmm.Process, opt Options) (imageindex.Match, error) {
 	g := imageindex.Guest{Kernel: p.Kernel}
-	o, err := openObserver(ctx, target.Spec{Scheme: target.PID, Addr: strconv.Itoa(p.PID)}, nil, Options{})
+	o, err := openObserver(ctx, target.Spec{Scheme: target.PID, Addr: strconv.Itoa(p.PID)}, nil, opt)
 	if err == nil {
 		defer o.Close()
 		g.Memory, g.Hints = o, o.Hints()

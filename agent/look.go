@@ -8,7 +8,6 @@ import (
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/hosts"
 	"github.com/ukdbg/ukdbg/imageindex"
-	"github.com/ukdbg/ukdbg/livevm"
 )
 
 // errGone says that a guest ended while it was looked at.
@@ -80,21 +79,8 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 
 // lookUp asks the index.
 func (a *agent) lookUp(ctx context.Context, h *hosts.Guest, index *imageindex.Index) (imageindex.Match, error) {
-	q := imageindex.Guest{Kernel: h.Kernel}
 	c, _, _ := a.fleet.now()
-	vm, err := livevm.OpenProcess(ctx, h.PID, livevm.Options{Timeout: c.Guests.Timeout})
-	if err == nil {
-		defer vm.Close()
-		q.Memory = vm
-		if cpus, err := vm.CPUs(ctx); err == nil {
-			for _, cpu := range cpus {
-				if regs, err := vm.ReadRegisters(ctx, cpu); err == nil {
-					q.Hints = append(q.Hints, regs.PC())
-				}
-			}
-		}
-	}
-	return index.Find(ctx, q)
+	return ukdbg.FindImage(ctx, index, &h.Process, ukdbg.Options{Timeout: c.Guests.Timeout, Guard: a.opt.Guard})
 }
 
 // session opens a session for one lane.

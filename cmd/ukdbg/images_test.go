@@ -62,7 +62,7 @@ func TestImagesVerb(t *testing.T) {
 	if err := os.Remove(g.Debug); err != nil {
 		t.Fatal(err)
 	}
-	find := func(dir string) (image struct {
+	find := func(dir string, g *guest) (image struct {
 		Path, Hash, Note string
 		Match            *bool
 	}) {
@@ -85,14 +85,26 @@ func TestImagesVerb(t *testing.T) {
 		}
 		return image
 	}
-	if m := find(folder); m.Path != dbg || m.Hash != hash || m.Match == nil || !*m.Match {
+	if m := find(folder, g); m.Path != dbg || m.Hash != hash || m.Match == nil || !*m.Match {
 		t.Errorf("ls with the folder of its image: %+v", m)
 	}
-	m := find(other)
+	m := find(other, g)
 	if m.Path != "" || m.Match != nil || !strings.HasPrefix(m.Hash, "page:") || !strings.Contains(m.Note, "look for "+m.Hash) {
 		t.Errorf("ls with a folder of another image: %+v", m)
 	}
 	if found := mustVerb(t, "images", folder, "--find", m.Hash); !strings.Contains(found, hash[:16]) {
 		t.Errorf("images --find %s:\n%s", m.Hash, found)
+	}
+
+	// Of this one the page tables are not known before the image is.
+	arm := boot(t, guesttest.Options{Image: "ukguest-arm64", QMP: true})
+	arm.WaitConsole(t, "requests served", patience)
+	for _, path := range []string{arm.Debug, arm.Boot} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := find(folder, arm); m.Path != filepath.Join(folder, "ukguest-arm64.dbg") || m.Match == nil || !*m.Match {
+		t.Errorf("ls of arm64, whose kernel file is gone: %+v", m)
 	}
 }

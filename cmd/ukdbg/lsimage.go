@@ -28,7 +28,7 @@ type imageMatch struct {
 func matchImage(ctx context.Context, g *hosts.Guest, ix *imageindex.Index) imageMatch {
 	m := imageMatch{}
 	if ix != nil {
-		found, err := ukdbg.FindImage(ctx, ix, &g.Process)
+		found, err := ukdbg.FindImage(ctx, ix, &g.Process, ukdbg.Options{})
 		m.Path, m.Hash = cmp.Or(found.Debug, found.Kernel), found.Hash
 		switch {
 		case err != nil:
