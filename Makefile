@@ -23,7 +23,7 @@ demo:
 	@$(GO) run ./internal/rundemo bin/ukdbg
 
 tools:
-	@scripts/install.sh qemu gdb cross clang readers debuginfo dumps sources prometheus
+	@scripts/install.sh qemu gdb cross clang readers debuginfo dumps sources prometheus deploy
 
 test: tools check guest-check demo
 

@@ -14,6 +14,7 @@ declare -A packages=(
 	[dumps]="makedumpfile"
 	[sources]="xz-utils"
 	[prometheus]="prometheus"
+	[deploy]="systemd libcap2-bin"
 	[linuxdumps]="crash cpio"
 	[debuginfo]="g++ g++-12 clang-14 llvm-14 dwz elfutils rustc"
 )
@@ -27,6 +28,7 @@ declare -A programs=(
 	[dumps]="makedumpfile"
 	[sources]="xz"
 	[prometheus]="prometheus promtool"
+	[deploy]="systemd-analyze capsh"
 	[linuxdumps]="crash cpio"
 	[debuginfo]="g++ g++-12 clang-14 llvm-dwp-14 dwz eu-addr2line rustc"
 )
