@@ -94,6 +94,8 @@ type lastCalls struct {
 	current []kernel.Thread // those that run and whose stacks are known
 	found   []lastCall
 	traps   []savedTrap
+	tried   int                // words whose stack was looked at
+	saved   map[uint64][]saves // by a function's address
 }
 
 // savedTrap is a frame that a trap saved, of which it is not known whether the
@@ -101,7 +103,7 @@ type lastCalls struct {
 type savedTrap struct{ at, pc, sp uint64 }
 
 func (s *Session) newLastCalls(ctx context.Context) *lastCalls {
-	f := &lastCalls{s: s, endless: map[uint64]symbolizer.Symbol{}, low: ^uint64(0)}
+	f := &lastCalls{s: s, endless: map[uint64]symbolizer.Symbol{}, low: ^uint64(0), saved: map[uint64][]saves{}}
 	for _, name := range unikraft.Endless() {
 		for _, sym := range s.image.SymbolsByName(name) {
 			f.endless[s.mapping.Run(sym.Addr)] = sym
@@ -129,6 +131,7 @@ const (
 	searchStep   = 256 << 10 // bytes at a time
 	mostCalls    = 256
 	mostTraps    = 4096
+	mostTried    = 16 << 10 // a guest's memory may be full of what looks right
 )
 
 // search looks at every word of memory.
@@ -183,9 +186,10 @@ func (f *lastCalls) words(ctx context.Context, b []byte, addr uint64) {
 			continue
 		}
 		at := addr + uint64(i)
-		if sym, ok := f.endless[to]; ok && len(f.found) < mostCalls {
+		if sym, ok := f.endless[to]; ok && len(f.found) < mostCalls && f.tried < mostTried {
+			f.tried++
 			f.call(ctx, at, w, to, sym)
-		} else if len(f.traps) < mostTraps {
+		} else if !ok && len(f.traps) < mostTraps && f.tried < mostTried {
 			f.trap(ctx, at, w, to, from)
 		}
 	}
@@ -269,6 +273,10 @@ const mostCode = 4096
 
 // savedBy lists the places, by call frame information, in the order of the code.
 func (f *lastCalls) savedBy(sym symbolizer.Symbol) (out []saves) {
+	if all, known := f.saved[sym.Addr]; known {
+		return all
+	}
+	defer func() { f.saved[sym.Addr] = out }()
 	table, err := f.s.image.CFI()
 	if err != nil {
 		return nil
@@ -367,6 +375,7 @@ func (f *lastCalls) trap(ctx context.Context, slot, ret, to, from uint64) {
 	if !ok || !unikraft.IsTrapEntry(name) {
 		return
 	}
+	f.tried++
 	link := f.s.mapping.Link(to)
 	handler, ok := f.s.image.Symbol(link)
 	if !ok || handler.Addr != link {
@@ -416,6 +425,9 @@ func (f *lastCalls) stale(calls []lastCall) (notes []string) {
 		if n++; n <= mostStale {
 			notes = append(notes, fmt.Sprintf("a trap's saved frame at %#x, of %s with the stack at %#x, may be stale: no registers are taken from it", t.at, f.s.named(t.pc), t.sp))
 		}
+	}
+	if f.tried == mostTried {
+		notes = append(notes, "memory holds so many addresses of calls that not all were looked at for where the guest stands")
 	}
 	if n > mostStale {
 		notes = append(notes, fmt.Sprintf("%d more of them", n-mostStale))

@@ -79,9 +79,17 @@ func (k *kdump) pages() uint64 { return k.rank[len(k.rank)-1] }
 // maxExtents bounds the pieces of memory that are told.
 const maxExtents = 1 << 16
 
-// extents are the runs of pages in the dump, nil if there are too many.
+// extents are the runs of pages that can be read, nil if there are too many.
 func (k *kdump) extents() (out []dumpfile.Extent) {
-	for i, b := range k.dumped {
+	readable := k.dumped
+	if k.onlyZeros {
+		// What exists and is not in the dump is zero.
+		all := make([]byte, len(k.dumped))
+		if readAt(k.r, all, k.exists) == nil {
+			readable = all
+		}
+	}
+	for i, b := range readable {
 		for bit := range uint64(8) {
 			frame := uint64(i)*8 + bit
 			if b == 0 || frame >= k.frames {

@@ -66,7 +66,7 @@ func newMiLayout(img Image) (m miLayout, missing []string) {
 // Limits of a walk through hostile heaps.
 const (
 	maxMiHeaps  = 256
-	maxMiPages  = 1 << 16
+	maxMiPages  = 1 << 16 // in all, but for one step of each queue
 	maxMiBlocks = 1 << 20 // free blocks in all
 	// miHuge is xblock_size of a page whose one block is larger than 32 bits tell.
 	miHuge = 1 << 31
@@ -158,7 +158,11 @@ func (m *miPages) step(f *fetcher) {
 	for ; m.opened < len(m.heaps.nodes); m.opened++ {
 		m.open(f, m.heaps.nodes[m.opened])
 	}
+	pages := 0
 	for _, q := range m.queues {
+		if pages += len(q.nodes); pages > maxMiPages && !q.ended {
+			q.end("there are more pages than are read")
+		}
 		q.step(f)
 		for len(q.pages) < len(q.nodes) {
 			b, ok, _ := f.get(q.nodes[len(q.pages)], int(l.pageSize))
