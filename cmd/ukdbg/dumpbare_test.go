@@ -1,11 +1,14 @@
 package main
 
 import (
+	"debug/elf"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/ukdbg/ukdbg/corefile/coretest"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
@@ -45,6 +48,9 @@ func TestDumpBare(t *testing.T) {
 				if !strings.Contains(notes, "page tables: the image's (boot_") {
 					t.Errorf("the page tables are not found:\n%s", notes)
 				}
+				if fault == "null" {
+					checkBareKdump(t, g, ram, tt.base, out)
+				}
 				if fault == "none" && strings.Contains(tt.image, "arm64") && !strings.Contains(notes, "may be stale") {
 					// A processor waits in the idle thread, below the frames of its interrupts.
 					t.Errorf("no frame of an interrupt is told of:\n%s", notes)
@@ -56,5 +62,26 @@ func TestDumpBare(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// checkBareKdump: a kdump file without notes tells the same.
+func checkBareKdump(t *testing.T, g *guest, ram string, base uint64, want string) {
+	t.Helper()
+	b, err := os.ReadFile(ram)
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := elf.EM_X86_64
+	if base != 0 {
+		machine = elf.EM_AARCH64
+	}
+	file := filepath.Join(t.TempDir(), "kdump")
+	dump := coretest.Dump{Machine: machine, Memory: []coretest.Segment{{Phys: base, Data: b}}}
+	if err := os.WriteFile(file, dump.Kdump(coretest.KdumpOptions{Pack: "snappy"}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustVerb(t, "crash", file, "-e", g.Debug, "--no-console"); got != want {
+		t.Errorf("from kdump:\n%s\nfrom RAM:\n%s", got, want)
 	}
 }
