@@ -76,9 +76,11 @@ const (
 	firstWindow = 2 << 10
 	// queue is how many batches of captures may wait for unwinding, batchSize how many
 	// make a batch, and batchTime how long one waits to become full.
-	queue     = 8
-	batchSize = 32
-	batchTime = 100 * time.Millisecond
+	// The first firstTicks are handed on at once.
+	queue      = 8
+	batchSize  = 32
+	firstTicks = 32
+	batchTime  = 100 * time.Millisecond
 	// restore bounds what is done to leave the guest as found after the
 	// context has ended.
 	restore = 5 * time.Second
@@ -311,7 +313,8 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 	if len(r.batch) == 0 {
 		r.begun = time.Now()
 	}
-	if r.batch = append(r.batch, caps...); len(r.batch) >= batchSize || time.Since(r.begun) > batchTime {
+	// The first tell how much of a stack to copy.
+	if r.batch = append(r.batch, caps...); len(r.batch) >= batchSize || r.profile.Ticks <= firstTicks || time.Since(r.begun) > batchTime {
 		r.handOn()
 	}
 	return pause, nil
