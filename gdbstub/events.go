@@ -24,6 +24,7 @@ type eventQueue struct {
 	dropped int // bytes of output not in list
 	closed  bool
 	last    bool // the channel closes once list is empty
+	held    bool // Halt takes them, not the channel
 	more    chan struct{}
 	done    chan struct{}
 	out     chan target.Event
@@ -54,10 +55,39 @@ func (q *eventQueue) add(e target.Event) {
 		q.list = append(q.list, e)
 		q.last = e.Kind == target.EventLost
 	}
+	if !q.held {
+		q.signal()
+	}
+}
+
+func (q *eventQueue) signal() {
 	select {
 	case q.more <- struct{}{}:
 	default:
 	}
+}
+
+// hold says whether Halt takes the events.
+func (q *eventQueue) hold(on bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.held = on; !on {
+		q.signal()
+	}
+}
+
+func (q *eventQueue) isHeld() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.held
+}
+
+// pass takes an event for the channel.
+func (q *eventQueue) pass() (e target.Event, ok, last bool) {
+	if q.isHeld() {
+		return e, false, false
+	}
+	return q.take()
 }
 
 func (q *eventQueue) addOutput(e target.Event) bool {
@@ -90,7 +120,7 @@ func (q *eventQueue) flushDropped(now time.Time) {
 func (q *eventQueue) pump() {
 	defer close(q.out)
 	for {
-		e, ok, last := q.take()
+		e, ok, last := q.pass()
 		if !ok {
 			if last {
 				return

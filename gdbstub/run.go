@@ -243,7 +243,7 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 		defer c.mu.Unlock()
 		return c.err
 	}
-	c.handBack()
+	c.handOver()
 	if !c.prof.qemu && !steps(actions) {
 		c.journal(journal.Resumed{})
 	}

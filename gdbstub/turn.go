@@ -32,6 +32,7 @@ type turn struct {
 	owner  bool          // the owner of an exchange reads
 	asking bool          // it is at it
 	waits  int           // how often it was
+	held   bool          // until Sampling ends
 	over   chan struct{} // wakes the reading goroutine
 }
 
@@ -70,9 +71,13 @@ func (c *Client) awaitTurn() {
 			c.turn.owner = false
 		}
 		last = c.turn.waits
-		owner := c.turn.owner
+		owner, held := c.turn.owner, c.turn.held
 		c.rmu.Unlock()
-		if !owner {
+		switch {
+		case held:
+			<-c.turn.over
+			continue
+		case !owner:
 			return
 		}
 		select {
@@ -88,14 +93,24 @@ func (c *Client) handBack() {
 		return
 	}
 	c.rmu.Lock()
-	was := c.turn.owner
-	c.turn.owner = false
+	was := c.turn.owner || c.turn.held
+	c.turn.owner, c.turn.held = false, false
 	c.rmu.Unlock()
 	if was {
 		select {
 		case c.turn.over <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// handOver has it go on while the guest runs, unless Halt reads.
+func (c *Client) handOver() {
+	c.rmu.Lock()
+	held := c.turn.held
+	c.rmu.Unlock()
+	if !held {
+		c.handBack()
 	}
 }
 

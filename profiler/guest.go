@@ -44,7 +44,34 @@ func (g *controlled) Resume(ctx context.Context) error {
 	return g.c.Resume(ctx, target.Action{CPU: target.AllCPUs})
 }
 
+// halter is a Controller that can be sampled without goroutines between it and who
+// waits for the stop.
+type halter interface {
+	// Sampling(true) comes before the first Halt, Sampling(false) after the last.
+	Sampling(on bool)
+	// Halt stops the guest if it runs and returns the next event but output.
+	Halt(ctx context.Context) (target.Event, error)
+}
+
+// Sampling says that stops follow one another, until it is called with false.
+func (g *controlled) Sampling(on bool) {
+	if h, ok := g.c.(halter); ok {
+		h.Sampling(on)
+	}
+}
+
 func (g *controlled) Stop(ctx context.Context) (target.Stop, time.Time, error) {
+	if h, ok := g.c.(halter); ok {
+		for {
+			ev, err := h.Halt(ctx)
+			if err != nil {
+				return target.Stop{}, time.Time{}, fmt.Errorf("interrupting the guest to sample it: %w", err)
+			}
+			if stop, at, err, ok := stopOf(ev); ok {
+				return stop, at, err
+			}
+		}
+	}
 	// A stop that happened since is in the queue; asking for another would
 	// leave it there to be taken for the answer.
 	if g.c.Running() {
@@ -58,23 +85,31 @@ func (g *controlled) Stop(ctx context.Context) (target.Stop, time.Time, error) {
 			if !ok {
 				return target.Stop{}, time.Time{}, target.ErrLost
 			}
-			switch ev.Kind {
-			case target.EventStopped:
-				at := ev.Time
-				if at.IsZero() {
-					at = time.Now()
-				}
-				return ev.Stop, at, nil
-			case target.EventExited:
-				return target.Stop{}, time.Time{}, fmt.Errorf("%w with status %d", ErrEnded, ev.Status)
-			case target.EventLost:
-				if ev.Err != nil && !errors.Is(ev.Err, target.ErrLost) {
-					return target.Stop{}, time.Time{}, fmt.Errorf("%w: %w", target.ErrLost, ev.Err)
-				}
-				return target.Stop{}, time.Time{}, target.ErrLost
+			if stop, at, err, ok := stopOf(ev); ok {
+				return stop, at, err
 			}
 		case <-ctx.Done():
 			return target.Stop{}, time.Time{}, context.Cause(ctx)
 		}
 	}
+}
+
+// stopOf is what an event means to who waits for a stop; ok is false for one that
+// means nothing.
+func stopOf(ev target.Event) (stop target.Stop, at time.Time, err error, ok bool) {
+	switch ev.Kind {
+	case target.EventStopped:
+		if at = ev.Time; at.IsZero() {
+			at = time.Now()
+		}
+		return ev.Stop, at, nil, true
+	case target.EventExited:
+		return stop, at, fmt.Errorf("%w with status %d", ErrEnded, ev.Status), true
+	case target.EventLost:
+		if ev.Err != nil && !errors.Is(ev.Err, target.ErrLost) {
+			return stop, at, fmt.Errorf("%w: %w", target.ErrLost, ev.Err), true
+		}
+		return stop, at, target.ErrLost, true
+	}
+	return stop, at, nil, false
 }

@@ -137,6 +137,10 @@ func (s *Sampler) Run(ctx context.Context, opt Options) (*Profile, error) {
 			return nil, fmt.Errorf("letting the guest run to sample it: %w", err)
 		}
 	}
+	if g, ok := s.Guest.(interface{ Sampling(on bool) }); ok {
+		g.Sampling(true)
+		defer g.Sampling(false)
+	}
 	err = r.loop(ctx)
 	if !wasRunning && s.Guest.Running() {
 		lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
@@ -287,10 +291,9 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 		take = func(ctx context.Context, window int) ([]*Capture, error) { return r.s.capture(ctx, r.cpus, window) }
 	}
 	caps, cerr := take(ctx, window)
-	// The guest runs again whatever became of the context.
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
-	rerr := r.s.Guest.Resume(rctx)
-	cancel()
+	// The guest runs again whatever became of the context; the link's own patience
+	// bounds it. (A context with a timeout takes a timer, and that a thread to wake.)
+	rerr := r.s.Guest.Resume(context.WithoutCancel(ctx))
 	pause := time.Duration(0)
 	if !r.s.Unstopped {
 		pause = time.Since(at)

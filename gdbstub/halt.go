@@ -1,0 +1,74 @@
+package gdbstub
+
+import (
+	"context"
+	"time"
+
+	"github.com/ukdbg/ukdbg/target"
+)
+
+// Sampling says that the guest will be stopped again and again by Halt, until it is
+// called with false: what the link says is then read, and events are taken, by who
+// calls Halt. Goroutines of their own would have to be woken for that while the guest
+// stands. Nobody else may take Events meanwhile.
+func (c *Client) Sampling(on bool) {
+	if on && (c.direct == nil || c.prof.patches) {
+		return // Halt does without
+	}
+	c.rmu.Lock()
+	c.turn.held = on
+	c.rmu.Unlock()
+	c.events.hold(on)
+	if !on {
+		c.handBack()
+	}
+}
+
+// Halt asks the guest to stop and returns the next event but output: its stop, or
+// what happened before.
+func (c *Client) Halt(ctx context.Context) (target.Event, error) {
+	if c.Running() {
+		if err := c.Interrupt(ctx); err != nil {
+			return target.Event{}, err
+		}
+	}
+	for c.events.isHeld() {
+		// What was on its way before comes first.
+		select {
+		case e, ok := <-c.events.out:
+			if ok && e.Kind != target.EventOutput {
+				return e, nil
+			}
+			continue
+		default:
+		}
+		if e, ok, _ := c.events.take(); ok {
+			if e.Kind != target.EventOutput {
+				return e, nil
+			}
+			continue
+		}
+		c.mu.Lock()
+		err := c.err
+		c.mu.Unlock()
+		if err != nil {
+			return target.Event{}, err
+		}
+		if err := c.readFor(ctx, glance); err != nil {
+			return target.Event{}, err
+		}
+	}
+	for {
+		select {
+		case e, ok := <-c.events.out:
+			switch {
+			case !ok:
+				return target.Event{Kind: target.EventLost, Time: time.Now(), Err: target.ErrLost}, nil
+			case e.Kind != target.EventOutput:
+				return e, nil
+			}
+		case <-ctx.Done():
+			return target.Event{}, context.Cause(ctx)
+		}
+	}
+}
