@@ -158,7 +158,27 @@ func (s *Session) unwindCapture(ctx context.Context, mem target.Memory, regs tar
 		return []profiler.Call{{Addr: regs.PC()}}, nil
 	}
 	frames, err := s.unwinder.Append(ctx, nil, mem, regs)
-	return calls(frames), err
+	out := calls(frames)
+	if _, stops := s.observer.(*brief); s.Observing() && !stops {
+		// The guest ran on between its registers and its stack.
+		for i := 1; i < len(out); i++ {
+			if !s.mayBeCode(out[i].Addr) {
+				return out[:i], profiler.ErrTorn
+			}
+		}
+	}
+	return out, err
+}
+
+// mayBeCode reports whether an address lies in the code of an image, or in an image
+// of which no file is known.
+func (s *Session) mayBeCode(addr uint64) bool {
+	at := s.mappingAt(addr)
+	if at.Contains(addr) {
+		sec, ok := at.Image.SectionAt(at.Link(addr))
+		return ok && sec.Code()
+	}
+	return s.knowsImageAt(addr)
 }
 
 func calls(frames []unwind.Frame) []profiler.Call {

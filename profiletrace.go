@@ -142,7 +142,7 @@ func (t *TraceProfile) heap(p *profiler.Profile, names traceNames) {
 			Stack: names.stack(c.Frames), CPU: profiler.NoCPU, Count: int64(c.Live), Value: int64(c.Bytes),
 		})
 	}
-	if len(chains) == 0 {
+	if len(chains) == 0 && len(t.allocs.Sizes()) > 0 {
 		// Without backtraces sizes are all there is to tell.
 		for _, c := range t.allocs.Sizes() {
 			if c.Live > 0 {

@@ -16,7 +16,9 @@ func (c *Client) Sampling(on bool) {
 		return // Halt does without
 	}
 	c.rmu.Lock()
-	c.turn.held = on
+	if c.turn.held = on; on {
+		c.turn.owner = true // what comes first is not the reading goroutine's either
+	}
 	c.rmu.Unlock()
 	c.events.hold(on)
 	if !on {

@@ -67,7 +67,7 @@ func (c *Client) readDirect(d direct) {
 func (c *Client) awaitTurn() {
 	for last := -1; ; {
 		c.rmu.Lock()
-		if c.turn.waits == last && !c.turn.asking {
+		if c.turn.waits == last && !c.turn.asking && !c.turn.held {
 			c.turn.owner = false
 		}
 		last = c.turn.waits

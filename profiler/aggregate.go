@@ -3,6 +3,7 @@ package profiler
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"sort"
 	"time"
 
@@ -26,8 +27,12 @@ type Call struct {
 
 // Unwind returns the stack of a capture, innermost first; regs are the
 // processor's, mem is the copy of its stack. An error ends the stack, what was
-// found is used.
+// found is used; ErrTorn says that more would have been found.
 type Unwind func(ctx context.Context, mem target.Memory, regs target.Regs) ([]Call, error)
+
+// ErrTorn says that a stack changed while it was read, and is cut where it stops
+// making sense.
+var ErrTorn = errors.New("the stack changed while it was read")
 
 // Symbolize returns the functions at an address, innermost inlined first and
 // the physical one last. It is called once for each address.

@@ -171,6 +171,7 @@ type run struct {
 	need chan int // the copy a stack would have wanted, in bytes
 	full bool     // a stack goes on beyond MaxStack
 
+	torn     int           // stacks that changed while they were read
 	lateness time.Duration // the sum of all moments'
 	moments  int
 
@@ -366,9 +367,12 @@ func (r *run) unwindOne(c *Capture) {
 		return
 	}
 	var calls []Call
+	torn := false
 	if r.s.Unwind != nil {
 		// An error is how most stacks end; what was found counts.
-		calls, _ = r.s.Unwind(context.Background(), c, c.Regs)
+		var err error
+		calls, err = r.s.Unwind(context.Background(), c, c.Regs)
+		torn = errors.Is(err, ErrTorn)
 	}
 	if len(calls) == 0 && c.Regs.Arch != nil {
 		calls = []Call{{Addr: c.Regs.PC()}}
@@ -377,6 +381,10 @@ func (r *run) unwindOne(c *Capture) {
 		calls[0].Addr-- // into the call
 	}
 	cut := r.grow(c)
+	if torn {
+		r.torn++
+		cut = true
+	}
 	if !cut {
 		r.memo.keep(key, calls)
 	}
@@ -432,6 +440,9 @@ func (r *run) finish() *Profile {
 	}
 	if p.Abandoned > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%d samples were given up because the guest would have stood for longer than it may", p.Abandoned))
+	}
+	if r.torn > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d stacks changed while they were read, and are cut where they stop making sense", r.torn))
 	}
 	if r.full {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("some stacks go on beyond the %d bytes copied of each", r.opt.MaxStack))

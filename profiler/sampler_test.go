@@ -3,7 +3,9 @@ package profiler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -274,3 +276,42 @@ func (c *fakeController) Resume(_ context.Context, a ...target.Action) error {
 func (c *fakeController) Interrupt(context.Context) error { c.interrupts++; return nil }
 func (c *fakeController) Events() <-chan target.Event     { return c.events }
 func (c *fakeController) Running() bool                   { return c.running }
+
+// A stack that changed while it was read is cut and says so; the profile counts them.
+func TestTornStacks(t *testing.T) {
+	g := newFake(func(target.CPU, time.Duration) (uint64, uint64) { return 0x1000, 1 })
+	s := Sampler{Guest: g, Machine: g, Unwind: func(context.Context, target.Memory, target.Regs) ([]Call, error) {
+		return []Call{{Addr: 0x1000}, {Addr: 0x9000}}, ErrTorn
+	}}
+	p, err := s.Run(t.Context(), Options{Rate: 200, Duration: 200 * time.Millisecond, MaxPause: 1})
+	if err != nil || len(p.Samples) != 1 || !p.Samples[0].Truncated || len(p.Samples[0].Stack) != 2 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	want := fmt.Sprintf("%d stacks changed while they were read", p.Samples[0].Count)
+	if !slices.ContainsFunc(p.Warnings, func(w string) bool { return strings.Contains(w, want) }) {
+		t.Errorf("warnings %q lack %q", p.Warnings, want)
+	}
+	if p.Latest <= 0 || p.Late > p.Latest {
+		t.Errorf("late by %v, at most %v", p.Late, p.Latest)
+	}
+}
+
+func TestIdleShare(t *testing.T) {
+	p := Profile{Period: 10 * time.Millisecond, Samples: []Sample{
+		{Count: 30, Value: 300e6, Thread: Thread{Known: true, Idle: true}}, {Count: 10, Value: 100e6},
+	}}
+	if got := p.IdleShare(); got != 0.75 {
+		t.Errorf("idle %v", got)
+	}
+	if n, _ := p.Busy().Total(); n != 10 || len(p.Samples) != 2 {
+		t.Errorf("%d busy samples", n)
+	}
+	// What samples no idle guest tells its idle time, and what was the host's is not idle.
+	p = Profile{Period: 10 * time.Millisecond, Idle: 500 * time.Millisecond, Outside: 30, Samples: []Sample{{Count: 20, Value: 200e6}}}
+	if got := p.IdleShare(); got != 0.5 {
+		t.Errorf("idle %v", got)
+	}
+	if got := (&Profile{}).IdleShare(); got != 0 {
+		t.Errorf("nothing is idle by %v", got)
+	}
+}

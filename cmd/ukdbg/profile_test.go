@@ -76,6 +76,19 @@ func TestProfileKinds(t *testing.T) {
 	}
 }
 
+// Where no record tells of allocations the allocators are walked.
+func TestProfileHeapWalked(t *testing.T) {
+	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp", QMP: true, Append: "trace=off"})
+	g.WaitConsole(t, "requests served", patience)
+	out := mustVerb(t, "profile", "heap", "qmp:"+g.QMPPath, "-e", g.Debug, "-d", "300ms")
+	for _, want := range []string{"[buddy allocator at 0x", "warning: walked: what the allocators' own structures say", "inuse_space"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q:\n%s", want, out)
+		}
+	}
+	g.mustServe(t)
+}
+
 // Call chains of a uktrace image name what holds memory.
 func TestProfileHeapChains(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64-ring", GDB: "tcp", QMP: true})

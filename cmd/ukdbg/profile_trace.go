@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/profiler"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/tracebuf/analysis"
 	"github.com/ukdbg/ukdbg/tracebuf/stream"
@@ -36,6 +38,11 @@ func traceProfile(ctx context.Context, e env, flags *targetFlags, name string, o
 		defer func() { err = errors.Join(err, im.Close()) }()
 	}
 	p := made.Profile(im, totals)
+	if opt.Kind == profiler.Heap && len(p.Samples) == 0 && !ukdbg.IsTraceFile(name) {
+		if p, err = walkedHeap(ctx, e, flags, name, p.Warnings); err != nil {
+			return err
+		}
+	}
 	if len(p.Samples) == 0 && len(p.Warnings) > 0 {
 		return errors.New("nothing to make a profile of: " + p.Warnings[0])
 	}
@@ -46,6 +53,21 @@ func traceProfile(ctx context.Context, e env, flags *targetFlags, name string, o
 	guest.ServiceName = ukdbg.ImageName(flags.image, name)
 	out.take(p, guest)
 	return nil
+}
+
+// walkedHeap makes the profile of the allocators' own structures where no record tells
+// of an allocation; why says so.
+func walkedHeap(ctx context.Context, e env, flags *targetFlags, name string, why []string) (p *profiler.Profile, err error) {
+	flags.verb = verbProfile
+	err = once(ctx, e, flags, name, func(ctx context.Context, s *ukdbg.Session) error {
+		p, err = s.HeapProfile(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(errors.New("nothing to make a profile of: "+strings.Join(why, "; ")), err)
+	}
+	p.Warnings = append(p.Warnings, why...)
+	return p, nil
 }
 
 // profileSource opens the records; done lets go of them.
