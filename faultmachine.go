@@ -24,8 +24,8 @@ func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame
 	}
 	if s.dump != nil && s.stopCPU == 0 {
 		if g, ok := s.dump.Signal(); ok {
-			m.Signal = asserts.Signal{Number: g.Number, Code: g.Code, Key: int(g.Key)}
-			if m.Trapped = m.Signal.IsFault(); m.Trapped {
+			m.Signal = asserts.Signal{Number: g.Number, Code: g.Code, Key: int(g.Key), Bare: g.Bare}
+			if m.Trapped = m.Signal.IsFault(); m.Trapped && !g.Bare {
 				m.Signal.Addr = asserts.Value(g.Addr)
 			}
 		}

@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/asserts"
 )
@@ -12,7 +13,7 @@ func (x *explainer) next() {
 	add := func(format string, args ...any) { f.Next = append(f.Next, fmt.Sprintf(format, args...)) }
 	trace := ""
 	if f.Thread != "" && x.s.hasTrace() {
-		trace = "what " + f.Thread + " did before: ukdbg trace list TARGET --thread '" + f.Thread + "' --last 20"
+		trace = "what " + f.Thread + " did before: ukdbg trace list TARGET --thread " + quoted(f.Thread) + " --last 20"
 	}
 	if x.s.image == nil {
 		add("names and source lines: give the image with -e NAME.dbg")
@@ -35,3 +36,7 @@ func (x *explainer) next() {
 		add("%s", trace)
 	}
 }
+
+// quoted is a word for a shell. A guest names its threads as it likes, and the
+// command may be pasted.
+func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

@@ -22,7 +22,10 @@ func (x *explainer) object(at asserts.Word) *asserts.Object {
 		return x.owned(w.Owner)
 	}
 	o, err := x.s.Owner(x.ctx, at.V)
-	if err != nil || x.s.dump != nil && x.s.dump.Process() && len(o.Facts) > 0 && o.Facts[0].Kind == OwnedByNobody {
+	if err != nil || len(o.Facts) == 0 {
+		return nil
+	}
+	if k := o.Facts[0].Kind; x.s.dump != nil && x.s.dump.Process() && (k == OwnedByNobody || k == OwnedByRAM) {
 		return nil // of a process's memory little is known: that tells nothing
 	}
 	return x.owned(o)

@@ -11,8 +11,10 @@ type Signal struct {
 	Number, Code int
 	// Addr is si_addr, known for the signals of a fault alone.
 	Addr Word
-	// Key is the protection key of a fault by one, -1 otherwise.
+	// Key is the protection key of a fault by one.
 	Key int
+	// Bare: only Number is known, and so not whether somebody sent it.
+	Bare bool
 }
 
 // Signals and their codes, which are those of x86 and arm64
@@ -36,7 +38,7 @@ const (
 func (g Signal) IsFault() bool {
 	switch g.Number {
 	case sigILL, sigTRAP, sigBUS, sigFPE, sigSEGV:
-		return g.Code > 0
+		return g.Code > 0 || g.Bare
 	}
 	return false
 }
@@ -53,6 +55,12 @@ func (s *scene) signalled() bool {
 		return false
 	}
 	f.detail("signal", name)
+	if g.Bare && g.Number != sigABRT {
+		// The registers and the code decide; if they do not, this is all.
+		s.fallback("the program was ended by " + name)
+		f.derived = true
+		return true
+	}
 	switch g.Number {
 	case sigABRT:
 		f.Kind = ExplicitCrash
@@ -97,9 +105,7 @@ func (s *scene) segv(g Signal) {
 		s.page.present = true
 	case segvPKUErr:
 		f.Kind = ProtectionKey
-		if g.Key >= 0 {
-			f.detail("key", strconv.Itoa(g.Key))
-		}
+		f.detail("key", strconv.Itoa(g.Key))
 	case segvMTEAsyn, segvMTESync:
 		f.Kind = MemoryTag
 	case siKernel:

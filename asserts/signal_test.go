@@ -29,6 +29,8 @@ func TestSignals(t *testing.T) {
 		"no address":     {arch.X86_64, load, Signal{Number: sigSEGV, Code: siKernel}, 0, GeneralProtection, ""},
 		"aligned":        {arch.X86_64, load, Signal{Number: sigBUS, Code: busAdrAln, Addr: Value(0x7000_0010)}, 0, Alignment, ""},
 		"abort":          {arch.X86_64, load, Signal{Number: sigABRT, Code: -6}, 0, ExplicitCrash, ""},
+		"bare":           {arch.X86_64, load, Signal{Number: sigSEGV, Bare: true}, 0, UnknownTrap, ""},
+		"bare, ud2":      {arch.X86_64, []byte{0x0f, 0x0b}, Signal{Number: sigILL, Bare: true}, 0, InvalidOpcode, SubCompilerTrap},
 		"arm64":          {arch.ARM64, le32(0xb9400000), Signal{Number: sigSEGV, Code: segvMapErr, Addr: Value(8)}, 0, PageFault, SubNullDereference},
 	} {
 		regs := at

@@ -39,7 +39,9 @@ func readProcess(in input, a *arch.Arch, l layout) (*contents, error) {
 		case n.name != "CORE":
 		case n.typ == ntAuxv:
 			c.entry = auxv(n.body, atEntry)
-		case n.typ == ntSigInfo && c.signal.Number == 0:
+		case n.typ == ntPRStatus && c.signal.Number == 0:
+			c.signal = currentSignal(n.body) // the first thread's: it is the one that died
+		case n.typ == ntSigInfo && (c.signal.Number == 0 || c.signal.Bare):
 			c.signal = parseSignal(n.body)
 		case n.typ == ntFile:
 			files = parseFiles(n.body)

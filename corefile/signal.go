@@ -13,6 +13,8 @@ type Signal struct {
 	Addr uint64
 	// Key is the protection key of a fault by one, else 0.
 	Key uint32
+	// Bare: the dump tells the number alone.
+	Bare bool
 }
 
 // Offsets in siginfo_t.
@@ -36,6 +38,17 @@ func parseSignal(body []byte) (s Signal) {
 		Number: int(int32(le.Uint32(body))), Code: int(int32(le.Uint32(body[siCode:]))),
 		Addr: le.Uint64(body[siAddr:]), Key: le.Uint32(body[siPKey:]),
 	}
+}
+
+// prCurSig is where pr_cursig is in struct elf_prstatus.
+const prCurSig = 12
+
+// currentSignal is the signal a thread's status names.
+func currentSignal(status []byte) Signal {
+	if len(status) < prCurSig+2 {
+		return Signal{}
+	}
+	return Signal{Number: int(binary.LittleEndian.Uint16(status[prCurSig:])), Bare: true}
 }
 
 // The XSAVE area in its standard form (Intel SDM vol. 1, 13.4; the software
