@@ -1,10 +1,10 @@
 package ukdbg
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"time"
 
 	"github.com/ukdbg/ukdbg/exporters"
@@ -30,7 +30,7 @@ type TraceFollower struct {
 	slid   bool // the slide is proved by records
 	pairer *tracebuf.Pairer
 
-	known    []byte // what was in the plain buffer at the last reading
+	known    buffered // what was in the plain buffer at the last reading
 	pointers [16]byte
 	data     []byte
 	last     time.Time // of the reading before
@@ -67,10 +67,6 @@ type TraceReading struct {
 
 // nameEvery is how often the threads are named again where one has no name.
 const nameEvery = 5 * time.Second
-
-// maxWhole bounds the plain buffers that are read whole each time, in bytes; of
-// larger ones only what was added, and the beginning.
-const maxWhole = 1 << 20
 
 // FollowTrace begins to follow the guest's traces. Of what lies in the buffer
 // already the first reading tells.
@@ -150,10 +146,10 @@ func (f *TraceFollower) pollBuffer(ctx context.Context, r *TraceReading) (change
 			return false, fmt.Errorf("the trace buffer's pointers: %w", ranges[i].Err)
 		}
 	}
-	if now == f.pointers && f.known != nil {
+	if now == f.pointers {
 		return false, nil
 	}
-	snap, err := f.readBuffer(ctx)
+	snap, err := tracebuf.Read(ctx, f.mem, f.loc)
 	if err != nil {
 		return false, err
 	}
@@ -164,32 +160,34 @@ func (f *TraceFollower) pollBuffer(ctx context.Context, r *TraceReading) (change
 	if snap.Info.Torn || len(data) < len(snap.Data) {
 		f.pointers = [16]byte{} // the guest was writing: it is looked at again
 	}
+	was := f.known
+	f.known = bufferOf(data)
 	switch {
-	case bytes.HasPrefix(data, f.known):
-		f.data = append(f.data[:0], data[len(f.known):]...)
-	case len(data) > 0 && bytes.HasPrefix(f.known, data):
+	case was.n <= len(data) && bufferOf(data[:was.n]) == was:
+		f.data = append(f.data[:0], data[was.n:]...)
+	case len(data) > 0 && len(data) < was.n && f.known.head == was.head:
 		// It was set back to when it had less.
 		f.data = f.data[:0]
 		f.restored(r)
 	default:
 		f.data = append(f.data[:0], data...) // emptied meanwhile
 	}
-	f.known = append(f.known[:0], data...)
-	if f.known == nil {
-		f.known = []byte{}
-	}
 	return true, nil
 }
 
-func (f *TraceFollower) readBuffer(ctx context.Context) (*tracebuf.Snapshot, error) {
-	if len(f.known) < maxWhole {
-		return tracebuf.Read(ctx, f.mem, f.loc)
-	}
-	begin := make([]byte, maxWhole/16)
-	if n, err := f.mem.ReadMemory(ctx, begin, f.loc.Buffer); err != nil || n < len(begin) || !bytes.HasPrefix(f.known, begin) {
-		return tracebuf.Read(ctx, f.mem, f.loc)
-	}
-	return tracebuf.ReadAfter(ctx, f.mem, f.loc, f.known)
+// buffered is what is remembered of a plain buffer's contents.
+type buffered struct {
+	n    int
+	sum  uint64
+	head [64]byte // how they begin: with the time and the tracepoint of the first record
+}
+
+func bufferOf(data []byte) (b buffered) {
+	h := crc64.New(crc64.MakeTable(crc64.ECMA))
+	h.Write(data) // never fails
+	b.n, b.sum = len(data), h.Sum64()
+	copy(b.head[:], data)
+	return b
 }
 
 // restored notes that the guest was set back.

@@ -14,7 +14,6 @@ type clock struct {
 	known     bool
 	low, high time.Duration // bounds of the offset
 	at        time.Duration // of the last reading with records
-	segment   int           // stretches in which the guest ran, for its tests and metrics
 }
 
 // drift is how much faster or slower a guest's clock may go, in millionths, slack what
@@ -47,7 +46,7 @@ func (c *clock) take(o observed) (offset, uncertainty time.Duration) {
 		low = max(low, o.after-time.Duration(o.first))
 	}
 	if !c.known {
-		c.known, c.low, c.high, c.segment = true, min(low, high), high, c.segment+1
+		c.known, c.low, c.high = true, min(low, high), high
 	} else {
 		c.narrow(o, low, high)
 	}
@@ -70,19 +69,14 @@ func (c *clock) narrow(o observed, low, high time.Duration) {
 	passed := o.before - c.at
 	c.low -= passed * drift / 1_000_000
 	c.high += passed * drift / 1_000_000
-	if o.hasAfter && o.after > c.at {
-		// Nothing came for a while: the guest was quiet, or stood still.
-		c.high += o.after - c.at
-	}
 	switch {
 	case low > c.high+slack:
-		// It stood still, and long enough to know.
+		// It stood still: it wrote nothing when it was looked at, and what it wrote then is
+		// younger than it could be. A guest that is quiet does not look like this.
 		c.low, c.high = low, high
-		c.segment++
 	case high < c.low-slack:
 		// Its clock runs fast, or was set.
 		c.low, c.high = min(low, high), high
-		c.segment++
 	default:
 		c.low, c.high = max(c.low, low), min(c.high, high)
 		if c.low > c.high {
@@ -93,4 +87,4 @@ func (c *clock) narrow(o observed, low, high time.Duration) {
 }
 
 // reset forgets everything: the guest was set back.
-func (c *clock) reset() { *c = clock{segment: c.segment} }
+func (c *clock) reset() { *c = clock{} }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
@@ -26,7 +27,15 @@ type traceLane struct {
 	next      time.Duration // until the next reading, 0 for what is usual
 	period    time.Duration
 	told      bool // that the buffer is full
+	// newest is the guest time of the newest record read, fresh that nothing was read in
+	// this session.
+	newest uint64
+	fresh  bool
 }
+
+// noTrace is how often it is tried again to read the traces of a guest that could not
+// be read.
+const noTrace = 30 * time.Second
 
 // fastTrace is the shortest time between two readings of a guest's traces.
 const fastTrace = 20 * time.Millisecond
@@ -41,14 +50,14 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	g.mu.Unlock()
 	st := state{State: "ok", Command: oneShot("trace list", target, image)}
 	if image == "" {
-		t.next = slowTrace
+		t.next = noTrace
 		st.State, st.Detail = "unknown", "image=unknown"
 		g.set(featureTraces, st)
 		return nil
 	}
 	if t.follow == nil {
 		if err := a.follow(ctx, g); err != nil {
-			t.next = slowTrace
+			t.next = noTrace
 			if errors.Is(err, kernel.ErrAbsent) || errors.Is(err, errNoTraces) {
 				st.State, st.Detail = "none", err.Error()
 				t.next = time.Hour
@@ -58,8 +67,12 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 			return missing(g, featureTraces, st, err)
 		}
 	}
+	looked := t.polled
 	r, err := t.follow.Poll(ctx)
 	t.polled = time.Now()
+	if err == nil {
+		t.join(r, looked)
+	}
 	if err != nil {
 		g.closeLane(laneTrace)
 		return missing(g, featureTraces, st, err)
@@ -116,6 +129,38 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	return nil
 }
 
+// join makes a reading the next one of the guest's, though it may be the first of a
+// new session, and though the guest may have been set back: what was read before is
+// left out. looked is when it was read last.
+func (t *traceLane) join(r *ukdbg.TraceReading, looked time.Time) {
+	if r.Records == 0 {
+		return
+	}
+	from := uint64(0)
+	if t.fresh && t.newest > 0 {
+		if r.Last+uint64(setBack) < t.newest {
+			r.Restored = true
+		} else {
+			from = t.newest
+		}
+		r.After = looked
+	}
+	if r.Restored {
+		// What lies in the buffer is from before the snapshot, but for what came since it
+		// was last looked at.
+		if since := uint64(r.Before.Sub(looked)); !looked.IsZero() && r.Last > since {
+			from = r.Last - since
+		}
+		r.After = time.Time{}
+	}
+	t.fresh, t.newest = false, r.Last
+	r.Spans = slices.DeleteFunc(r.Spans, func(s exporters.Span) bool { return uint64(s.End) <= from })
+}
+
+// setBack is by how much a guest's clock must go back to have been set back:
+// processors differ a little.
+const setBack = 10 * time.Millisecond
+
 // pace is how long to wait before the next reading, so that rings are about a third
 // full then: down at once, up slowly.
 func (t *traceLane) pace(r *ukdbg.TraceReading, most time.Duration) time.Duration {
@@ -146,7 +191,7 @@ func (a *agent) follow(ctx context.Context, g *guest) error {
 	if err != nil {
 		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
-	g.trace.session, g.trace.follow = s, f
+	g.trace.session, g.trace.follow, g.trace.fresh = s, f, true
 	return nil
 }
 

@@ -19,8 +19,9 @@ const (
 	lookEvery = time.Minute
 	// lookTimes is how many answers of a monitor one look may wait for.
 	lookTimes = 6
-	// slowTrace is how often the traces of a guest are read that seems not to run.
-	slowTrace = 30 * time.Second
+	// quietTrace is how often the traces of a guest are read, at most, that seems not to
+	// run: rings that fill faster when it does again lose what came first.
+	quietTrace = time.Second
 	// longestPause is the longest pause after failures.
 	longestPause = 5 * time.Minute
 	// fileEvery is how often the configuration's file is looked at.
@@ -223,6 +224,9 @@ func (a *agent) name(ctx context.Context, list []*process) {
 		if t, err := a.host.Proc.Started(&h.Process); err == nil {
 			g.started = t
 		}
+		if !g.started.After(a.began) {
+			g.quiet = 2 // until it shows that it runs
+		}
 		g.features[featureImage] = state{State: "waiting", At: time.Now()}
 		// Not all at once, where a host full of guests is seen for the first time.
 		g.work[laneProfile].due = time.Now().Add(rand.N(max(a.cfg.Profile.Every/4, 1)))
@@ -306,9 +310,13 @@ func (a *agent) start(ctx context.Context, g *guest, l lane, now time.Time, slow
 			w.due = now.Add(min(every, time.Second))
 			return true
 		}
-		if g.quiet > 1 && now.Sub(g.trace.polled) < slowTrace {
+		if g.quiet > 1 && g.trace.follow == nil && !g.started.After(a.began) {
+			// What it traced before it was first seen is not news.
 			w.due = now.Add(c.Guests.Every)
 			return true
+		}
+		if g.quiet > 1 {
+			every = max(every, quietTrace)
 		}
 		limit = lookTimes * c.Guests.Timeout
 		work = func(ctx context.Context) error { return a.drain(ctx, g) }
@@ -365,7 +373,7 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 		if l == laneLook {
 			a.console.start(g)
 		}
-		if wait := g.trace.next; l == laneTrace && wait > 0 {
+		if wait := g.trace.next; l == laneTrace && wait > 0 && (g.quiet < 2 || wait > every) {
 			w.due = time.Now().Add(wait)
 		}
 	default:

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 declare -A packages=(
-	[qemu]="qemu-system-x86 qemu-system-arm"
+	[qemu]="qemu-system-x86 qemu-system-arm qemu-utils"
 	[gdb]="gdb-multiarch"
 	[cross]="gcc libc6-dev gcc-aarch64-linux-gnu binutils binutils-aarch64-linux-gnu"
 	[clang]="clang-16 lld-16 llvm-16"
@@ -19,7 +19,7 @@ declare -A packages=(
 	[debuginfo]="g++ g++-12 clang-14 llvm-14 dwz elfutils rustc"
 )
 declare -A programs=(
-	[qemu]="qemu-system-x86_64 qemu-system-aarch64"
+	[qemu]="qemu-system-x86_64 qemu-system-aarch64 qemu-img"
 	[gdb]="gdb-multiarch"
 	[cross]="gcc aarch64-linux-gnu-gcc addr2line"
 	[clang]="clang-16 ld.lld-16 llvm-symbolizer-16"

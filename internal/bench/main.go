@@ -15,13 +15,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/fakevmm"
 )
 
 func main() {
+	fakevmm.Main()
 	ukdbg := flag.String("ukdbg", "bin/ukdbg", "the program to measure")
 	out := flag.String("o", "", "the page to write, stdout if empty")
 	n := flag.Int("n", 11, "counted runs of each command")
-	only := flag.String("only", "", "measure only this topic: attach, observe, stop, start, symbolize, dumps, trace, otlp, log, record or profile")
+	only := flag.String("only", "", "measure only this topic: attach, observe, stop, start, symbolize, dumps, trace, otlp, log, record, profile or agent")
 	flag.Parse()
 	if err := run(*ukdbg, *out, *only, *n); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -74,6 +77,7 @@ func run(ukdbg, out, only string, n int) error {
 		{"otlp", func() error { return spans(&page, dir, n) }},
 		{"log", func() error { return consoleLog(&page, ukdbg, dir, n) }},
 		{"profile", func() error { return profiles(&page, ukdbg, dir, n) }},
+		{"agent", func() error { return watchFleet(&page, ukdbg, dir) }},
 		{"record", func() error { return both(func(arch string) error { return traceRecord(&page, dir, arch) }) }},
 	} {
 		if only != "" && only != t.name {

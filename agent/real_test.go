@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/status"
+	"github.com/ukdbg/ukdbg/internal/guesttest"
+)
+
+// all keeps every span.
+func all(c *config.Config) {
+	c.Traces.Keep, c.Traces.SpansPerSecond, c.Traces.Every = 1, 1e6, 100*time.Millisecond
+	c.Profile.Every, c.Profile.Duration = 3*time.Second, time.Second
+}
+
+// A real guest is sampled and its rings are read without a stop; somebody else's pause
+// leaves a hole in the times of its spans, right within 5 ms.
+func TestPausedGuest(t *testing.T) {
+	sink := newCollector(t)
+	name := unique(t, "pause")
+	c := quick(t, name)
+	all(c)
+	sink.to(c)
+	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64-ring", QMP: true, Args: []string{"-name", name}})
+	vm.WaitConsole(t, "requests served", time.Minute)
+	a := run(t, c, nil)
+	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Traces.Sent > 1000 && g.Profile.Samples > 0 })
+	for _, e := range vm.Events() {
+		if e.Name == "STOP" {
+			t.Fatal("the agent stopped the guest")
+		}
+	}
+	vm.QMP(t, "stop", nil)
+	time.Sleep(1500 * time.Millisecond)
+	vm.QMP(t, "cont", nil)
+	time.Sleep(2 * time.Second)
+	if g := a.guest(name, 5*time.Second, func(status.Guest) bool { return true }); g.Stops.Count != 0 {
+		t.Errorf("%+v", g.Stops)
+	}
+	vm.QMP(t, "stop", nil)
+	time.Sleep(time.Second)
+	a.end()
+	var stops, resumes []time.Time
+	for _, e := range vm.Events() {
+		switch e.Name {
+		case "STOP":
+			stops = append(stops, e.Time())
+		case "RESUME":
+			resumes = append(resumes, e.Time())
+		}
+	}
+	stopped, resumed, end := stops[0], resumes[len(resumes)-1], stops[1]
+	var ends []time.Time
+	instances := map[string]bool{}
+	spansOf(t, sink, func(_, instance string, s ptrace.Span) {
+		instances[instance] = true
+		ends = append(ends, s.EndTimestamp().AsTime())
+	})
+	slices.SortFunc(ends, time.Time.Compare)
+	const within = 5 * time.Millisecond
+	middle := stopped.Add(resumed.Sub(stopped) / 2)
+	i, _ := slices.BinarySearchFunc(ends, middle, time.Time.Compare)
+	if i == 0 || i == len(ends) {
+		t.Fatalf("%d spans, %d before the pause", len(ends), i)
+	}
+	last, first := ends[i-1], ends[i]
+	t.Logf("%d spans; the last before the pause ended %v after it began, the first behind it %v after its end", len(ends), last.Sub(stopped), first.Sub(resumed))
+	if d := last.Sub(stopped); d > within || d < -20*within {
+		t.Errorf("the last span before the pause ended %v after it began", d)
+	}
+	// What came until it was noticed that the guest runs again may be lost to its rings.
+	if d := first.Sub(resumed); d < -within || d > 2*quietTrace {
+		t.Errorf("the first span behind the pause ended %v after its end", d)
+	}
+	if d := ends[len(ends)-1].Sub(end); d > within || d < -20*within {
+		t.Errorf("the last span of all ended %v after the guest was stopped again", d)
+	}
+	if len(instances) != 1 {
+		t.Errorf("a pause made another instance: %v", instances)
+	}
+}
+
+// A guest that is set back to a snapshot is another instance from then on, and no span
+// of the second run has the identifiers of one of the first.
+func TestRestoredGuest(t *testing.T) {
+	disk := filepath.Join(t.TempDir(), "disk.qcow2")
+	if out, err := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", disk, "1M").CombinedOutput(); err != nil {
+		t.Fatalf("qemu-img (make tools installs it): %v: %s", err, out)
+	}
+	for _, image := range []string{"ukguest-x86_64-ring", "ukguest-x86_64"} {
+		t.Run(image, func(t *testing.T) {
+			sink := newCollector(t)
+			name := unique(t, "restore")
+			c := quick(t, name)
+			all(c)
+			c.Profile.Enabled = false
+			sink.to(c)
+			vm := guesttest.Start(t, guesttest.Options{Image: image, Args: []string{"-name", name, "-drive", "if=none,format=qcow2,file=" + disk, "-qmp", "unix:" + filepath.Join(shortDir(t), "m") + ",server=on,wait=off"}})
+			vm.WaitConsole(t, "requests served", time.Minute)
+			a := run(t, c, nil)
+			a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Traces.Sent > 100 })
+			if text := vm.HMP(t, "savevm one"); strings.TrimSpace(text) != "" {
+				t.Fatal(text)
+			}
+			time.Sleep(1500 * time.Millisecond)
+			if text := vm.HMP(t, "loadvm one"); strings.TrimSpace(text) != "" {
+				t.Fatal(text)
+			}
+			a.said("set back to an earlier state", 20*time.Second)
+			time.Sleep(2 * time.Second)
+			a.end()
+			spans := map[string]int{}
+			ids := map[ptraceID]string{}
+			spansOf(t, sink, func(_, instance string, s ptrace.Span) {
+				spans[instance]++
+				id := ptraceID{s.TraceID(), s.SpanID()}
+				if was, twice := ids[id]; twice {
+					t.Errorf("a span of %s has the identifiers of one of %s", instance, was)
+				}
+				ids[id] = instance
+			})
+			if len(spans) != 2 {
+				t.Fatalf("spans by instance: %v", spans)
+			}
+			for instance := range spans {
+				if base, plus, ok := strings.Cut(instance, "+"); ok && (plus != "1" || spans[base] == 0) {
+					t.Errorf("instances %v", spans)
+				}
+			}
+			t.Logf("spans by instance: %v", spans)
+		})
+	}
+}
+
+type ptraceID struct {
+	trace [16]byte
+	span  [8]byte
+}
