@@ -14,6 +14,7 @@ import (
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/keep"
 	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/hosts"
 	"github.com/ukdbg/ukdbg/imageindex"
@@ -71,6 +72,7 @@ type agent struct {
 	wake    chan struct{}
 	pages   *pages
 	console *consoles
+	keeper  *keep.Keeper
 	// rename: names and globs are to be looked at again.
 	rename bool
 	// recalled: the consoles of guests that ended before were read.
@@ -126,10 +128,18 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	old := a.cfg
+	old, keeper := a.cfg, a.keeper
+	if old == nil || old.Console.KeepCrashed != c.Console.KeepCrashed || old.Console.DumpDir != c.Console.DumpDir {
+		if keeper, err = a.newKeeper(ctx, c); err != nil {
+			return errors.Join(fmt.Errorf("%w: keep_crashed: %w", ErrConfig, err), out.close(0))
+		}
+	}
 	if a.pages == nil || old.Listen != c.Listen {
 		p, err := a.serve(ctx, c)
 		if err != nil {
+			if keeper != a.keeper {
+				err = errors.Join(err, closeKeeper(keeper))
+			}
 			return errors.Join(fmt.Errorf("%w: listen: %w", ErrConfig, err), out.close(0))
 		}
 		err = a.pages.close()
@@ -149,8 +159,13 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 		}
 	}
 	a.cfg, a.rename = c, true
-	a.fleet.setOutputs(c, out)
-	a.out = out
+	a.fleet.setOutputs(c, out, keeper)
+	if keeper != a.keeper {
+		if err := closeKeeper(a.keeper); err != nil {
+			a.log.printf("guests that were to be kept: %v", err)
+		}
+	}
+	a.out, a.keeper = out, keeper
 	debug.SetMemoryLimit(int64(c.Limits.Memory))
 	a.reindex(ctx, old)
 	a.console, a.recalled = newConsoles(ctx, a), false
@@ -234,7 +249,7 @@ func (a *agent) close() error {
 	for _, g := range a.fleet.list() {
 		g.closeSessions()
 	}
-	err = errors.Join(err, a.pages.close())
+	err = errors.Join(err, closeKeeper(a.keeper), a.pages.close())
 	if a.out != nil {
 		err = errors.Join(err, a.out.close(drainPatience))
 	}

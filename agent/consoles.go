@@ -99,6 +99,8 @@ func (c *consoles) start(g *guest) {
 			g.counts.Faults += 1 + fault.Suppressed
 			g.mu.Unlock()
 			c.a.tellFault(c.ctx, out, g.about(cfg), target, image, &fault, cfg)
+			// It may be dead by now.
+			c.a.tell(func() { g.work[laneLook].due = time.Now() })
 		})
 	})
 }

@@ -226,6 +226,10 @@ func (a *agent) date(g *guest, r *ukdbg.TraceReading) {
 
 // closeLane gives back what a lane holds.
 func (g *guest) closeLane(l lane) {
+	if l == laneLook {
+		_ = g.unkeep() // its process is gone, or the keeper puts all back
+		return
+	}
 	if l != laneTrace || g.trace.session == nil {
 		return
 	}

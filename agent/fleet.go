@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/keep"
 	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/imageindex"
@@ -28,6 +29,7 @@ type fleet struct {
 	out     *outputs
 	index   *imageindex.Index
 	budget  *sampling.Budget
+	keeper  *keep.Keeper
 	seen    uint64 // guests since the start
 	ignored int    // VMMs that the configuration leaves out
 	scans   uint64
@@ -56,13 +58,13 @@ func (f *fleet) list() []*guest {
 	return out
 }
 
-func (f *fleet) setOutputs(c *config.Config, out *outputs) {
+func (f *fleet) setOutputs(c *config.Config, out *outputs, k *keep.Keeper) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.cfg == nil || f.cfg.Traces.SpansPerSecond != c.Traces.SpansPerSecond {
 		f.budget = sampling.NewBudget(c.Traces.SpansPerSecond)
 	}
-	f.cfg, f.out, f.loaded = c, out, time.Now()
+	f.cfg, f.out, f.keeper, f.loaded = c, out, k, time.Now()
 }
 
 func (f *fleet) setIndex(x *imageindex.Index) {
@@ -116,4 +118,11 @@ func (f *fleet) spanBudget() *sampling.Budget {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.budget
+}
+
+// crashKeeper is who keeps guests that die, nil for nobody.
+func (f *fleet) crashKeeper() *keep.Keeper {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keeper
 }

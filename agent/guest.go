@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ukdbg/ukdbg/agent/keep"
 	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/exporters"
@@ -70,6 +71,8 @@ type guest struct {
 	// lookedUp is the refresh of the index after which the image was looked for, the
 	// look lane's.
 	lookedUp int64
+
+	keeper *keep.Keeper // who keeps it when it dies, nil for nobody; the look lane's
 
 	last status.Profile // what the page shows of the last burst
 }
@@ -225,4 +228,11 @@ func (g *guest) spanStats() sampling.Stats {
 		return sampling.Stats{}
 	}
 	return g.trace.sampler.Stats()
+}
+
+// imageFile is the image with debug information, "" if it is not known.
+func (g *guest) imageFile() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.imagePath
 }

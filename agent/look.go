@@ -35,6 +35,7 @@ func (a *agent) look(ctx context.Context, g *guest) error {
 		g.lookedUp = refresh
 		a.findImage(ctx, g, &h, index)
 	}
+	a.keepCrashed(ctx, g, &h)
 	g.mu.Lock()
 	g.looked = true
 	g.mu.Unlock()

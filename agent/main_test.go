@@ -17,12 +17,16 @@ import (
 
 	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/agent/status"
+	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/internal/fakevmm"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
 func TestMain(m *testing.M) {
 	fakevmm.Main()
+	if guard.IsMain(os.Args) {
+		os.Exit(guard.Main(os.Args))
+	}
 	status := m.Run()
 	if snapshots.dir != "" {
 		os.RemoveAll(snapshots.dir)

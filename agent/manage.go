@@ -15,8 +15,11 @@ import (
 
 const (
 	// lookEvery is how often the run state of a guest is asked for that shows no
-	// change.
+	// change, lookBusy that of one that runs, lookKept that of one that is to be kept
+	// when it dies.
 	lookEvery = time.Minute
+	lookBusy  = 10 * time.Second
+	lookKept  = 3 * time.Second
 	// lookTimes is how many answers of a monitor one look may wait for.
 	lookTimes = 6
 	// quietTrace is how often the traces of a guest are read, at most, that seems not to
@@ -278,7 +281,13 @@ func (a *agent) start(ctx context.Context, g *guest, l lane, now time.Time, slow
 	p := a.looks
 	switch l {
 	case laneLook:
-		every, limit = lookEvery, lookTimes*c.Guests.Timeout
+		every, limit = lookEvery, lookTimes*c.Guests.Timeout+c.Console.KeepCrashed
+		switch {
+		case c.Console.KeepCrashed > 0:
+			every = lookKept
+		case g.quiet < 2:
+			every = lookBusy
+		}
 		work = func(ctx context.Context) error { return a.look(ctx, g) }
 	case laneProfile:
 		if !c.Profile.Enabled {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/agent/status"
+	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
@@ -103,7 +105,7 @@ func TestRestoredGuest(t *testing.T) {
 			all(c)
 			c.Profile.Enabled = false
 			sink.to(c)
-			vm := guesttest.Start(t, guesttest.Options{Image: image, Args: []string{"-name", name, "-drive", "if=none,format=qcow2,file=" + disk, "-qmp", "unix:" + filepath.Join(shortDir(t), "m") + ",server=on,wait=off"}})
+			vm := guesttest.Start(t, guesttest.Options{Image: image, QMP: true, Args: []string{"-name", name, "-drive", "if=none,format=qcow2,file=" + disk}})
 			vm.WaitConsole(t, "requests served", time.Minute)
 			a := run(t, c, nil)
 			a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Traces.Sent > 100 })
@@ -143,4 +145,29 @@ func TestRestoredGuest(t *testing.T) {
 type ptraceID struct {
 	trace [16]byte
 	span  [8]byte
+}
+
+// A guest that dies is kept until a small dump of it is made, and its end goes on then.
+func TestKeepCrashed(t *testing.T) {
+	dumps := filepath.Join(t.TempDir(), "dumps")
+	name := unique(t, "dies")
+	c := quick(t, name)
+	c.Profile.Enabled, c.Traces.Enabled = false, false
+	c.Console.KeepCrashed, c.Console.DumpDir = 30*time.Second, dumps
+	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-arm64", Append: "rate=100 fault=null after=500 crash=exit", QMP: true, Args: []string{"-name", name}})
+	a := run(t, c, func(o *Options) {
+		o.Guard = guard.Options{Command: guard.Self(), State: t.TempDir(), Verb: "agent"}
+	})
+	a.guest(name, 20*time.Second, known)
+	a.said("it died", time.Minute)
+	list, err := filepath.Glob(filepath.Join(dumps, "*"))
+	if err != nil || len(list) == 0 {
+		t.Fatalf("no dump: %v", err)
+	}
+	for _, f := range list {
+		if st, err := os.Stat(f); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f, st.Mode(), err)
+		}
+	}
+	vm.WaitExit(t, 30*time.Second)
 }
