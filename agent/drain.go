@@ -13,6 +13,7 @@ import (
 	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
 	"github.com/ukdbg/ukdbg/kernel"
+	"github.com/ukdbg/ukdbg/target"
 )
 
 // traceLane is what the reading of a guest's traces needs from one time to the next.
@@ -31,11 +32,16 @@ type traceLane struct {
 	// this session.
 	newest uint64
 	fresh  bool
+	failed int // readings in a row
 }
 
 // noTrace is how often it is tried again to read the traces of a guest that could not
 // be read.
 const noTrace = 30 * time.Second
+
+// patientReads is after how many readings in a row that failed the way to the guest is
+// opened anew.
+const patientReads = 4
 
 // fastTrace is the shortest time between two readings of a guest's traces.
 const fastTrace = 20 * time.Millisecond
@@ -46,9 +52,9 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	t := &g.trace
 	t.next = 0
 	g.mu.Lock()
-	target, image := targetOf(&g.host), g.imagePath
+	address, image := targetOf(&g.host), g.imagePath
 	g.mu.Unlock()
-	st := state{State: "ok", Command: oneShot("trace list", target, image)}
+	st := state{State: "ok", Command: oneShot("trace list", address, image)}
 	if image == "" {
 		t.next = noTrace
 		st.State, st.Detail = "unknown", "image=unknown"
@@ -70,13 +76,16 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	looked := t.polled
 	r, err := t.follow.Poll(ctx)
 	t.polled = time.Now()
-	if err == nil {
-		t.join(r, looked)
-	}
 	if err != nil {
-		g.closeLane(laneTrace)
+		// Memory is nowhere for a moment while a guest is set back.
+		if t.failed++; t.failed == patientReads || errors.Is(err, target.ErrLost) {
+			g.closeLane(laneTrace)
+			t.failed = 0
+		}
 		return missing(g, featureTraces, st, err)
 	}
+	t.failed = 0
+	t.join(r, looked)
 	if r.Restored {
 		t.clock.reset()
 		g.mu.Lock()

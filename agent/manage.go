@@ -382,8 +382,10 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 		if l == laneLook {
 			a.console.start(g)
 		}
-		if wait := g.trace.next; l == laneTrace && wait > 0 && (g.quiet < 2 || wait > every) {
-			w.due = time.Now().Add(wait)
+		if l == laneTrace {
+			if wait := g.trace.next; wait > 0 && (g.quiet < 2 || wait > every) {
+				w.due = time.Now().Add(wait)
+			}
 		}
 	default:
 		w.failed++

@@ -112,7 +112,8 @@ func TestRestoredGuest(t *testing.T) {
 			if text := vm.HMP(t, "savevm one"); strings.TrimSpace(text) != "" {
 				t.Fatal(text)
 			}
-			time.Sleep(1500 * time.Millisecond)
+			// Longer than it can take until the guest is looked at again.
+			time.Sleep(5 * time.Second)
 			if text := vm.HMP(t, "loadvm one"); strings.TrimSpace(text) != "" {
 				t.Fatal(text)
 			}
