@@ -123,7 +123,7 @@ func (f *finder) byKernel() (Match, bool) {
 		}
 		var im *Image
 		if sum.Hash == "" {
-			im = f.now.holds(f.ctx, looseFile{name, id, sum})
+			im = f.now.holds(f.ctx, looseFile{path: name, id: id, sum: sum})
 		} else {
 			im = f.now.byHash[sum.Hash]
 		}

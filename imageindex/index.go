@@ -47,8 +47,11 @@ type Image struct {
 
 // File is a file of an image.
 type File struct {
-	// Path is the file, or for one in an archive what names it.
+	// Path is the file; for one in an archive where it was put, or From.
 	Path string
+	// From names an archive, an image in it and the file in that, "" for a file
+	// of a folder.
+	From string
 	Form Form
 	// Debug: it has debug information.
 	Debug bool
@@ -108,6 +111,7 @@ type snapshot struct {
 // looseFile is a file with an image that cannot tell its hash.
 type looseFile struct {
 	path string
+	from string
 	id   fileID
 	sum  *summary
 }
@@ -160,7 +164,9 @@ func (im *Image) add(f File, sum *summary) {
 	if len(im.pages) == 0 {
 		im.pages = sum.Pages
 	}
-	im.Files = append(im.Files, f)
+	if !slices.ContainsFunc(im.Files, func(o File) bool { return o.Path == f.Path }) {
+		im.Files = append(im.Files, f)
+	}
 }
 
 // finish chooses the files to use: plain ones before those taken out of archives,

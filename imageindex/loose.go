@@ -38,7 +38,7 @@ func (s *scan) matchLoose(now *snapshot) {
 		}
 		keep[l.path] = m
 		if im := now.byHash[m.hash]; im != nil {
-			im.add(File{Path: l.path, Form: l.sum.Form}, l.sum)
+			im.add(File{Path: l.path, From: l.from, Form: l.sum.Form}, l.sum)
 			continue
 		}
 		now.loose = append(now.loose, l)
@@ -124,7 +124,8 @@ func sameSections(ctx context.Context, r io.ReaderAt, place func(addr, n uint64)
 		return false
 	}
 	defer file.Close()
-	f, err := elf.NewFile(&bounded{ctx, file, maxRead})
+	whole := &bounded{ctx, file, maxRead}
+	f, err := elf.NewFile(whole)
 	if err != nil {
 		return false
 	}
@@ -134,7 +135,7 @@ func sameSections(ctx context.Context, r io.ReaderAt, place func(addr, n uint64)
 			continue
 		}
 		off, ok := place(sec.Addr, sec.FileSize)
-		if !ok || !sameBytes(io.NewSectionReader(sec.ReaderAt, 0, int64(sec.FileSize)), io.NewSectionReader(r, off, int64(sec.FileSize))) {
+		if !ok || !sameBytes(contentOf(whole, sec), io.NewSectionReader(r, off, int64(sec.FileSize))) {
 			return false
 		}
 		compared += sec.FileSize

@@ -127,9 +127,9 @@ func (l *layout) image(layers []descriptor, d descriptor, tag string) {
 		if !ok || p.Sum == nil {
 			continue
 		}
-		f := File{Path: fmt.Sprintf("%s:%s:/%s", l.dir, tag, name), Form: p.Sum.Form, Debug: p.Sum.Debug, Archive: true}
-		if p.Path != "" {
-			f.Path, f.Archive = p.Path, false
+		f := File{From: fmt.Sprintf("%s:%s:/%s", l.dir, tag, name), Form: p.Sum.Form, Debug: p.Sum.Debug, Path: p.Path}
+		if f.Path == "" {
+			f.Path, f.Archive = f.From, true
 		}
 		l.s.place(f, p.ID, p.Sum)
 	}

@@ -169,6 +169,9 @@ func TestOCI(t *testing.T) {
 	if st.Read == 0 {
 		t.Error("nothing was read")
 	}
+	if from := filepath.Join(dir, "layout") + ":shop:latest:/unikraft/bin/kernel.dbg"; im.Files[0].From != from || im.Files[0].Path != im.Debug {
+		t.Errorf("%+v, want it from %s", im.Files[0], from)
+	}
 	if st := refresh(t, ix); st.Read != 0 {
 		t.Errorf("nothing changed: %+v", st)
 	}

@@ -68,6 +68,7 @@ func (s *scan) walk(dir string, depth int) {
 		switch {
 		case !e.IsDir():
 			s.file(path)
+		case path == s.x.storage().dir:
 		case depth < maxDepth:
 			s.walk(path, depth+1)
 		default:
@@ -158,7 +159,7 @@ func (s *scan) file(path string) {
 func (s *scan) place(f File, id fileID, sum *summary) {
 	if sum.Hash == "" {
 		if len(s.loose) < s.x.opt.MaxImages || s.tooMany("%d files without sections", s.x.opt.MaxImages) {
-			s.loose = append(s.loose, looseFile{f.Path, id, sum})
+			s.loose = append(s.loose, looseFile{f.Path, f.From, id, sum})
 		}
 		return
 	}

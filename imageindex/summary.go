@@ -57,6 +57,8 @@ const (
 	samplePages = 4
 	// maxLoads bounds the pieces of a file without sections.
 	maxLoads = 16
+	// maxNoteBytes bounds a section of notes, in bytes.
+	maxNoteBytes = 1 << 20
 )
 
 // pageKey is the key of a page.
@@ -108,14 +110,13 @@ func summariseELF(r *bounded) (*summary, error) {
 	var code *elf.Section
 	var secs []symbolizer.HashedSection
 	for _, sec := range f.Sections {
-		secs = append(secs, hashed(sec))
+		secs = append(secs, hashed(r, sec))
 		if sec.Flags&elf.SHF_EXECINSTR != 0 && sec.Flags&elf.SHF_ALLOC != 0 && sec.Type == elf.SHT_PROGBITS && (code == nil || sec.Size > code.Size) {
 			code = sec
 		}
 		switch {
-		case sec.Type == elf.SHT_NOTE && s.BuildID == "" && sec.Size <= 1<<20:
-			b, err := sec.Data()
-			if err == nil {
+		case sec.Type == elf.SHT_NOTE && s.BuildID == "" && sec.FileSize <= maxNoteBytes:
+			if b, err := io.ReadAll(contentOf(r, sec)); err == nil {
 				s.BuildID = buildID(b)
 			}
 		case (sec.Name == ".debug_info" || sec.Name == ".zdebug_info") && sec.FileSize > 0:
@@ -131,15 +132,15 @@ func summariseELF(r *bounded) (*summary, error) {
 		}
 		return unsectioned(s, f)
 	}
-	s.Pages, err = pagesOf(code.ReaderAt, code.Addr, code.FileSize)
+	s.Pages, err = pagesOf(contentOf(r, code), code.Addr, code.FileSize)
 	return s, err
 }
 
-func hashed(sec *elf.Section) symbolizer.HashedSection {
+func hashed(r io.ReaderAt, sec *elf.Section) symbolizer.HashedSection {
 	h := symbolizer.HashedSection{Type: sec.Type, Flags: sec.Flags, Addr: sec.Addr, Size: sec.Size}
 	if sec.Type != elf.SHT_NOBITS {
 		h.Content = func(w io.Writer) error {
-			n, err := io.Copy(w, io.NewSectionReader(sec.ReaderAt, 0, int64(sec.FileSize)))
+			n, err := io.Copy(w, contentOf(r, sec))
 			if err == nil && uint64(n) != sec.FileSize {
 				err = io.ErrUnexpectedEOF
 			}
@@ -147,6 +148,12 @@ func hashed(sec *elf.Section) symbolizer.HashedSection {
 		}
 	}
 	return h
+}
+
+// contentOf is what the file holds of a section, as it is there: elf.Section refuses to
+// read one that says it is compressed.
+func contentOf(r io.ReaderAt, sec *elf.Section) *io.SectionReader {
+	return io.NewSectionReader(r, int64(sec.Offset), int64(sec.FileSize))
 }
 
 // pagesOf are the first whole page of code and others, spread over it.

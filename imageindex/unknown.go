@@ -97,7 +97,8 @@ func (im *Image) hasPage(ctx context.Context, key uint64) bool {
 		return false
 	}
 	defer file.Close()
-	f, err := elf.NewFile(&bounded{ctx, file, maxRead})
+	whole := &bounded{ctx, file, maxRead}
+	f, err := elf.NewFile(whole)
 	if err != nil {
 		return false
 	}
@@ -107,7 +108,7 @@ func (im *Image) hasPage(ctx context.Context, key uint64) bool {
 			continue
 		}
 		for off := -sec.Addr % pageSize; off+pageSize <= sec.FileSize && off+pageSize > off; off += pageSize {
-			if _, err := sec.ReadAt(buf[:], int64(off)); err != nil {
+			if _, err := contentOf(whole, sec).ReadAt(buf[:], int64(off)); err != nil {
 				break
 			}
 			if pageKey(buf[:]) == key {

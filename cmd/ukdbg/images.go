@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -96,6 +97,7 @@ type indexedJSON struct {
 
 type indexedFileJSON struct {
 	Path    string `json:"path"`
+	From    string `json:"from,omitempty"`
 	Form    string `json:"form"`
 	Debug   bool   `json:"debug"`
 	Archive bool   `json:"archive"`
@@ -109,7 +111,7 @@ func writeImages(e env, list []*imageindex.Image, asJSON, long bool) error {
 		for _, im := range list {
 			j := indexedJSON{Hash: im.Hash, Arch: im.Arch, BuildID: im.BuildID, Debug: im.Debug, Kernel: im.Kernel}
 			for _, f := range im.Files {
-				j.Files = append(j.Files, indexedFileJSON{f.Path, string(f.Form), f.Debug, f.Archive})
+				j.Files = append(j.Files, indexedFileJSON{f.Path, f.From, string(f.Form), f.Debug, f.Archive})
 			}
 			out.Images = append(out.Images, j)
 		}
@@ -122,19 +124,20 @@ func writeImages(e env, list []*imageindex.Image, asJSON, long bool) error {
 	tw := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "HASH\tARCH\tDEBUG\tBUILD ID\tFILE\n")
 	for _, im := range list {
-		hash, debug, name := im.Hash[:16], "no", im.Files[0].Path
-		if im.Debug != "" {
-			debug, name = "yes", im.Debug
-		} else if im.Files[0].Debug {
+		hash, debug, first := im.Hash[:16], "no", im.Files[0] // that with debug information, if there is one
+		switch {
+		case im.Debug != "":
+			debug = "yes"
+		case first.Debug:
 			debug = "yes, in an archive"
 		}
 		if long {
 			hash = im.Hash
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", hash, im.Arch, debug, orDash(im.BuildID), line(name))
-		for _, f := range im.Files {
-			if long && f.Path != name {
-				fmt.Fprintf(tw, "\t\t\t%s\t%s\n", f.Form, line(f.Path))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", hash, im.Arch, debug, orDash(im.BuildID), line(cmp.Or(first.From, first.Path)))
+		for _, f := range im.Files[1:] {
+			if long {
+				fmt.Fprintf(tw, "\t\t\t%s\t%s\n", f.Form, line(cmp.Or(f.From, f.Path)))
 			}
 		}
 	}
