@@ -122,9 +122,6 @@ func (c *consoles) read(f *follower, hand func(console.Fault)) {
 			continue
 		case errors.Is(err, io.EOF):
 			err = f.Close()
-			if c.cfg.State != "" {
-				err = errors.Join(err, console.Forget(c.cfg.State, f.src))
-			}
 		default:
 			if cerr := f.Close(); errors.Is(err, context.Canceled) {
 				err = cerr

@@ -115,9 +115,17 @@ type Remembered struct {
 	Meta   json.RawMessage
 }
 
+// How long the place in a log is kept that is gone, and in one that nobody writes
+// any more.
+const (
+	keepGone = 24 * time.Hour
+	keepOld  = 30 * 24 * time.Hour
+)
+
 // Recall lists the consoles whose places are kept in a folder: of guests that
 // ended while nobody followed them, the rest can be read (Follow, End, Next until
-// io.EOF, Forget).
+// io.EOF). A place outlives its guest, as the next one may append to the same log;
+// those of logs long gone or long silent are removed.
 func Recall(dir string) ([]Remembered, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,18 +139,25 @@ func Recall(dir string) ([]Remembered, error) {
 		if !strings.HasPrefix(e.Name(), statePrefix) || !strings.HasSuffix(e.Name(), stateSuffix) {
 			continue
 		}
-		if p, ok, err := loadPlace(filepath.Join(dir, e.Name())); err == nil && ok {
-			out = append(out, Remembered{p.Source, p.Meta})
+		path := filepath.Join(dir, e.Name())
+		p, ok, err := loadPlace(path)
+		if err != nil || !ok {
+			continue
 		}
+		if info, err := e.Info(); err == nil && p.outlived(time.Since(info.ModTime())) {
+			os.Remove(path) // else the next one does
+			continue
+		}
+		out = append(out, Remembered{p.Source, p.Meta})
 	}
 	return out, nil
 }
 
-// Forget removes what is kept of a console.
-func Forget(dir string, src Source) error {
-	err := os.Remove(statePath(dir, src.Path))
+// outlived reports whether a place of that age is of no use any more.
+func (p *place) outlived(age time.Duration) bool {
+	log, err := os.Stat(p.Source.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return age > keepGone
 	}
-	return err
+	return err == nil && age > keepOld && time.Since(log.ModTime()) > keepOld
 }

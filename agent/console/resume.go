@@ -21,6 +21,11 @@ func (f *Follower) resume() error {
 			return err
 		}
 		if ok {
+			// Another guest may write to the log by now.
+			at.Source, at.Meta = f.opt.Source, f.opt.Meta
+			if err := at.save(f.path, false); err != nil {
+				return err
+			}
 			f.goOn(&at)
 			return nil
 		}
