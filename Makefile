@@ -48,6 +48,7 @@ fuzz:
 # guests that gdb must see as we do; "make test" does it fifty times, ten times, for four seconds and fifty times.
 soak: tools
 	UKDBG_SOAK=1000 $(GO) test -count=1 -timeout 90m -v -run 'TestKill|TestRecordKilled|TestRecordSoak' ./cmd/ukdbg
+	UKDBG_SOAK=1 $(GO) test -count=1 -timeout 30m -v ./internal/soak
 	UKDBG_STOPS=2000 $(GO) test -count=1 -timeout 180m -v -run 'TestRandomStops' ./internal/gdbdiff
 
 bench: tools build

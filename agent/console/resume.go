@@ -23,10 +23,11 @@ func (f *Follower) resume() error {
 		if ok {
 			// Another guest may write to the log by now.
 			at.Source, at.Meta = f.opt.Source, f.opt.Meta
-			if err := at.save(f.path, false); err != nil {
-				return err
-			}
+			err := at.save(f.path, false)
 			f.goOn(&at)
+			if err != nil {
+				f.problem(err) // the old one will do
+			}
 			return nil
 		}
 	}
@@ -49,7 +50,10 @@ func (f *Follower) first() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f.problem(err)
 	}
-	return f.remember(f.cur, 0, true)
+	if err := f.remember(f.cur, 0, true); err != nil {
+		f.problem(err) // following does not depend on it
+	}
+	return nil
 }
 
 // goOn goes on at a remembered place.
