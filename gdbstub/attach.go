@@ -30,7 +30,7 @@ func (c *Client) attach(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	c.run.greeting = false
-	told := c.run.hasStop
+	told := c.run.toldRunning
 	c.mu.Unlock()
 	if c.opt.RanBefore != nil && !told {
 		c.ranBefore = c.opt.RanBefore()
@@ -286,7 +286,7 @@ func (c *Client) learnQEMU(ctx context.Context, f features) error {
 
 	q := []ask{{text: isQEMU}, {text: "?", kind: replyStop}, {text: "qfThreadInfo"}, {text: "qqemu.PhyMemMode"}}
 	c.mu.Lock()
-	told := c.run.hasStop
+	told := c.run.toldRunning
 	c.mu.Unlock()
 	if !told {
 		q = append(q, monitorAsk("info version"), monitorAsk("info status"))
@@ -425,11 +425,11 @@ func (c *Client) decideFound(got answers) {
 	switch p := c.prof; {
 	case c.opt.Found != RunUnknown:
 		found = c.opt.Found
-	case p.qemu && c.run.hasStop, c.poked && c.run.hasStop && c.run.initial.signal == sigInt:
+	case p.qemu && c.run.toldRunning, c.poked && c.run.hasStop && c.run.initial.signal == sigInt:
 		found = RunRunning
 	case p.qemu && p.version.tellsFoundRunning():
 		found = RunPaused
-	case p.qemu && strings.Contains(string(got.monitor[1].call.raw), "paused ("):
+	case p.qemu && len(got.monitor) > 1 && strings.Contains(string(got.monitor[1].call.raw), "paused ("):
 		// Stopped by nobody's connecting: (prelaunch), (debug), (shutdown)…
 		found = RunPaused
 	case p.inImage:

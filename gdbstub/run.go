@@ -21,6 +21,10 @@ type runControl struct {
 	noise   []byte
 	initial stopReply
 	hasStop bool // initial is set
+	// toldRunning: QEMU has told, unasked, that it stopped a guest that ran for our
+	// connecting. On a link that was another's the answer to that one's "?" may come
+	// as well, which tells a trap.
+	toldRunning bool
 
 	leaving      bool // the end of the link is no event any more
 	found        RunState
@@ -57,6 +61,7 @@ func (c *Client) stopped(r stopReply) {
 	switch {
 	case c.run.attaching:
 		c.run.initial, c.run.hasStop = r, true
+		c.run.toldRunning = c.run.toldRunning || r.signal == sigInt
 		c.signal()
 	case r.kind == 'W' || r.kind == 'X':
 		c.run.running, c.run.exited = false, true
