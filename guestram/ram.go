@@ -49,7 +49,9 @@ type RAM struct {
 	files   []*backing
 	blind   bool // pagemap may not be read: what is absent cannot be told
 
-	mu sync.Mutex // of present
+	mu sync.Mutex // of present and batch
+	// batch is used again and again, so that reading leaves no garbage behind.
+	batch batch
 	// present says which pages are there, nil if blind.
 	present *pagemap
 }
@@ -282,9 +284,11 @@ func (r *RAM) ReadMany(ctx context.Context, ranges []target.Range) error {
 	if r.present != nil {
 		r.present.forget()
 	}
-	b := batch{pid: r.proc.pid}
+	b := &r.batch
+	defer b.clear()
+	b.pid = r.proc.pid
 	for i := range ranges {
-		if err := r.read(ctx, &ranges[i], &b); err != nil {
+		if err := r.read(ctx, &ranges[i], b); err != nil {
 			return err
 		}
 	}
@@ -406,6 +410,17 @@ type part struct {
 	n  int
 }
 
+// clear lets go of what was read, and of all that a rare, large read took.
+func (b *batch) clear() {
+	if cap(b.of) > 4*maxVec {
+		*b = batch{}
+		return
+	}
+	clear(b.local)
+	clear(b.of)
+	b.local, b.far, b.of = b.local[:0], b.far[:0], b.of[:0]
+}
+
 func (b *batch) add(g *target.Range, at, n int, host uint64) {
 	v := unix.Iovec{Base: &g.Data[at]}
 	v.SetLen(n)
@@ -424,16 +439,17 @@ const (
 // run reads all that was gathered. A range whose page went away meanwhile ends
 // there; what comes after is read all the same.
 func (b *batch) run(ctx context.Context, p *Process) error {
-	for len(b.of) > 0 {
+	local, far, of := b.local, b.far, b.of
+	for len(of) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		k, size := 1, b.of[0].n
-		for k < len(b.of) && k < maxVec && size+b.of[k].n <= maxBatch {
-			size += b.of[k].n
+		k, size := 1, of[0].n
+		for k < len(of) && k < maxVec && size+of[k].n <= maxBatch {
+			size += of[k].n
 			k++
 		}
-		n, err := unix.ProcessVMReadv(b.pid, b.local[:k], b.far[:k], 0)
+		n, err := unix.ProcessVMReadv(b.pid, local[:k], far[:k], 0)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -445,19 +461,19 @@ func (b *batch) run(ctx context.Context, p *Process) error {
 			return p.denied("its memory", err)
 		}
 		done := 0
-		for done < k && n >= b.of[done].n {
-			n -= b.of[done].n
+		for done < k && n >= of[done].n {
+			n -= of[done].n
 			done++
 		}
 		if done < k {
 			// This one stopped early: what was read stands, its end is a hole.
-			pt := b.of[done]
+			pt := of[done]
 			if end := pt.at + n; end < pt.g.N {
 				pt.g.N, pt.g.Err = end, &target.FaultError{Addr: pt.g.Addr + uint64(end), Why: whyUnmapped}
 			}
 			done++
 		}
-		b.local, b.far, b.of = b.local[done:], b.far[done:], b.of[done:]
+		local, far, of = local[done:], far[done:], of[done:]
 	}
 	return nil
 }
