@@ -100,6 +100,7 @@ func testCell(t *testing.T, c cell, r row, arch, generation string) {
 		// stack as who looks at the guest.
 		t.Errorf("live the stack is %v, in the log %v", s.live.Functions, s.named.Functions)
 	}
+	checkRAM(t, vm, r, arch, s.machine)
 	if !slices.Equal(s.dead.Functions, s.machine.Functions) {
 		t.Errorf("live the stack is %v, in the dump %v", s.machine.Functions, s.dead.Functions)
 	}
@@ -108,6 +109,39 @@ func testCell(t *testing.T, c cell, r row, arch, generation string) {
 		t.Errorf("live: says it was read in a log:\n%s", s.live.Text)
 	}
 	golden(t, c, arch, generation, s.live.Text)
+}
+
+// checkRAM: memory without registers and page tables says the same, or less.
+func checkRAM(t *testing.T, vm *guesttest.VM, r row, arch string, machine ukdbg.FaultReport) {
+	t.Helper()
+	base := uint64(0)
+	if arch == "arm64" {
+		base = 1 << 30
+	}
+	file := filepath.Join(t.TempDir(), "ram")
+	vm.QMP(t, "pmemsave", map[string]any{"val": base, "size": 64 << 20, "filename": file})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := ukdbg.Open(ctx, ukdbg.Options{Target: "core:" + file, Image: vm.Debug, SourceMap: sources(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Leave(ctx)
+	rep, err := s.MachineFault(ctx)
+	if err != nil {
+		t.Errorf("raw RAM: %v", err)
+		return
+	}
+	got := verdict{kind: rep.Fault.Kind, sub: rep.Fault.Subkind}
+	if !got.agrees(r.live) {
+		t.Errorf("raw RAM: %s, want no other than %s\n%s", got, r.live, rep.Text)
+	}
+	if got != r.live {
+		t.Logf("raw RAM says %s, the machine %s", got, r.live)
+	}
+	if !slices.Equal(rep.Functions, machine.Functions) {
+		t.Errorf("raw RAM has the stack %v, the machine %v", rep.Functions, machine.Functions)
+	}
 }
 
 // testAbsent: what an architecture or an image does not have, the guest says and
