@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg"
-	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
+	"github.com/ukdbg/ukdbg/exporters/tailsample"
 	"github.com/ukdbg/ukdbg/kernel"
 	"github.com/ukdbg/ukdbg/target"
 )
@@ -21,7 +21,7 @@ type traceLane struct {
 	session *ukdbg.Session
 	follow  *ukdbg.TraceFollower
 	clock   clock
-	sampler *sampling.Sampler // made by the lane, under the guest's lock
+	sampler *tailsample.Sampler // made by the lane, under the guest's lock
 	// uncertain is how far the times of the last reading may be wrong.
 	uncertain time.Duration
 	polled    time.Time     // by the manager too, while the lane does not work
@@ -106,10 +106,10 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	}
 	_, _, slow := a.self.used()
 	t.next = t.pace(r, time.Duration(float64(c.Traces.Every)*slow))
-	policy := sampling.Policy{Slow: c.Traces.Slow, Errors: c.Traces.Errors, Keep: float64(c.Traces.Keep)}
+	policy := tailsample.Policy{Slow: c.Traces.Slow, Errors: c.Traces.Errors, Keep: float64(c.Traces.Keep)}
 	switch budget := a.fleet.spanBudget(); {
 	case t.sampler == nil:
-		s := sampling.New(policy, budget, g.run())
+		s := tailsample.New(policy, budget, g.run())
 		g.mu.Lock()
 		t.sampler = s
 		g.mu.Unlock()

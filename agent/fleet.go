@@ -10,8 +10,8 @@ import (
 
 	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/agent/keep"
-	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/agent/status"
+	"github.com/ukdbg/ukdbg/exporters/tailsample"
 	"github.com/ukdbg/ukdbg/imageindex"
 )
 
@@ -28,7 +28,7 @@ type fleet struct {
 	cfg     *config.Config
 	out     *outputs
 	index   *imageindex.Index
-	budget  *sampling.Budget
+	budget  *tailsample.Budget
 	keeper  *keep.Keeper
 	seen    uint64 // guests since the start
 	ignored int    // VMMs that the configuration leaves out
@@ -62,7 +62,7 @@ func (f *fleet) setOutputs(c *config.Config, out *outputs, k *keep.Keeper) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.cfg == nil || f.cfg.Traces.SpansPerSecond != c.Traces.SpansPerSecond {
-		f.budget = sampling.NewBudget(c.Traces.SpansPerSecond)
+		f.budget = tailsample.NewBudget(c.Traces.SpansPerSecond)
 	}
 	f.cfg, f.out, f.keeper, f.loaded = c, out, k, time.Now()
 }
@@ -114,7 +114,7 @@ func (f *fleet) reloaded(err error) {
 }
 
 // spanBudget is what the spans of all guests share.
-func (f *fleet) spanBudget() *sampling.Budget {
+func (f *fleet) spanBudget() *tailsample.Budget {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.budget

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/agent/keep"
-	"github.com/ukdbg/ukdbg/agent/sampling"
 	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/exporters"
+	"github.com/ukdbg/ukdbg/exporters/tailsample"
 	"github.com/ukdbg/ukdbg/hosts"
 	"github.com/ukdbg/ukdbg/imageindex"
 	"github.com/ukdbg/ukdbg/vmm"
@@ -223,9 +223,9 @@ func (g *guest) closeSessions() {
 }
 
 // spanStats is what became of the guest's spans; its lock is held.
-func (g *guest) spanStats() sampling.Stats {
+func (g *guest) spanStats() tailsample.Stats {
 	if g.trace.sampler == nil {
-		return sampling.Stats{}
+		return tailsample.Stats{}
 	}
 	return g.trace.sampler.Stats()
 }

@@ -132,7 +132,7 @@ func (b *numbers) guest(g *guest) {
 	for _, d := range []struct {
 		why string
 		n   uint64
-	}{{"sampled", spans.Sampled}, {"budget", spans.Budget}, {"size", spans.Beyond}} {
+	}{{"sampled", spans.Sampled}, {"budget", spans.Budget}} {
 		b.counter("ukdbg.guest.spans.left_out", "Spans not sent on; ukdbg.span.duration counts them too.", "{span}", float64(d.n), who(exporters.String("reason", d.why))...)
 	}
 	if g.trace.sampler != nil {

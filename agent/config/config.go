@@ -56,7 +56,7 @@ type Profile struct {
 type Traces struct {
 	Enabled        bool          `key:"enabled" doc:"Whether trace buffers are read. They are read, not emptied: a plain buffer that is full says no more until stops.traces allows to empty it; rings go on for ever."`
 	Every          time.Duration `key:"every" doc:"How often the buffer of a guest that runs is looked at, at least; a fuller one is more often." min:"20ms" max:"1m"`
-	Slow           time.Duration `key:"slow" doc:"Traces with a request longer than this are all kept." min:"0s" max:"1h"`
+	Slow           time.Duration `key:"slow" doc:"Traces with a request longer than this are all kept; 0s for longer than 99 % of its like." min:"0s" max:"1h"`
 	Errors         bool          `key:"errors" doc:"Traces with a failed span are all kept."`
 	Keep           Share         `key:"keep" doc:"The part of the others that is kept." min:"0" max:"1"`
 	SpansPerSecond float64       `key:"spans_per_second" doc:"The most spans of this host that are sent in a second; the rest is counted, and in the metrics." min:"0" max:"1000000"`
