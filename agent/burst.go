@@ -40,7 +40,7 @@ func (a *agent) burst(ctx context.Context, g *guest) error {
 	h, image, paused := g.host, g.imagePath, g.host.State != "" && g.host.State != "running"
 	g.mu.Unlock()
 	st := state{Command: oneShot("profile "+string(kind), targetOf(&h), image, "-d", duration(c.Profile.Duration), "-F", fmt.Sprint(c.Profile.Hz))}
-	switch why := a.refusal(c, &h, kind); {
+	switch why := refusal(&h); {
 	case image == "":
 		st.State, st.Detail = "unknown", "image=unknown"
 		g.set(featureProfile, st)
@@ -55,12 +55,12 @@ func (a *agent) burst(ctx context.Context, g *guest) error {
 		a.log.once(g.topic("refused"), "%s: profile: refused: %s", label(&h), why)
 		return nil
 	}
-	s, err := a.session(ctx, g)
-	if err != nil {
-		return missing(g, featureProfile, st, err)
+	p, err := a.take(ctx, g, kind, c, "")
+	if way := stubOf(&h, err); way != "" && a.mayStop(c) {
+		p, err = a.take(ctx, g, kind, c, way)
+	} else if way != "" {
+		err = fmt.Errorf("would stop it: only its stub could be asked, and stops.profile is 0 (%w)", err)
 	}
-	p, err := a.sample(ctx, s, kind, c)
-	err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	if err != nil {
 		return missing(g, featureProfile, st, err)
 	}
@@ -85,8 +85,40 @@ func (a *agent) sample(ctx context.Context, s *ukdbg.Session, kind profiler.Kind
 	return s.RecordProfile(ctx, kind, c.Profile.Duration)
 }
 
+// take opens a session, by the guest's stub if one is named, and samples.
+func (a *agent) take(ctx context.Context, g *guest, kind profiler.Kind, c *config.Config, stub string) (*profiler.Profile, error) {
+	var s *ukdbg.Session
+	var err error
+	if stub == "" {
+		s, err = a.session(ctx, g)
+	} else {
+		s, err = a.stub(ctx, g, stub)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if stub != "" && s.FoundPaused() {
+		err = errors.New("it is paused")
+		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	p, err := a.sample(ctx, s, kind, c)
+	return p, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+}
+
+// stubOf is the stub by which a guest could be sampled that cannot be without a stop.
+func stubOf(h *hosts.Guest, err error) string {
+	var no *ukdbg.SourceError
+	if !errors.As(err, &no) {
+		return ""
+	}
+	if w, ok := h.Way(hosts.Stub); ok && w.Open {
+		return w.Spec
+	}
+	return no.Stub
+}
+
 // refusal says why a guest is not profiled, "" if it may be.
-func (a *agent) refusal(c *config.Config, h *hosts.Guest, kind profiler.Kind) string {
+func refusal(h *hosts.Guest) string {
 	if h.Confidential != "" {
 		return "encrypted guest: console and in-guest export only"
 	}
@@ -98,7 +130,7 @@ func (a *agent) refusal(c *config.Config, h *hosts.Guest, kind profiler.Kind) st
 			return "its memory cannot be read: " + w.Note
 		}
 	}
-	return "would stop it: only its stub could be asked"
+	return "its memory cannot be read"
 }
 
 // missing sorts the failures that are no failures: what a guest cannot give.

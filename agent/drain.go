@@ -96,7 +96,7 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	if r.Records > 0 || r.Full {
 		st.Detail = fmt.Sprintf("%d records at %s", r.Records, r.Before.Format(time.TimeOnly))
 		if r.Full {
-			st.State, st.Detail = "full", "its buffer is full: nothing more is recorded until it is emptied (ukdbg trace record, or stops.traces)"
+			st.State, st.Detail = "full", "its buffer is full: nothing more is recorded until it is emptied (ukdbg trace record)"
 			if !t.told {
 				a.log.once(g.topic("full"), "%s: traces: %s", g.name(), st.Detail)
 			}

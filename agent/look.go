@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/hosts"
 	"github.com/ukdbg/ukdbg/imageindex"
 )
@@ -110,6 +111,22 @@ func (a *agent) session(ctx context.Context, g *guest) (*ukdbg.Session, error) {
 	_, g.osVersion = s.KernelVersion()
 	g.mu.Unlock()
 	return s, nil
+}
+
+// stub opens a session with a guest's stub for the samples of a burst: each is a stop,
+// which ends in time, and a guard gives the guest back whatever happens.
+func (a *agent) stub(ctx context.Context, g *guest, spec string) (*ukdbg.Session, error) {
+	c, _, _ := a.fleet.now()
+	how := a.opt.Guard
+	how.Verb, how.MaxPause, how.PauseBudget, how.ReadOnly = "profile", c.Stops.Longest, float64(c.Stops.Profile), true
+	return ukdbg.Open(ctx, ukdbg.Options{
+		Target: spec, Image: g.imageFile(), Images: a.images, CacheDir: a.opt.CacheDir, Timeout: c.Guests.Timeout, Guard: how, Brief: true,
+	})
+}
+
+// mayStop reports whether the configuration lets bursts stop guests.
+func (a *agent) mayStop(c *config.Config) bool {
+	return c.Stops.Profile > 0 && len(a.opt.Guard.Command) > 0
 }
 
 // errNoImage says that a guest's image is not known.

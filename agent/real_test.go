@@ -172,3 +172,32 @@ func TestKeepCrashed(t *testing.T) {
 	}
 	vm.WaitExit(t, 30*time.Second)
 }
+
+// A guest that only its stub could tell of is refused, and with a budget for stops
+// sampled within it.
+func TestStubOnly(t *testing.T) {
+	name := unique(t, "stub")
+	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Args: []string{"-name", name}})
+	vm.WaitConsole(t, "requests served", time.Minute)
+	c := quick(t, name)
+	a := run(t, c, nil)
+	a.guest(name, 20*time.Second, func(g status.Guest) bool { return strings.Contains(g.Profile.Note, "refused: would stop it") })
+	a.end()
+	for _, e := range vm.Events() {
+		if e.Name == "STOP" {
+			t.Fatal("the agent stopped the guest")
+		}
+	}
+	c.Stops.Profile = 0.05
+	b := run(t, c, func(o *Options) {
+		o.Guard = guard.Options{Command: guard.Self(), State: t.TempDir(), Verb: "agent"}
+	})
+	g := b.guest(name, 30*time.Second, func(g status.Guest) bool { return g.Profile.Samples > 0 })
+	if g.Stops.Count == 0 || g.Stops.Total > time.Since(g.Since)/10 {
+		t.Errorf("%+v", g.Stops)
+	}
+	b.end()
+	if !vm.Running(t) {
+		t.Error("the guest was left stopped")
+	}
+}

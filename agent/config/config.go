@@ -54,7 +54,7 @@ type Profile struct {
 
 // Traces is tracing.
 type Traces struct {
-	Enabled        bool          `key:"enabled" doc:"Whether trace buffers are read. They are read, not emptied: a plain buffer that is full says no more until stops.traces allows to empty it; rings go on for ever."`
+	Enabled        bool          `key:"enabled" doc:"Whether trace buffers are read. They are read, not emptied: a plain buffer that is full says no more until somebody empties it (ukdbg trace record); rings go on for ever."`
 	Every          time.Duration `key:"every" doc:"How often the buffer of a guest that runs is looked at, at least; a fuller one is more often." min:"20ms" max:"1m"`
 	Slow           time.Duration `key:"slow" doc:"Traces with a request longer than this are all kept; 0s for longer than 99 % of its like." min:"0s" max:"1h"`
 	Errors         bool          `key:"errors" doc:"Traces with a failed span are all kept."`
@@ -74,8 +74,7 @@ type Console struct {
 // Stops says what may stop a guest.
 type Stops struct {
 	Profile Share         `key:"profile" doc:"The part of the time that profiling may keep a guest stopped which only its stub can be asked; 0 refuses such guests." min:"0" max:"0.5"`
-	Traces  Share         `key:"traces" doc:"The part of the time that emptying a plain trace buffer may keep a guest stopped; 0 never empties." min:"0" max:"0.5"`
-	Longest time.Duration `key:"longest" doc:"The longest single stop." min:"200us" max:"1s"`
+	Longest time.Duration `key:"longest" doc:"The longest single stop; a guard gives the guest back in time." min:"200us" max:"1s"`
 }
 
 // Limits bound the agent itself.
@@ -148,7 +147,7 @@ func Default() *Config {
 		Traces: Traces{Enabled: true, Every: 250 * time.Millisecond, Slow: 100 * time.Millisecond, Errors: true, Keep: 0.01,
 			SpansPerSecond: 1000},
 		Console: Console{Enabled: true},
-		Stops:   Stops{Longest: 2 * time.Millisecond},
+		Stops:   Stops{Longest: 20 * time.Millisecond},
 		Limits:  Limits{CPU: 0.05, Memory: 300 << 20, SpoolMax: 1 << 30, Queue: 8 << 20},
 		Export:  Export{Every: 15 * time.Second},
 		Listen:  Listen{Address: "127.0.0.1:9464"},

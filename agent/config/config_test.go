@@ -154,3 +154,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The page has the defaults as they are.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/agent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Write(&b, Default()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(page, b.Bytes()) {
+		t.Errorf("docs/agent.md does not have what ukdbg agent --print-config prints:\n%s", b.String())
+	}
+}
