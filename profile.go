@@ -241,8 +241,8 @@ func sampleMapping(in symbolizer.Mapping) profiler.Mapping {
 	return m
 }
 
-// accelerator asks the VMM what runs the guest's processors: "kvm", "tcg", or ""
-// where it does not tell.
+// accelerator asks the VMM what runs the guest's processors: "kvm", "tcg", "tcg by
+// single steps" (QEMU's -singlestep), or "" where it does not tell.
 func (s *Session) accelerator(ctx context.Context) string {
 	m, ok := s.machine.machine.(target.Monitor)
 	if !ok {
@@ -254,6 +254,9 @@ func (s *Session) accelerator(ctx context.Context) string {
 		return ""
 	case strings.Contains(text, "enabled"):
 		return "kvm"
+	}
+	if text, err := m.Monitor(ctx, "info status"); err == nil && strings.Contains(text, "single step mode") {
+		return "tcg by single steps"
 	}
 	return "tcg"
 }
