@@ -164,11 +164,8 @@ func sampleWith(ukdbg, target, dbg string, args ...string) (p sampled, err error
 	return p, json.Unmarshal(out, &p)
 }
 
-// wanted is how many samples the accuracy is judged by.
-const wanted = 6000
-
-// accuracies compares the shares of the burner's three functions with what the guest
-// itself counted.
+// accuracies compares the shares of the burner's three functions, in some 6,000
+// samples, with what the guest itself counted.
 func accuracies(page *strings.Builder, ukdbg, dir string) error {
 	for _, w := range []struct {
 		name string
