@@ -1,13 +1,11 @@
 package agent
 
 import (
-	"bytes"
-
+	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
 	"github.com/ukdbg/ukdbg/exporters/parca"
-	"github.com/ukdbg/ukdbg/exporters/pprof"
 	"github.com/ukdbg/ukdbg/exporters/pyroscope"
 	"github.com/ukdbg/ukdbg/exporters/series"
 	"github.com/ukdbg/ukdbg/exporters/transport"
@@ -63,27 +61,11 @@ func (o *outputs) openProfiles(c *config.Config, n int) error {
 // stored is a receiver that keeps series of pprof profiles.
 func stored(name string, end func()) *receiver {
 	return &receiver{name: name, signal: delivery.Profiles, end: end, profile: func(res otlp.Resource, p *profiler.Profile) (delivery.Batch, error) {
-		var data bytes.Buffer
-		if err := pprof.Write(&data, p); err != nil {
+		res.HostName = hostname() // where it runs, as a series' label
+		s, err := ukdbg.ProfileSeries(p, res)
+		if err != nil {
 			return delivery.Batch{}, err
-		}
-		s := series.Series{
-			Name: series.Name(p.Kind), Service: res.ServiceName, From: p.Start, Until: p.Start.Add(p.Duration), Pprof: data.Bytes(), Normalized: normalized(p),
-			Labels: []series.Label{
-				{Name: series.LabelInstance, Value: res.InstanceID}, {Name: series.LabelHost, Value: hostname()},
-				{Name: series.LabelImage, Value: res.ImageHash}, {Name: "namespace", Value: res.ServiceNamespace}, {Name: "environment", Value: res.Environment},
-			},
 		}
 		return series.Batch(s), nil
 	}}
-}
-
-// normalized reports whether the addresses of a profile are those of its image's file.
-func normalized(p *profiler.Profile) bool {
-	for _, m := range p.Mappings {
-		if m.Slide != 0 {
-			return false
-		}
-	}
-	return true
 }
