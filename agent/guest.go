@@ -133,13 +133,7 @@ func label(g *hosts.Guest) string {
 	return fmt.Sprintf("pid-%d", g.PID)
 }
 
-// target is how a person would name the guest to ukdbg.
-func (g *guest) target() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return targetOf(&g.host)
-}
-
+// targetOf is how a person would name the guest to ukdbg.
 func targetOf(h *hosts.Guest) string {
 	if h.Target != "" {
 		return h.Target

@@ -38,7 +38,6 @@ func TestMain(m *testing.M) {
 type running struct {
 	t      testing.TB
 	cfg    *config.Config
-	file   string
 	reload chan struct{}
 	log    logBuffer
 	at     string // its pages
