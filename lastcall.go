@@ -215,7 +215,7 @@ func (f *lastCalls) callBefore(w uint64) (to, from uint64, ok bool) {
 func (f *lastCalls) call(ctx context.Context, slot, ret, to uint64, sym symbolizer.Symbol) {
 	for _, regs := range f.entered(ctx, slot, ret, to, sym) {
 		frames, err := f.s.unwinder.Append(ctx, nil, f.s.mem, regs)
-		if !leadsOn(frames, err) || !f.runs(frames) {
+		if !leadsOn(frames, err) || !f.runs(frames) || f.begins(ret) && !through(frames) {
 			continue
 		}
 		f.found = append(f.found, lastCall{regs, slot, sym.Name, slices.Clone(frames)})
@@ -304,6 +304,21 @@ func (f *lastCalls) savedBy(sym symbolizer.Symbol) (out []saves) {
 		}
 	}
 	return out
+}
+
+// begins reports whether a function begins at ret: a word that is as well its
+// address, as that of a thread's entry on the stack, as a return address behind a
+// call that ends the function before it.
+func (f *lastCalls) begins(ret uint64) bool {
+	sym, ok := f.s.image.Symbol(f.s.mapping.Link(ret))
+	return ok && sym.Addr == f.s.mapping.Link(ret)
+}
+
+// through reports whether a stack leads on for so long, or to a trap's frame, that
+// it is no chance.
+func through(frames []unwind.Frame) bool {
+	const callers = 4
+	return len(frames) > callers || slices.ContainsFunc(frames, func(f unwind.Frame) bool { return f.Trap })
 }
 
 // wholeDepth is how many frames by call frame information are proof enough of a
