@@ -31,12 +31,13 @@ func (f *Follower) resume() error {
 			return nil
 		}
 	}
-	return f.first()
+	f.first()
+	return nil
 }
 
 // first begins with a log of which nothing is remembered. What was rotated before
 // is not looked at.
-func (f *Follower) first() error {
+func (f *Follower) first() {
 	f.lineage = newLineage()
 	err := f.openLive()
 	if err == nil {
@@ -53,7 +54,6 @@ func (f *Follower) first() error {
 	if err := f.remember(f.cur, 0, true); err != nil {
 		f.problem(err) // following does not depend on it
 	}
-	return nil
 }
 
 // goOn goes on at a remembered place.

@@ -42,6 +42,9 @@ func extract(t *testing.T, dir, image string) (boot, debug string) {
 	return boot, debug
 }
 
+// prefix begins the names of this test's guests: others may run on this host.
+func prefix() string { return fmt.Sprintf("soak%d-", os.Getpid()) }
+
 // run starts guest n again and again until ctx ends: each serves for a while, and
 // dies of a fault, or is killed.
 func (f *fleet) run(ctx context.Context, t *testing.T, n int, rnd *rand.Rand) {
@@ -68,7 +71,7 @@ func (f *fleet) once(ctx context.Context, t *testing.T, n int, console, words st
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// The life's end is SIGKILL, as a host's out-of-memory killer has it.
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-name", fmt.Sprintf("guest%d", n), "-cpu", "max", "-m", "32M", "-display", "none", "-no-reboot", "-nodefaults",
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-name", fmt.Sprintf("%s%d", prefix(), n), "-cpu", "max", "-m", "32M", "-display", "none", "-no-reboot", "-nodefaults",
 		"-device", "isa-debug-exit", "-chardev", "file,id=log,append=on,path="+console, "-serial", "chardev:log",
 		"-qmp", "unix:"+filepath.Join(f.dir, fmt.Sprintf("qmp%d", n))+",server=on,wait=off", "-kernel", f.boot, "-append", words)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

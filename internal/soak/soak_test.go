@@ -216,7 +216,7 @@ func newAgent(t *testing.T, dir, collector string) *agent {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	config := fmt.Sprintf(`
-guests: {include: ["guest*"], every: 1s}
+guests: {include: ["%[5]s*"], every: 1s}
 images: {dirs: [%[1]q]}
 profile: {every: 10s, duration: 2s}
 traces: {keep: 1, spans_per_second: 100000}
@@ -224,7 +224,7 @@ console: {state: %[1]q, from_start: true}
 limits: {cpu: 100%%, spool: %[2]q}
 export: {every: 2s, otlp: [{url: "http://%[3]s", signals: [traces, metrics, logs, profiles]}]}
 listen: {address: %[4]q}
-`, dir, filepath.Join(dir, "spool"), collector, a.listen)
+`, dir, filepath.Join(dir, "spool"), collector, a.listen, prefix())
 	if err := os.WriteFile(a.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
