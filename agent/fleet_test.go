@@ -47,6 +47,9 @@ func TestFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := a.guest(busy, 20*time.Second, func(g status.Guest) bool { return g.Profile.Samples > 0 })
+	if g.Commands[0].Line != "ukdbg ls --long" || !strings.HasPrefix(g.Commands[1].Line, "ukdbg profile cpu pid:") {
+		t.Errorf("%+v", g.Commands)
+	}
 	if g.Stops.Count != 0 || g.State != "running" || len(g.Commands) < 2 {
 		t.Errorf("%+v", g)
 	}

@@ -64,7 +64,7 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 	g.mu.Lock()
 	g.image, g.imageErr, g.imagePath = m, err, m.Debug
 	g.mu.Unlock()
-	st := state{State: "ok", Detail: m.How, Command: "ukdbg ls " + targetOf(h)}
+	st := state{State: "ok", Detail: m.How, Command: a.lsCommand()}
 	switch {
 	case errors.Is(err, imageindex.ErrUnknown):
 		st.State, st.Detail = "unknown", fmt.Sprintf("%s; look for the image with hash %s", why, orNone(m.Hash))
@@ -77,6 +77,16 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 	if st.State != "ok" {
 		a.log.once(g.topic("image"), "%s: image=unknown: %s", g.name(), st.Detail)
 	}
+}
+
+// lsCommand is the verb that shows guests with their images.
+func (a *agent) lsCommand() string {
+	c, _, _ := a.fleet.now()
+	flags := []string{}
+	for _, dir := range c.Images.Dirs {
+		flags = append(flags, "--image-dir", dir)
+	}
+	return oneShot("ls", "--long", "", flags...)
 }
 
 // lookUp asks the index.
