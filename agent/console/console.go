@@ -35,11 +35,10 @@ type Fault struct {
 	ID string
 	// Fingerprint is that of equal faults, without the names of an image.
 	Fingerprint string
-	Report      *asserts.Fault
+	// Report's own line numbers and offset count from where reading began.
+	Report *asserts.Fault
 	// At is when the report was complete, by this host's clock.
 	At time.Time
-	// Text is the report for people, without the names of an image; escaped.
-	Text string
 	// Path is the log, Generation counts its replacements and truncations, and
 	// Offset is that of the report's first byte in it.
 	Path       string

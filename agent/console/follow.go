@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,19 +144,7 @@ func (f *Follower) fault(rep *asserts.Fault, now time.Time) Fault {
 	b = binary.LittleEndian.AppendUint64(b, uint64(out.Offset))
 	sum := sha256.Sum256(append(b, out.Fingerprint...))
 	out.ID = hex.EncodeToString(sum[:8])
-	var text strings.Builder
-	if err := asserts.Render(&text, rep, asserts.RenderOptions{}); err == nil {
-		out.Text = withoutLine(text.String())
-	}
 	return out
-}
-
-// withoutLine leaves out the line number: lines are counted from where reading
-// began.
-func withoutLine(text string) string {
-	lines := strings.SplitAfter(text, "\n")
-	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "  told at line ") })
-	return strings.Join(lines, "")
 }
 
 // End says that nothing more is written: Next returns what is left, and io.EOF.
