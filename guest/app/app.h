@@ -214,6 +214,11 @@ int serve(struct server *s, struct request *r);
 void faults_init(const char *cmdline);
 void fault_check(struct request *r); /* commits the chosen fault, when its time has come, in worker-2 */
 
+/* trouble.c */
+void trouble_init(const char *cmdline);
+__nsec trouble_delay(void); /* boot option "slow": what each read of the disk takes longer */
+bool trouble_leaks(void);   /* boot option "leak": whether the request just served is never freed */
+
 /* burn.c */
 void burn_main(void *arg) __noreturn; /* boot option "burn": functions of known cost, for profilers */
 

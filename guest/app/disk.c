@@ -50,7 +50,7 @@ void disk_main(void *arg)
 	for (;;) {
 		struct disk_op *op = disk_next();
 
-		uk_sched_thread_sleep(seek_time(disk.head_position, op->sector));
+		uk_sched_thread_sleep(seek_time(disk.head_position, op->sector) + trouble_delay());
 		disk.head_position = op->sector;
 		disk.reads++;
 		disk_transfer(op);

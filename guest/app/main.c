@@ -47,6 +47,7 @@ void app_main(const char *cmdline)
 	cache_init();
 	disk_init();
 	faults_init(cmdline);
+	trouble_init(cmdline);
 	start_threads(cmdline);
 	for (unsigned int round = 0;; round++) {
 		for (unsigned int i = 0; i < (round ? 100 : 25); i++) {

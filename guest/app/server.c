@@ -122,6 +122,7 @@ void worker_main(void *arg)
 		server.handler(&server, r);
 		server.stats.by_worker[number]++;
 		server.current[number] = NULL;
-		request_free(r);
+		if (!trouble_leaks())
+			request_free(r);
 	}
 }
