@@ -1,11 +1,8 @@
 package console
 
 import (
-	"encoding/binary"
-	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -16,7 +13,6 @@ const (
 	// gather is how long events are collected: a guest's console is often
 	// written byte by byte.
 	gather = 20 * time.Millisecond
-	events = syscall.IN_MODIFY | syscall.IN_ATTRIB | syscall.IN_MOVE_SELF
 )
 
 // Watcher tells followers that their logs may have changed: by inotify(7) where
@@ -33,8 +29,7 @@ type Watcher struct {
 // NewWatcher returns a running Watcher.
 func NewWatcher() *Watcher {
 	w := &Watcher{set: map[*Follower]int32{}, by: map[int32][]*Follower{}, stop: make(chan struct{})}
-	if fd, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC); err == nil {
-		w.in = os.NewFile(uintptr(fd), "inotify")
+	if w.in = openNotify(); w.in != nil {
 		w.done.Go(w.listen)
 	}
 	w.done.Go(w.look)
@@ -59,14 +54,7 @@ func (w *Watcher) watch(f *Follower, file *os.File) {
 	w.drop(f)
 	wd := int32(-1)
 	if w.in != nil && file != nil {
-		// By descriptor, as the file may have another name by now.
-		if raw, err := w.in.SyscallConn(); err == nil {
-			raw.Control(func(in uintptr) {
-				if n, err := syscall.InotifyAddWatch(int(in), fmt.Sprintf("/proc/self/fd/%d", file.Fd()), events); err == nil {
-					wd = int32(n)
-				}
-			})
-		}
+		wd = addWatch(w.in, file)
 	}
 	w.set[f] = wd
 	if wd >= 0 {
@@ -99,9 +87,7 @@ func (w *Watcher) drop(f *Follower) {
 		return
 	}
 	delete(w.by, wd)
-	if raw, err := w.in.SyscallConn(); err == nil {
-		raw.Control(func(in uintptr) { syscall.InotifyRmWatch(int(in), uint32(wd)) }) // the file may be gone, and its watch
-	}
+	removeWatch(w.in, wd)
 }
 
 // listen wakes the followers of files that inotify names.
@@ -113,13 +99,10 @@ func (w *Watcher) listen() {
 			return // closed; looking goes on
 		}
 		w.mu.Lock()
-		for b := buf[:n]; len(b) >= syscall.SizeofInotifyEvent; {
-			wd := int32(binary.NativeEndian.Uint32(b))
-			name := binary.NativeEndian.Uint32(b[12:])
+		for wd := range watches(buf[:n]) {
 			for _, f := range w.by[wd] {
 				f.poke()
 			}
-			b = b[min(len(b), syscall.SizeofInotifyEvent+int(name)):]
 		}
 		w.mu.Unlock()
 		select {
