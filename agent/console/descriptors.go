@@ -33,7 +33,7 @@ func descriptors(dir string, id fileID) (out []string) {
 	names, _ := d.Readdirnames(maxFDs)
 	for _, n := range names {
 		var st syscall.Stat_t
-		if syscall.Stat(filepath.Join(dir, "fd", n), &st) == nil && (fileID{st.Dev, st.Ino}) == id {
+		if syscall.Stat(filepath.Join(dir, "fd", n), &st) == nil && (fileID{uint64(st.Dev), st.Ino}) == id {
 			out = append(out, n)
 		}
 	}

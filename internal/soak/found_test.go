@@ -14,9 +14,10 @@ import (
 	"github.com/ukdbg/ukdbg/internal/collectortest"
 )
 
-// Of two guests that serve the same, the one whose workers wait for a lock is
-// found, and the lock's users are named, by what the collector got alone.
-func TestFindsContention(t *testing.T) {
+// Guests that serve the same, of which one has workers that wait for a lock, one a
+// slow disk and one a leak: each trouble is found, and named, by what the collector
+// got alone.
+func TestFindsTrouble(t *testing.T) {
 	dir, err := os.MkdirTemp("", "uksoak")
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +31,7 @@ func TestFindsContention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(config), "profile: {every: 10s, duration: 2s}", "profile: {kinds: [lock], every: 6s, duration: 3s, min_cpu: 0}", 1)
+	changed := strings.Replace(string(config), "profile: {every: 10s, duration: 2s}", "profile: {kinds: [lock, heap], every: 6s, duration: 3s, min_cpu: 0}", 1)
 	if err := os.WriteFile(a.config, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -38,42 +39,74 @@ func TestFindsContention(t *testing.T) {
 	defer a.kill()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for n, words := range []string{"rate=20", "rate=1000"} {
+	const quiet, busy, slow, leaking = 0, 1, 2, 3
+	for n, words := range []string{quiet: "rate=20", busy: "rate=1000", slow: "rate=20 slow=50", leaking: "rate=20 leak=2"} {
 		f.wg.Go(func() {
 			f.once(ctx, t, n, filepath.Join(dir, fmt.Sprintf("guest%d.log", n)), words, time.Hour)
 		})
 	}
 	defer f.wg.Wait()
 	defer cancel()
-	name := func(n int) string { return fmt.Sprintf("%s%d", prefix(), n) }
-	var quiet, busy map[string]float64
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
-		all := delays(t, col)
-		quiet, busy = all[name(0)], all[name(1)]
-		if len(quiet) > 0 && busy[lock] > 1 {
+	var waited, held, took [4]map[string]float64
+	for end := time.Now().Add(120 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
+		delays, bytes, means := profiled(t, col, "delay"), profiled(t, col, "inuse_space"), durations(t, col)
+		ready := true
+		for n := range waited {
+			name := fmt.Sprintf("%s%d", prefix(), n)
+			waited[n], held[n], took[n] = delays[name], bytes[name], means[name]
+			ready = ready && len(held[n]) > 0 && took[n][disk] > 0
+		}
+		if ready && len(waited[quiet]) > 0 && waited[busy][lock] > 1e9 && held[leaking][request] > 20*requestSize {
 			break
 		}
 	}
-	t.Logf("seconds waited for locks: %v and %v", quiet, busy)
-	if len(quiet) == 0 || busy[lock] < 1 || busy[lock] < 10*quiet[lock] {
-		t.Errorf("the lock %q does not stand out", lock)
+	for n := range waited {
+		t.Logf("guest %d: waited for locks %v ns, held %v bytes, spans took %v s on average", n, waited[n], held[n], took[n])
 	}
-	for other, d := range busy {
-		if other != lock && d > busy[lock]/10 {
-			t.Errorf("%q stands out as well", other)
+	if w, q := waited[busy][lock], waited[quiet][lock]; w == 0 || w < 10*q {
+		t.Errorf("the lock %s does not stand out: %v ns, and %v without the trouble", lock, w, q)
+	}
+	for other, ns := range waited[busy] {
+		if other != lock && ns > waited[busy][lock]/10 {
+			t.Errorf("the lock %s stands out as well", other)
 		}
+	}
+	// Caches fill in every guest; what one alone keeps is its leak.
+	for what, n := range held[leaking] {
+		if leaks := n > 10*(held[quiet][what]+requestSize); leaks != (what == request) {
+			t.Errorf("%s hold %v bytes, and %v without the leak", what, n, held[quiet][what])
+		}
+	}
+	if held[leaking][request] == 0 {
+		t.Error("the leak is not to be seen")
+	}
+	// A slow disk makes all slow that waits for it; of what waits for nothing else
+	// it is the one.
+	for _, n := range []int{quiet, leaking} {
+		if took[slow][disk] < 10*took[n][disk] {
+			t.Errorf("%s took %v s with a slow disk, %v s in guest %d", disk, took[slow][disk], took[n][disk], n)
+		}
+	}
+	if own := took[slow]["malloc"]; own > took[slow][disk]/10 {
+		t.Errorf("malloc took %v s as well", own)
 	}
 	if t.Failed() {
 		t.Logf("agent:\n%s", a.said())
 	}
 }
 
-// lock is what the workers of a busy guest wait for.
-const lock = "[mutex_lock cache]"
+// What the troubles are found by.
+const (
+	lock    = "[mutex_lock cache]"         // what the workers of a busy guest wait for
+	request = "[allocations of 136 bytes]" // struct request, as the leak keeps it
+	disk    = "vfs_read"                   // the span that waits for the disk
 
-// delays returns for how many seconds threads waited, by guest and lock, in all
-// the profiles that came.
-func delays(t *testing.T, col *collectortest.Collector) map[string]map[string]float64 {
+	requestSize = 136
+)
+
+// profiled adds up the values of one type in all the profiles that came, by guest
+// and innermost function.
+func profiled(t *testing.T, col *collectortest.Collector, value string) map[string]map[string]float64 {
 	t.Helper()
 	profiles, err := col.Profiles()
 	if err != nil {
@@ -89,12 +122,12 @@ func delays(t *testing.T, col *collectortest.Collector) map[string]map[string]fl
 			}
 			for _, s := range r.ScopeProfiles().All() {
 				for _, one := range s.Profiles().All() {
-					if d.StringTable().At(int(one.SampleType().TypeStrindex())) != "delay" {
+					if d.StringTable().At(int(one.SampleType().TypeStrindex())) != value {
 						continue
 					}
 					for _, sample := range one.Samples().All() {
 						for _, v := range sample.Values().All() {
-							sums[guest][innermost(d, sample)] += float64(v) / 1e9
+							sums[guest][innermost(d, sample)] += float64(v)
 						}
 					}
 				}
@@ -102,6 +135,30 @@ func delays(t *testing.T, col *collectortest.Collector) map[string]map[string]fl
 		}
 	}
 	return sums
+}
+
+// durations are the mean durations of spans in seconds, by guest and name.
+func durations(t *testing.T, col *collectortest.Collector) map[string]map[string]float64 {
+	t.Helper()
+	metrics, err := col.Metrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	means := map[string]map[string]float64{}
+	for _, m := range metrics {
+		if m.Name() != "ukdbg.span.duration" {
+			continue
+		}
+		// They add up; the last is of all.
+		for _, p := range m.Histogram().DataPoints().All() {
+			guest := text(p.Attributes(), "guest")
+			if means[guest] == nil {
+				means[guest] = map[string]float64{}
+			}
+			means[guest][text(p.Attributes(), "span.name")] = p.Sum() / float64(max(p.Count(), 1))
+		}
+	}
+	return means
 }
 
 // innermost names the innermost function of a sample.
