@@ -16,6 +16,7 @@ import (
 	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/internal/fakevmm"
+	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
 func known(g status.Guest) bool { return g.Image.Debug != "" }
@@ -245,10 +246,9 @@ func TestReceiverAway(t *testing.T) {
 // the guest is gone by then, and one that came while the agent was away too.
 func TestFaultReport(t *testing.T) {
 	snap := snapshotOf(t, "ukguest-x86_64")
-	text, err := os.ReadFile("testdata/null.log")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dying := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", Append: "fault=null after=20"})
+	text := []byte(dying.WaitConsole(t, "Unikraft halted", time.Minute) + "\n")
+	dying.Kill()
 	sink := newCollector(t)
 	c := quick(t, unique(t, "fault-*"))
 	c.Profile.Enabled, c.Traces.Enabled = false, false
