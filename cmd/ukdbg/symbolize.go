@@ -124,15 +124,15 @@ func (f *symbolizeFlags) run(ctx context.Context, e env, args []string) error {
 
 // open opens an image, with the slide it is to have.
 func (f *symbolizeFlags) open(ctx context.Context, name string, find *debugfile.Finder) (symbolizer.Mapping, error) {
-	text := f.slide
+	text, where := f.slide, "--slide"
 	if i := strings.LastIndex(name, "@0x"); i > 0 {
 		if _, err := os.Stat(name); err != nil { // a file may be called so
-			name, text = name[:i], name[i+1:]
+			name, text, where = name[:i], name[i+1:], "-e "+name
 		}
 	}
 	slide, err := parseAddress(text)
 	if err != nil {
-		return symbolizer.Mapping{}, fmt.Errorf("slide: %w", err)
+		return symbolizer.Mapping{}, fmt.Errorf("%s: %w", where, err)
 	}
 	if f.call {
 		slide++

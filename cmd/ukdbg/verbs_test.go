@@ -260,7 +260,7 @@ func TestVerbsOnLiveGuest(t *testing.T) {
 			}
 		}
 		out := mustVerb(t, with("profile", "-d", "500ms", "--json", "-o", file)...)
-		mustKeys(t, fields(t, out, &a), "kind", "unit", "ticks", "missed", "samples", "value", "duration_ns", "period_ns", "stopped_ns", "longest_ns", "stops", "vcpu_exits", "warnings", "top")
+		mustKeys(t, fields(t, out, &a), "kind", "unit", "ticks", "missed", "samples", "value", "duration_ns", "period_ns", "stopped_ns", "longest_ns", "stops", "vcpu_exits", "source", "idle", "late_ns", "lost", "outside", "warnings", "top")
 		if a.Samples == 0 || a.Stopped == 0 || a.Longest > a.Stopped || a.Stops == 0 || a.Duration < int64(300*time.Millisecond) || len(a.Top) == 0 || len(a.Warnings) == 0 {
 			t.Errorf("%+v", a)
 		}
