@@ -173,21 +173,9 @@ const topFunctions = 5
 
 // shown is a profile as the page shows it.
 func shown(p *profiler.Profile) status.Profile {
-	out := status.Profile{At: p.Start, Kind: string(p.Kind), Duration: p.Duration}
-	var idle, all int64
-	busy := &profiler.Profile{Kind: p.Kind}
-	for _, s := range p.Samples {
-		all += s.Count
-		if s.Thread.Idle {
-			idle += s.Count
-			continue
-		}
-		busy.Samples = append(busy.Samples, s)
-	}
-	out.Samples = uint64(all)
-	if all > 0 {
-		out.Idle = float64(idle) / float64(all)
-	}
+	all, _ := p.Total()
+	out := status.Profile{At: p.Start, Kind: string(p.Kind), Duration: p.Duration, Samples: uint64(all), Idle: p.IdleShare()}
+	busy := p.Busy()
 	_, total := busy.Total()
 	for _, f := range profiler.Functions(busy) {
 		if len(out.Top) == topFunctions || total == 0 {

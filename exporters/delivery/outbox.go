@@ -20,6 +20,8 @@ const (
 	// finalBackoff is between attempts at a receiver that says it takes nothing: a
 	// person has to change something first.
 	finalBackoff = time.Minute
+	// maxAsked is the longest wait a receiver is granted that asks for one.
+	maxAsked = 15 * time.Minute
 )
 
 // Options say how batches are kept and sent.
@@ -309,7 +311,7 @@ func (o *outbox) missed(err error) {
 	// Jitter on the upper half keeps a herd of agents apart.
 	wait := o.backoff/2 + rand.N(o.backoff/2)
 	if p.After > 0 {
-		wait = p.After
+		wait = min(p.After, maxAsked)
 	}
 	o.backoff = min(2*o.backoff, maxBackoff)
 	o.retry = now.Add(wait)

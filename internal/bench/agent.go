@@ -75,7 +75,7 @@ func watchFleet(page *strings.Builder, ukdbg, dir string) (err error) {
 			return err
 		}
 	}
-	a, err := startAgent(ukdbg, dir)
+	a, err := startAgent(ukdbg, dir, "")
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,9 @@ type watcher struct {
 	log   strings.Builder
 }
 
-// startAgent starts one that watches the fleet alone.
-func startAgent(ukdbg, dir string) (*watcher, error) {
+// startAgent starts one that watches the bench's guests alone; more goes into its
+// configuration.
+func startAgent(ukdbg, dir, more string) (*watcher, error) {
 	a := &watcher{}
 	var err error
 	if a.receiver, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -174,8 +175,8 @@ func startAgent(ukdbg, dir string) (*watcher, error) {
 		io.Copy(io.Discard, r.Body) //nolint:errcheck // the agent's loss, which it counts
 		w.Header().Set("Content-Type", "application/x-protobuf")
 	}))
-	text := fmt.Sprintf("guests: {include: [\"bench-*\"]}\nlisten: {address: \"127.0.0.1:0\"}\nlimits: {spool: %q}\nexport:\n  otlp:\n  - url: http://%s\n    signals: [traces, metrics, logs, profiles]\n",
-		filepath.Join(dir, "spool"), a.receiver.Addr())
+	text := fmt.Sprintf("guests: {include: [\"bench-*\"]}\nlisten: {address: \"127.0.0.1:0\"}\nlimits: {spool: %q}\nexport:\n  otlp:\n  - url: http://%s\n    signals: [traces, metrics, logs, profiles]\n%s",
+		filepath.Join(dir, "spool"), a.receiver.Addr(), more)
 	file := filepath.Join(dir, "agent.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err

@@ -77,7 +77,7 @@ func run(ukdbg, out, only string, n int) error {
 		{"otlp", func() error { return spans(&page, dir, n) }},
 		{"log", func() error { return consoleLog(&page, ukdbg, dir, n) }},
 		{"profile", func() error { return profiles(&page, ukdbg, dir, n) }},
-		{"agent", func() error { return watchFleet(&page, ukdbg, dir) }},
+		{"agent", func() error { return errors.Join(watchServing(&page, ukdbg, dir), watchFleet(&page, ukdbg, dir)) }},
 		{"record", func() error { return both(func(arch string) error { return traceRecord(&page, dir, arch) }) }},
 	} {
 		if only != "" && only != t.name {
