@@ -57,12 +57,13 @@ func WriteProfile(w io.Writer, p *profiler.Profile, n int) {
 		fmt.Fprintf(out, "%d %s · %s %s\n", count, units.Name, profileValue(value, total), value.Name)
 	}
 	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	of := ""
-	if idle != "" {
-		busy, _ := p.Total()
-		of = fmt.Sprintf(" (of %d samples that did not idle)", busy)
+	busy, _ := p.Total()
+	switch {
+	case idle != "" && busy > 0:
+		fmt.Fprintf(tw, "  FLAT\tCUM\tFUNCTION (of %d samples that did not idle)\n", busy)
+	case idle == "":
+		fmt.Fprint(tw, "  FLAT\tCUM\tFUNCTION\n")
 	}
-	fmt.Fprintf(tw, "  FLAT\tCUM\tFUNCTION%s\n", of)
 	for _, r := range top(p, n) {
 		fmt.Fprintf(tw, "%5.1f %%\t%5.1f %%\t%s\n", percent(r.FlatValue, total), percent(r.CumValue, total), escape(r.Function))
 	}

@@ -20,31 +20,46 @@ func (c *Conn) readGreeting() error {
 		return linkError(err)
 	}
 	if first[0] == '{' {
-		m, err := readMessage(c.in)
-		if err != nil {
-			return err
-		}
-		if m.Greeting == nil {
-			return fmt.Errorf("%w: it greets with JSON that is no QMP greeting", ErrNoMonitor)
-		}
-		v := m.Greeting.Version.QEMU
-		c.proto, c.version = QMP, fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Micro)
-		return nil
+		return c.greetedByQMP()
 	}
-	if want := []byte("QEMU "); first[0] != want[0] {
+	if first[0] == 'H' { // HTTP ends with no prompt
 		return fmt.Errorf("%w: it begins with %q", ErrNoMonitor, first)
 	}
 	text, err := c.untilPrompt(0)
 	if err != nil {
 		return err
 	}
-	line, _, _ := strings.Cut(text, "\n")
-	words := strings.Fields(line)
-	if len(words) < 3 || words[0] != "QEMU" || words[2] != "monitor" {
-		return fmt.Errorf("%w: it begins with %.60q", ErrNoMonitor, line)
+	// What a client that was killed did not read comes first, here too.
+	for line := range strings.Lines(strings.ReplaceAll(text, prompt, "\n")) {
+		if words := strings.Fields(line); len(words) >= 3 && words[0] == "QEMU" && words[2] == "monitor" {
+			c.proto, c.version = HMP, words[1]
+			return nil
+		}
 	}
-	c.proto, c.version = HMP, words[1]
-	return nil
+	return fmt.Errorf("%w: it begins with %.60q", ErrNoMonitor, text)
+}
+
+// maxLeft bounds what a monitor sends before its greeting.
+const maxLeft = 64
+
+// greetedByQMP reads QMP's greeting. QEMU sends what a client that was killed did
+// not read to the next one, first.
+func (c *Conn) greetedByQMP() error {
+	for range maxLeft {
+		m, err := readMessage(c.in)
+		if err != nil {
+			return err
+		}
+		if m.Greeting != nil {
+			v := m.Greeting.Version.QEMU
+			c.proto, c.version = QMP, fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Micro)
+			return nil
+		}
+		if m.Return == nil && m.Error == nil && m.Name == "" {
+			break
+		}
+	}
+	return fmt.Errorf("%w: it greets with JSON that is no QMP greeting", ErrNoMonitor)
 }
 
 // human runs a line on an HMP monitor, which echoes it first.

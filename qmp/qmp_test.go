@@ -114,6 +114,32 @@ func TestHumanOnly(t *testing.T) {
 	}
 }
 
+// What a client that was killed did not read comes to the next one, before its
+// greeting.
+func TestLeftOver(t *testing.T) {
+	left := `{"return": "CPU#0"}` + "\n" + `{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}` + "\n"
+	m := serve(t, script(left+hello, `{"return": {}}`+"\n", `{"return": {"running": true}}`+"\n"))
+	err := m.Do(t.Context(), func(c *Conn) error {
+		if c.Proto() != QMP {
+			t.Errorf("%s", c.Proto())
+		}
+		return c.Execute(t.Context(), "query-status", nil, nil)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	m = serve(t, script("RAX=1\r\n(qemu) QEMU 7.2.22 monitor - type 'help' for more information\r\n(qemu) "))
+	err = m.Do(t.Context(), func(c *Conn) error {
+		if c.Proto() != HMP || c.Version() != "7.2.22" {
+			t.Errorf("%s %s", c.Proto(), c.Version())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTrouble: each way a monitor can fail ends in a line that names it, in time.
 func TestTrouble(t *testing.T) {
 	silent := func(c net.Conn) { io.Copy(io.Discard, c) }

@@ -236,7 +236,7 @@ func TestCommands(t *testing.T) {
 		{"trace many", `"many" is no number of records\n`},
 		{"dmesg", `.*Powered by ukguest Calypso .*requests served\n`},
 		{"fault", `the machine shows no fault: .*\n`},
-		{"profile 0.2 50", `sampling for 0\.2 s at 50 Hz, \^C ends it\n\d+ samples in .*FUNCTION\n.*`},
+		{"profile 0.2 50", `sampling for 0\.2 s at 50 Hz, \^C ends it\n\d+ samples in .* guest stopped .*`},
 		{"profile much", `profile wants SECONDS and HZ, not "much"\n`},
 		{"monitor info status", `VM status: paused.*\n`},
 		{"help", `session\n  help .*Tab completes.*`},
