@@ -49,14 +49,17 @@ func (a *agent) same(g *guest) bool {
 	return err == nil && p.StartTime == g.proc.StartTime
 }
 
-// findImage looks for the guest's image: in the index, by its memory, else beside
-// its kernel, which may have been built anew meanwhile.
+// findImage looks for the guest's image: beside its kernel, which takes no reading of
+// the guest, or in the index, by its memory.
 func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *imageindex.Index) {
-	m, err := a.lookUp(ctx, h, index)
+	var m imageindex.Match
+	var err error
 	beside, why := hosts.Image(&h.Process)
-	if m.Debug == "" && beside != "" {
-		// It is the image, or Open refuses it.
-		m.Debug, m.Kernel, m.How, err = beside, h.Kernel, "beside its kernel", nil
+	if beside != "" {
+		// What lies beside the kernel is the image, or Open refuses it.
+		m = imageindex.Match{Debug: beside, Kernel: h.Kernel, How: "beside its kernel"}
+	} else {
+		m, err = a.lookUp(ctx, h, index)
 	}
 	g.mu.Lock()
 	g.image, g.imageErr, g.imagePath = m, err, m.Debug
