@@ -134,6 +134,9 @@ func (s *Session) takeOut(ctx context.Context, list []target.Breakpoint) error {
 			errs = append(errs, fmt.Errorf("removing the breakpoint at %#x: %w", b.Addr, err))
 			continue
 		}
+		if b.Kind >= target.WatchWrite {
+			s.newEpoch() // processors may be an instruction further now
+		}
 		s.inserted = slices.DeleteFunc(s.inserted, func(have target.Breakpoint) bool { return have == b })
 	}
 	return errors.Join(errs...)

@@ -32,6 +32,7 @@ func Adopt(ctx context.Context, spec target.Spec, files []*os.File, st *journal.
 	if opt.Arch == nil {
 		opt.Arch = archNamed(st.Arch)
 	}
+	opt.Orphan = st
 	c := makeClient(spec, opt.withDefaults(), l)
 	c.adopted = true
 	c.prof = plainProfile()
@@ -153,6 +154,7 @@ func (a *adoption) run(ctx context.Context) error {
 	if err := c.learn(ctx, feats); err != nil {
 		return fmt.Errorf("%s: taking the link over: %w", c.spec, err)
 	}
+	leave = leave && !c.foreignStop()
 	if st.Attached {
 		c.mu.Lock()
 		c.run.found = fromJournal(st.Stub.Found)
@@ -288,6 +290,7 @@ func (c *Client) Recover(ctx context.Context, st *journal.State) error {
 	if err != nil {
 		return err
 	}
+	leave = leave && !c.foreignStop()
 	c.mu.Lock()
 	c.run.found = fromJournal(st.Stub.Found)
 	c.run.leaveRunning = leave

@@ -165,6 +165,9 @@ func (c *Client) remove(ctx context.Context, b target.Breakpoint) error {
 	if in := c.breaks[i]; in.patched {
 		err = c.unpatch(ctx, in)
 	} else {
+		if in.Kind >= target.WatchWrite {
+			c.tellHits(ctx)
+		}
 		c.breaks[i].unsure = true
 		_, err = c.request(ctx, zPacket('z', b))
 		var no *StubError
@@ -227,6 +230,15 @@ func (c *Client) indexOf(b target.Breakpoint) int {
 func (c *Client) countBreaks() {
 	c.mu.Lock()
 	c.run.breakpoints = len(c.breaks)
+	watches := 0
+	for i := range c.breaks {
+		if c.breaks[i].Kind >= target.WatchWrite {
+			watches++
+		}
+	}
+	if c.run.hits.watches = watches; watches == 0 {
+		c.run.hits.may = c.run.hits.may[:0]
+	}
 	c.mu.Unlock()
 }
 

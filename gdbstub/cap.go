@@ -159,6 +159,7 @@ func (c *Client) goesOn(at time.Time) {
 	c.run.running, c.run.taken = true, false
 	c.run.interrupted = time.Time{}
 	c.run.actions = append(c.run.actions[:0], target.Action{CPU: target.AllCPUs})
+	c.run.hits.ran(c.run.actions, len(c.run.threads))
 	c.account(at)
 	c.stats.Resumes++
 	c.stats.Lapsed++

@@ -44,6 +44,8 @@ type Client struct {
 	chunkOK  int       // largest m that succeeded
 	began    time.Time // the guest may stand since then
 	farewell *target.Farewell
+	kvm      bool // the guest runs under KVM, if askedKVM
+	askedKVM bool
 	undone   bool // Leave has put everything back
 	reached  bool // the stub has answered
 	decided  bool // it is known how the guest was found

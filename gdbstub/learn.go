@@ -53,6 +53,11 @@ func (c *Client) learnQEMU(ctx context.Context, f features) error {
 	c.setAck(false)
 	c.setProfile(p)
 	c.chunk = chunkSize(f)
+	if c.opt.Orphan != nil {
+		if err := c.tellOldHits(ctx); err != nil {
+			return err
+		}
+	}
 
 	q := []ask{{text: isQEMU}, {text: "?", kind: replyStop}, {text: "qfThreadInfo"}, {text: "qqemu.PhyMemMode"}}
 	c.mu.Lock()

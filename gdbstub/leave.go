@@ -168,20 +168,26 @@ func (c *Client) halted(ctx context.Context) error {
 	if err := c.Interrupt(ctx); err != nil && !errors.Is(err, target.ErrUnsupported) {
 		return err
 	}
+	err := c.stands(ctx)
+	c.settle(ctx)
+	return err
+}
+
+// stands waits until the guest stands.
+func (c *Client) stands(ctx context.Context) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for c.run.running && c.err == nil {
 		c.mu.Unlock()
 		select {
 		case <-c.wake:
 		case <-ctx.Done():
+			c.mu.Lock()
 			return fmt.Errorf("waiting for the guest to stop: %w", ctx.Err())
 		}
 		c.mu.Lock()
 	}
-	err := c.err
-	c.mu.Unlock()
-	c.settle(ctx)
-	return err
+	return c.err
 }
 
 // removeAll removes every breakpoint and tells of those that stay.

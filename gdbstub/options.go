@@ -35,6 +35,9 @@ type Options struct {
 	// answered, and so has taken all connections before this one, and before anything
 	// is sent that could make a processor run. nil if nothing is known.
 	RanBefore func() RunState
+	// Orphan is the journal of an attachment that died and may have left watchpoints in
+	// the guest, nil if there is none; before Recover. Adopt has its own.
+	Orphan *journal.State
 	// Ordered is when an order to run was written of which nobody knows whether the
 	// stub has read it, zero if none was; for Adopt.
 	Ordered time.Time

@@ -3,6 +3,7 @@ package gdbstub
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"debug/elf"
 	"encoding/json"
@@ -35,6 +36,7 @@ type vm struct {
 
 type vmOptions struct {
 	arch string // x86_64 or arm64
+	src  string // in testdata, "" for the loop
 	smp  int
 	tcp  bool
 	args []string
@@ -51,10 +53,11 @@ func startVM(t testing.TB, o vmOptions) *vm {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	image := filepath.Join(dir, "loop.elf")
-	cc := []string{"gcc", "-m32", "-Wl,-Ttext=0x100000", "testdata/loop_x86.S"}
+	src := func(def string) string { return filepath.Join("testdata", cmp.Or(o.src, def)) }
+	cc := []string{"gcc", "-m32", "-Wl,-Ttext=0x100000", src("loop_x86.S")}
 	qemu := []string{"qemu-system-x86_64"}
 	if o.arch == "arm64" {
-		cc = []string{"aarch64-linux-gnu-gcc", "-Wl,-Ttext=0x40200000", "testdata/loop_arm64.S"}
+		cc = []string{"aarch64-linux-gnu-gcc", "-Wl,-Ttext=0x40200000", src("loop_arm64.S")}
 		qemu = []string{"qemu-system-aarch64", "-machine", "virt", "-cpu", "max"}
 	}
 	cc = append(cc, "-nostdlib", "-static", "-no-pie", "-Wl,-n,--build-id=none", "-o", image)

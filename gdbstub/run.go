@@ -38,7 +38,10 @@ type runControl struct {
 	actions     []target.Action // of the last Resume
 	interrupted time.Time       // when a stop was asked for, zero if not
 	breakpoints int             // inserted now
-	unsettled   *target.Stop    // a stop not told yet: see settle
+	hits        pendingHits
+	untold      bool         // the next stop is no event
+	foreign     bool         // it stands because somebody else stopped it
+	unsettled   *target.Stop // a stop not told yet: see settle
 
 	stoppedSince time.Time // zero if the guest is not stopped by us
 	told         time.Time // when a stop was last told
@@ -59,7 +62,7 @@ func (c *Client) Running() bool {
 func (c *Client) stopped(r stopReply) {
 	c.run.told = time.Now()
 	switch {
-	case c.run.attaching:
+	case c.run.attaching && !c.run.untold:
 		c.run.initial, c.run.hasStop = r, true
 		c.run.toldRunning = c.run.toldRunning || r.signal == sigInt
 		c.signal()
@@ -96,6 +99,9 @@ func (c *Client) stoppedByResume(r stopReply) {
 			a.step = true
 		}
 	}
+	if r.signal == sigTrap && r.named && !(a.step && r.watch) {
+		c.run.hits.told(cpu)
+	}
 	stop := target.Stop{CPU: cpu, Reason: r.reason(a), Signal: r.signal, WatchAddr: r.addr}
 	if stop.Reason == target.StopForeign {
 		c.run.leaveRunning = false
@@ -111,10 +117,12 @@ func (c *Client) stoppedByResume(r stopReply) {
 	if stop.Reason == target.StopInterrupt {
 		c.capStopped()
 	}
-	if c.prof.patches {
+	switch {
+	case c.run.untold:
+	case c.prof.patches:
 		c.run.unsettled = &stop
 		go c.settleSoon()
-	} else {
+	default:
 		c.event(target.Event{Kind: target.EventStopped, Stop: stop})
 	}
 	c.signal()
@@ -125,11 +133,14 @@ func (c *Client) halt(since time.Time, ours bool) {
 	c.run.running = false
 	c.run.interrupted = time.Time{}
 	c.run.epoch++
-	c.run.stoppedSince = time.Time{}
-	if ours {
+	c.run.foreign = !ours
+	if ours && c.run.untold {
+		c.ask(since) // the stop it is a part of goes on
+	} else if ours {
 		c.stopClock(since)
 		c.stats.Stops++
 	} else {
+		c.run.stoppedSince = time.Time{}
 		c.over()
 	}
 	c.journal(journal.Stopped{LeaveRunning: c.run.leaveRunning})
@@ -171,10 +182,12 @@ func (c *Client) cpuOf(r stopReply) target.CPU {
 func (c *Client) resumeRefused(p []byte) {
 	if code, ok := errorCode(p); ok || len(p) == 0 {
 		c.halt(time.Now(), true)
-		c.event(target.Event{
-			Kind: target.EventStopped, Stop: target.Stop{Reason: target.StopUnknown},
-			Err: &StubError{Packet: "continue or step", Code: code},
-		})
+		if !c.run.untold {
+			c.event(target.Event{
+				Kind: target.EventStopped, Stop: target.Stop{Reason: target.StopUnknown},
+				Err: &StubError{Packet: "continue or step", Code: code},
+			})
+		}
 		c.signal()
 		return
 	}
@@ -231,8 +244,11 @@ func (c *Client) resume(ctx context.Context, actions []target.Action) error {
 	c.run.interrupted = time.Time{}
 	c.run.taken = false
 	c.run.actions = append(c.run.actions[:0], actions...)
-	c.account(time.Now())
-	c.stats.Resumes++
+	c.run.hits.ran(actions, len(c.run.threads))
+	if !c.run.untold {
+		c.account(time.Now())
+		c.stats.Resumes++
+	}
 	c.journalResume()
 	c.wbuf = packet.AppendString(c.wbuf[:0], order)
 	out := c.wbuf

@@ -236,7 +236,7 @@ func (u *undoing) refresh() {
 func (u *undoing) dial(ctx context.Context, spec target.Spec, opt gdbstub.Options, rep *Report) error {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
-	opt.RanBefore = u.ranBefore
+	opt.RanBefore, opt.Orphan = u.ranBefore, u.st
 	opt.Journal = nil // the journal tells of the first connection until all is undone
 	way, err := gdbstub.Prepare(ctx, spec)
 	if err != nil {

@@ -1,0 +1,22 @@
+/* For QEMU's virt machine: all processors count in one variable. */
+	.text
+	.globl _start
+_start:
+	ldr x0, =0xc4000003		/* PSCI CPU_ON (Arm DEN 0022, 5.1.4) */
+	mov x1, #1
+	adr x2, 1f
+	mov x3, #0
+	hvc #0
+1:	ldr x0, =counter
+2:	bl work
+	b 2b
+	.globl work
+work:
+	ldr x2, [x0]
+	add x2, x2, #1
+	str x2, [x0]
+	ret
+	.data
+	.balign 4096
+	.globl counter
+counter: .quad 0
