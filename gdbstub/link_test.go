@@ -1,7 +1,6 @@
 package gdbstub
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ukdbg/ukdbg/gdbstub/packet"
 	"github.com/ukdbg/ukdbg/internal/stubtest"
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
@@ -317,173 +315,4 @@ func TestUnreadablePages(t *testing.T) {
 			t.Errorf("range %d: %d bytes, %v", i, r.N, r.Err)
 		}
 	}
-}
-
-// canned is a link to a stub that answers every packet with the same bytes and
-// without allocating.
-type canned struct {
-	reply []byte
-	due   chan int
-	rest  []byte
-	left  int
-}
-
-func (l *canned) Write(p []byte) (int, error) {
-	l.due <- bytes.Count(p, []byte{'#'})
-	return len(p), nil
-}
-
-func (l *canned) Read(p []byte) (n int, err error) {
-	for len(l.rest) == 0 {
-		if l.left == 0 {
-			var ok bool
-			if l.left, ok = <-l.due; !ok {
-				return 0, io.EOF
-			}
-		}
-		l.left--
-		l.rest = l.reply
-	}
-	n = copy(p, l.rest)
-	l.rest = l.rest[n:]
-	return n, nil
-}
-
-func (l *canned) Close() error                     { close(l.due); return nil }
-func (l *canned) SetWriteDeadline(time.Time) error { return nil }
-
-// newCanned is a client of a stub whose every answer is n bytes of memory.
-func newCanned(t testing.TB, n int) *Client {
-	l := &canned{reply: packet.Append(nil, []byte(strings.Repeat("5a", n))), due: make(chan int, 64)}
-	c := newClient(target.Spec{Scheme: target.Exec}, Options{}.withDefaults(), l)
-	t.Cleanup(func() { c.Close() })
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.prof = plainProfile()
-	c.prof.becomeQEMU()
-	c.ack, c.chunk, c.run.attaching = false, n, false
-	c.threads = []threadID{{tid: 1}}
-	return c
-}
-
-func TestReadAllocations(t *testing.T) {
-	c := newCanned(t, 0x800)
-	read := func(n int) float64 {
-		p := make([]byte, n)
-		return testing.AllocsPerRun(100, func() { must(t, target.ReadFull(bg, c, p, 0x1000)) })
-	}
-	few, many := read(0x800), read(0x800*20)
-	if many != few {
-		t.Fatalf("%.1f allocations for a read of 1 packet, %.1f for 20", few, many)
-	}
-	t.Logf("%.1f allocations a read", few)
-}
-
-// openPTY returns the master of a new pty and the path of its slave.
-func openPTY(t *testing.T) (*os.File, string) {
-	t.Helper()
-	m, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	must(t, err)
-	t.Cleanup(func() { m.Close() })
-	rc, err := m.SyscallConn()
-	must(t, err)
-	var n int
-	must(t, rc.Control(func(fd uintptr) {
-		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err == nil {
-			n, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
-		}
-	}))
-	must(t, err)
-	return m, fmt.Sprintf("/dev/pts/%d", n)
-}
-
-func TestSerialLine(t *testing.T) {
-	m, path := openPTY(t)
-	// Something holds the slave open, so that its settings outlive us.
-	hold, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
-	must(t, err)
-	defer hold.Close()
-	before, err := unix.IoctlGetTermios(int(hold.Fd()), unix.TCGETS2)
-	must(t, err)
-	// A line that echoes would send the stub's first words back to it.
-	before.Lflag &^= unix.ECHO
-	must(t, unix.IoctlSetTermios(int(hold.Fd()), unix.TCSETS2, before))
-	s := stubtest.Unikraft()
-	go s.Serve(m)
-	spec := target.Spec{Scheme: target.Serial, Addr: path, Baud: 115200}
-	c, err := Dial(bg, spec, Options{})
-	must(t, err)
-	checkMemory(t, c, stubtest.Base, 0x2000)
-	must(t, c.WriteMemory(bg, []byte{3, 4, 0x11, 0x13, 0x0d, 0x0a}, stubtest.Base))
-	during, err := unix.IoctlGetTermios(int(hold.Fd()), unix.TCGETS2)
-	must(t, err)
-	if during.Lflag&(unix.ICANON|unix.ECHO) != 0 || during.Ispeed != 115200 {
-		t.Fatalf("not raw at 115200: %+v", during)
-	}
-	if _, err := Dial(bg, spec, Options{}); !errors.Is(err, ErrBusy) {
-		t.Fatalf("a second client on the line: %v", err)
-	}
-	if f := leave(t, c); !f.Running {
-		t.Fatalf("%+v", f)
-	}
-	after, err := unix.IoctlGetTermios(int(hold.Fd()), unix.TCGETS2)
-	must(t, err)
-	if *after != *before {
-		t.Fatalf("settings are not as they were: %+v, %+v", after, before)
-	}
-}
-
-// A stub on a pipe: the child is this test binary, which connects its stdin and
-// stdout to the scripted stub.
-func TestExec(t *testing.T) {
-	s := stubtest.QEMU()
-	s.Listen(t)
-	self, err := os.Executable()
-	must(t, err)
-	spec := target.Spec{Scheme: target.Exec, Addr: fmt.Sprintf("GDBSTUB_TEST_PIPE='%s' '%s'", s.Spec.Addr, self)}
-	c, err := Dial(bg, spec, Options{})
-	must(t, err)
-	checkMemory(t, c, stubtest.Base, 0x4000)
-	if running, known := c.FoundRunning(); !running || !known {
-		t.Fatal(running, known)
-	}
-	leave(t, c)
-	running(t, s)
-}
-
-func TestExecEnds(t *testing.T) {
-	s := stubtest.QEMU()
-	s.Listen(t)
-	self, err := os.Executable()
-	must(t, err)
-	c, err := Dial(bg, target.Spec{Scheme: target.Exec, Addr: fmt.Sprintf("GDBSTUB_TEST_PIPE='%s' '%s'; echo the pipe broke >&2", s.Spec.Addr, self)}, Options{})
-	must(t, err)
-	defer c.Close()
-	s.Hangup()
-	if e := wait(t, c); e.Kind != target.EventLost || !strings.Contains(e.Err.Error(), "the pipe broke") {
-		t.Fatalf("%+v", e)
-	}
-}
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv("GDBSTUB_TEST_PIPE"); path != "" {
-		os.Exit(pipe(path))
-	}
-	os.Exit(m.Run())
-}
-
-// pipe copies between stdin, stdout and a socket until either ends.
-func pipe(path string) int {
-	conn, err := net.Dial("unix", path)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	done := make(chan error, 2)
-	go func() { _, err := io.Copy(conn, os.Stdin); done <- err }()
-	go func() { _, err := io.Copy(os.Stdout, conn); done <- err }()
-	if err := <-done; err != nil {
-		return 1
-	}
-	return 0
 }
