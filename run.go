@@ -219,6 +219,15 @@ func (s *Session) judge(ctx context.Context, ev target.Event, here arrived) (boo
 		return true, rep, nil
 	}
 	s.stopCPU = ev.Stop.CPU
+	if ev.Stop.Reason == target.StopWatch && s.arch.WatchesBefore {
+		passed, err := s.passAccess(read, ev.Stop.CPU)
+		if err != nil {
+			return true, rep, err
+		}
+		if passed.Kind == target.EventExited || passed.Stop.Reason == target.StopForeign {
+			return s.judge(ctx, passed, here)
+		}
+	}
 	if ctx.Err() != nil && ev.Stop.Reason != target.StopBreakpoint && ev.Stop.Reason != target.StopWatch {
 		rep.Cause = CauseInterrupt
 		return true, rep, nil
@@ -231,7 +240,9 @@ func (s *Session) judge(ctx context.Context, ev target.Event, here arrived) (boo
 		rep.Cause = CauseForeign
 		return true, rep, nil
 	case target.StopWatch:
-		return s.judgeWatch(read, ev.Stop, rep)
+		if err := s.judgeWatch(read, ev.Stop, &rep); err != nil {
+			return true, rep, err
+		}
 	}
 	regs, err := s.machine.ReadRegisters(read, ev.Stop.CPU)
 	if err != nil {
@@ -256,7 +267,7 @@ func (s *Session) judge(ctx context.Context, ev target.Event, here arrived) (boo
 		rep.Cause = CauseStep
 		return true, rep, nil
 	}
-	if s.patched(regs.PC()) {
+	if s.patched(regs.PC()) || ev.Stop.Reason == target.StopWatch {
 		if ctx.Err() != nil {
 			rep.Cause = CauseInterrupt
 			return true, rep, nil

@@ -236,6 +236,9 @@ type lineRange struct {
 func (r lineRange) has(pc uint64) bool { return pc >= r.start && pc < r.end }
 
 func (st *stepper) begin(ctx context.Context) error {
+	if err := st.s.saveWatched(ctx); err != nil {
+		return err
+	}
 	regs, err := st.s.machine.ReadRegisters(ctx, st.cpu)
 	if err != nil {
 		return err
@@ -291,6 +294,9 @@ func (st *stepper) advance(ctx context.Context) (bool, StopReport, error) {
 	}
 	if done, rep := st.foreign(ev); done {
 		return true, rep, nil
+	}
+	if done, rep, err := s.judgeStepped(ctx, st.cpu); done || err != nil {
+		return true, rep, err
 	}
 	regs, err := s.machine.ReadRegisters(ctx, st.cpu)
 	if err != nil {

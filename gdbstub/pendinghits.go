@@ -25,8 +25,8 @@ import (
 const (
 	// stepPatience is how long such a step may take.
 	stepPatience = 100 * time.Millisecond
-	// maxSteps bounds the steps of a processor that hits watchpoints at each.
-	maxSteps = 64
+	// maxSteps is how many leave nothing: the second begins with what the first left.
+	maxSteps = 2
 )
 
 // pendingHits are the processors that may have noted a hit; Client.mu guards it.

@@ -45,6 +45,9 @@ type Arch struct {
 	// BreakpointAdvance is how many bytes past the start of the breakpoint
 	// instruction the processor reports the pc after hitting it.
 	BreakpointAdvance uint64
+	// WatchesBefore: a watchpoint stops the processor before the access it watches
+	// for, not after.
+	WatchesBefore bool
 	// MinInstr is the least length of an instruction in bytes: 1 or 4.
 	MinInstr uint64
 	// PACMask has the bits of a code pointer that may carry a pointer

@@ -37,7 +37,9 @@ var ARM64 = &Arch{
 	StatusFlags: arm64Flags,
 	CalleeSaved: []int{19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29},
 	Breakpoint:  []byte{0x00, 0x00, 0x20, 0xd4}, // brk #0
-	MinInstr:    4,
+	// Arm ARM (DDI 0487), D2.10: watchpoint exceptions come before the access.
+	WatchesBefore: true,
+	MinInstr:      4,
 	// Bits 54:48 carry the code for 48-bit addresses, 63:56 too where
 	// top-byte-ignore is off. Bit 55 selects the half.
 	PACMask: 0xff7f000000000000,
