@@ -42,18 +42,24 @@ type ReportFrame struct {
 // Fault explains the crash the guest is stopped in: from what its console ring
 // says, and from the machine itself. asserts.ErrNoFault says that it shows none.
 func (s *Session) Fault(ctx context.Context) (FaultReport, error) {
-	return s.fault(ctx, s.printedFault(ctx))
+	return s.fault(ctx, s.printedFault(ctx), false)
+}
+
+// FaultAtPrompt is Fault for a person who types commands at this session: what to
+// look at next is said in these and not in a shell's.
+func (s *Session) FaultAtPrompt(ctx context.Context) (FaultReport, error) {
+	return s.fault(ctx, s.printedFault(ctx), true)
 }
 
 // MachineFault explains the crash from the machine alone: registers, page
 // tables, the trap's frame and the functions on the stack, as for a guest that
 // keeps no console text, or whose text is not to be trusted.
 func (s *Session) MachineFault(ctx context.Context) (FaultReport, error) {
-	return s.fault(ctx, nil)
+	return s.fault(ctx, nil, false)
 }
 
 // fault explains the crash; f is what the guest printed of it, nil for nothing.
-func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, error) {
+func (s *Session) fault(ctx context.Context, f *asserts.Fault, prompt bool) (FaultReport, error) {
 	thread, err := s.CurrentThread(ctx, s.stopCPU)
 	if err != nil {
 		return FaultReport{}, err
@@ -72,7 +78,7 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	}
 	at := trap + m.Ending.Depth
 	if f != nil && shownNoMore(f, physical[trap].PC) {
-		return s.earlier(ctx, f, thread)
+		return s.earlier(ctx, f, thread, prompt)
 	}
 	if f == nil {
 		if f, err = asserts.Decode(ctx, m); err != nil {
@@ -99,10 +105,17 @@ func (s *Session) fault(ctx context.Context, f *asserts.Fault) (FaultReport, err
 	}
 	f.Backtrace = backtraceOf(stack)
 	s.sanitized(ctx, f, stack)
-	x := explainer{ctx: ctx, s: s, f: f, frames: stack, mem: s.mem, thread: &thread}
+	x := explainer{ctx: ctx, s: s, f: f, frames: stack, mem: s.mem, thread: &thread, prompt: prompt, level: s.levelOf(physical, at)}
 	x.explain()
 	s.behindTrap(f)
 	return s.report(f)
+}
+
+// levelOf is the level of the innermost function of a frame of the machine in the
+// backtrace of its thread.
+func (s *Session) levelOf(physical []unwind.Frame, at int) int {
+	sp := physical[at].Regs.SP()
+	return slices.IndexFunc(s.expand(physical), func(f Frame) bool { return f.PC == physical[at].PC && f.Regs.SP() == sp })
 }
 
 func backtraceOf(stack []unwind.Frame) []asserts.CodeAddr {

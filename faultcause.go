@@ -23,6 +23,11 @@ type explainer struct {
 	mem target.Memory
 	// thread is the faulting thread, nil for a log.
 	thread *Thread
+	// level is that of the first of frames in the thread's backtrace, noLevel if it
+	// is not on the stack any more. It is asked for with a thread alone.
+	level int
+	// prompt: a person types commands at the session.
+	prompt bool
 	funcs  map[uint64]*origin.Func
 }
 

@@ -32,16 +32,16 @@ func (s *Session) JoinFault(ctx context.Context, log io.Reader) (FaultReport, er
 			fmt.Sprintf("the log's report at line %d (%s) is of another fault: it is left out", last.Source.FirstLine, last.Kind))
 		return s.report(alone.Fault)
 	}
-	return s.fault(ctx, last)
+	return s.fault(ctx, last, false)
 }
 
 // earlier explains a fault that the guest printed and that the machine shows no
 // more, as its handler faulted too: with the printed registers and the machine's
 // memory.
-func (s *Session) earlier(ctx context.Context, f *asserts.Fault, t Thread) (FaultReport, error) {
+func (s *Session) earlier(ctx context.Context, f *asserts.Fault, t Thread, prompt bool) (FaultReport, error) {
 	regs, _ := f.Regs()
 	asserts.Refine(ctx, f, asserts.Machine{Regs: regs, Memory: s.mem, Symbol: s.Symbolize, Section: s.SectionName})
-	x := explainer{ctx: ctx, s: s, f: f, frames: s.completeBacktrace(ctx, f, s.mem), mem: s.mem, thread: &t}
+	x := explainer{ctx: ctx, s: s, f: f, frames: s.completeBacktrace(ctx, f, s.mem), mem: s.mem, thread: &t, prompt: prompt, level: noLevel}
 	if len(x.frames) > len(f.Backtrace) {
 		f.Backtrace = backtraceOf(x.frames)
 	}

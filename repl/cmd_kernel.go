@@ -69,7 +69,7 @@ func cmdTrace(ctx context.Context, r *REPL, args string) error {
 }
 
 func cmdFault(ctx context.Context, r *REPL, _ string) error {
-	report, err := r.s.Fault(ctx)
+	report, err := r.s.FaultAtPrompt(ctx)
 	if err != nil {
 		return err
 	}

@@ -22,15 +22,21 @@ type person struct {
 	vm  *guesttest.VM
 }
 
-// sit opens a session on a new guest.
+// sit opens a session on a new guest that serves.
 func sit(t *testing.T, opt guesttest.Options, color bool) *person {
+	t.Helper()
+	return sitAfter(t, opt, color, "requests served")
+}
+
+// sitAfter opens a session on a new guest once its console says a text.
+func sitAfter(t *testing.T, opt guesttest.Options, color bool, text string) *person {
 	t.Helper()
 	opt.GDB = "unix"
 	vm := guesttest.Start(t, opt)
 	deadline := time.Now().Add(time.Minute)
-	for !strings.Contains(vm.Console(), "requests served") {
+	for !strings.Contains(vm.Console(), text) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the guest serves nothing:\n%s", vm.Console())
+			t.Fatalf("the guest never says %q:\n%s", text, vm.Console())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
