@@ -97,9 +97,19 @@ const (
 	switched = `(\[Switching to thread \d \(worker-\d\)\]\n)?`
 )
 
-// Every command, one guest, in an order a person might go.
+// Every command, one guest of each architecture, in an order a person might go.
 func TestCommands(t *testing.T) {
-	p := sit(t, guesttest.Options{Image: "ukguest-x86_64", Append: "rate=400"}, false)
+	for image, regs := range map[string][3]string{
+		// The program counter, the first register, the last.
+		"ukguest-x86_64": {"rip", "rax", "cr3"},
+		"ukguest-arm64":  {"pc", "x0", "TCR_EL1"},
+	} {
+		t.Run(image, func(t *testing.T) { everyCommand(t, image, regs[0], regs[1], regs[2]) })
+	}
+}
+
+func everyCommand(t *testing.T, image, pc, first, last string) {
+	p := sit(t, guesttest.Options{Image: image, Append: "rate=400"}, false)
 	p.talk(t, "looking", []exchange{
 		{"threads", `   ID  NAME +STATE +CPU TIME +WHERE\n(.*\n)*.* worker-1 .*(.*\n)*.* acceptor .*\n`},
 		{"thread disk", `\[Switching to thread 5 \(disk\)\]\n#0 .*\n.*\n`},
@@ -123,9 +133,9 @@ func TestCommands(t *testing.T) {
 		{"up", `initial frame selected; you cannot go up\n`},
 		{"info locals", `op = .*\n`},
 		{"info args", `arg = .*\n`},
-		{"i r rip", `rip +0x[0-9a-f]+ +0x[0-9a-f]+ <disk_main\+\d+>\n`},
+		{"i r " + pc, pc + ` +0x[0-9a-f]+ +0x[0-9a-f]+ <disk_main\+\d+>\n`},
 		{"info registers nope", `no register nope\n`},
-		{"info all-registers", `rax .*\ncr3 +0x[0-9a-f]+\n.*`},
+		{"info all-registers", first + ` .*\n` + last + ` +0x[0-9a-f]+\n.*`},
 		{"info frame", `Stack level \d+, frame at 0x[0-9a-f]+:\n pc = 0x[0-9a-f]+ in disk_main disk\.c:5[13]\n found by .*`},
 		{"info source", `Current source file is /src/guest/app/disk\.c\nLocated in .*/guest/app/disk\.c\n`},
 		{"info threads", `.*worker-1.*`},
