@@ -14,6 +14,7 @@ import (
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/console"
 	"github.com/ukdbg/ukdbg/agent/keep"
 	"github.com/ukdbg/ukdbg/guard"
 	"github.com/ukdbg/ukdbg/hosts"
@@ -72,6 +73,7 @@ type agent struct {
 	wake    chan struct{}
 	pages   *pages
 	console *consoles
+	places  console.Places
 	keeper  *keep.Keeper
 	// rename: names and globs are to be looked at again.
 	rename bool
@@ -151,9 +153,6 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 	if old != nil {
 		a.looks.resize(workers(c) - workers(old))
 		a.bursts.resize(c.Profile.AtOnce - old.Profile.AtOnce)
-		if err := a.console.close(); err != nil {
-			a.log.printf("consoles: %v", err)
-		}
 		if err := a.out.close(drainPatience); err != nil {
 			a.log.printf("receivers of before: %v", err)
 		}
@@ -168,9 +167,17 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 	a.out, a.keeper = out, keeper
 	debug.SetMemoryLimit(int64(c.Limits.Memory))
 	a.reindex(ctx, old)
-	a.console, a.recalled = newConsoles(ctx, a), false
+	if old == nil || old.Console != c.Console {
+		if err := a.console.close(); err != nil {
+			a.log.printf("consoles: %v", err)
+		}
+		a.console, a.recalled = newConsoles(ctx, a, &a.places), false
+		for _, g := range a.fleet.list() {
+			g.setConsole(nil)
+			g.noConsole = false
+		}
+	}
 	for _, g := range a.fleet.list() {
-		g.console, g.noConsole = nil, false
 		for l := range g.work {
 			g.work[l].due, g.work[l].failed = time.Time{}, 0
 		}

@@ -3,9 +3,8 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,19 +17,31 @@ import (
 	"github.com/ukdbg/ukdbg/exporters/otlp"
 )
 
-// consoles follows the consoles of all guests, under one configuration.
+// consoles follows the consoles of all guests, under one configuration. Its methods
+// are the manager's.
 type consoles struct {
 	a       *agent
-	cfg     *config.Console
+	cfg     config.Console
 	ctx     context.Context
 	cancel  context.CancelFunc
 	watcher *console.Watcher
+	places  *console.Places // where they were left, if there is no folder for it
 	wg      sync.WaitGroup
+	// rest are the logs that are read to their end for guests that are gone.
+	rest map[string]*rest
 }
 
-// follower is one guest's console.
-type follower struct {
-	*console.Follower
+// rest is the reading of a log's rest.
+type rest struct {
+	readers int
+	// waiting are the guests that write into the log now. Their turn comes when the
+	// rest is read: two who follow one log with one place would tell reports twice.
+	waiting []next
+}
+
+// next is a guest whose console is to be followed.
+type next struct {
+	g   *guest
 	src console.Source
 }
 
@@ -44,8 +55,8 @@ type remembered struct {
 	Resource otlp.Resource `json:"resource"`
 }
 
-func newConsoles(ctx context.Context, a *agent) *consoles {
-	c := &consoles{a: a, cfg: &a.cfg.Console}
+func newConsoles(ctx context.Context, a *agent, places *console.Places) *consoles {
+	c := &consoles{a: a, cfg: a.cfg.Console, places: places, rest: map[string]*rest{}}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if c.cfg.Enabled {
 		c.watcher = console.NewWatcher()
@@ -53,10 +64,12 @@ func newConsoles(ctx context.Context, a *agent) *consoles {
 	return c
 }
 
-// start follows a guest's console. It is called by the manager when the guest was
-// looked at.
+// start follows a guest's console, as soon as the guest is found: it may die before it
+// could be looked at. It is called again and again until there is one: until the guest
+// was looked at each time guests are looked for, then with each look, as a log may
+// come later.
 func (c *consoles) start(g *guest) {
-	if g.console != nil || g.noConsole {
+	if g.console != nil {
 		return
 	}
 	if c.watcher == nil {
@@ -65,74 +78,157 @@ func (c *consoles) start(g *guest) {
 		return
 	}
 	g.mu.Lock()
-	h, image := g.host, g.imagePath
+	h, looked := g.host, g.looked
 	g.mu.Unlock()
 	src, err := console.FindIn(c.a.host.Proc, &h)
 	if err != nil {
-		g.noConsole = true
-		g.set(featureConsole, outcome("none", err.Error(), ""))
-		return
-	}
-	meta, err := json.Marshal(remembered{g.proc.PID, g.proc.StartTime, targetOf(&h), image, g.about(c.a.cfg)})
-	if err == nil {
-		var f *console.Follower
-		// What a guest wrote that came while we watched is all news.
-		f, err = console.Follow(c.ctx, console.Options{
-			Source: src, State: c.cfg.State, FromEnd: !c.cfg.FromStart && !g.started.After(c.a.began), Meta: meta, Watcher: c.watcher,
-		})
-		if err == nil {
-			g.console = &follower{f, src}
+		if g.noConsole = looked; looked {
+			g.set(featureConsole, outcome("none", err.Error(), ""))
 		}
-	}
-	if err != nil {
-		g.noConsole = true
-		g.set(featureConsole, outcome("failed", err.Error(), ""))
 		return
 	}
-	g.set(featureConsole, outcome("ok", src.Path, oneShot("crash", src.Path, image, "--follow")))
-	f := g.console
+	g.noConsole = false
+	if r := c.rest[src.Path]; r != nil {
+		if !slices.ContainsFunc(r.waiting, func(n next) bool { return n.g == g }) {
+			r.waiting = append(r.waiting, next{g, src})
+		}
+		return
+	}
+	c.follow(g, src)
+}
+
+// follow follows a guest's console.
+func (c *consoles) follow(g *guest, src console.Source) {
+	f := newFollower(src)
+	g.setConsole(f)
+	// What a guest wrote that came while we watched is all news.
+	opt := c.options(src, c.meta(g))
+	opt.FromEnd = !c.cfg.FromStart && !g.started.After(c.a.began)
 	c.wg.Go(func() {
-		c.read(f, func(fault console.Fault) {
-			cfg, out, _ := c.a.fleet.now()
+		err := f.run(c.ctx, opt, func() { c.shown(g, f) }, func(fault console.Fault) {
+			cfg, _, _ := c.a.fleet.now()
 			g.mu.Lock()
-			image, target := g.imagePath, targetOf(&g.host)
+			target := targetOf(&g.host)
 			g.counts.Faults += 1 + fault.Suppressed
 			g.mu.Unlock()
-			c.a.tellFault(c.ctx, out, g.about(cfg), target, image, &fault, cfg)
+			c.a.tellFault(c.ctx, g.about(cfg), target, g.likelyImage(), &fault, cfg)
 			// It may be dead by now.
 			c.a.tell(func() { g.work[laneLook].due = time.Now() })
 		})
+		c.a.tell(func() { c.ended(g, f, err) })
 	})
+}
+
+// options are how a console is followed.
+func (c *consoles) options(src console.Source, meta json.RawMessage) console.Options {
+	return console.Options{Source: src, State: c.cfg.State, Places: c.places, Meta: meta, Watcher: c.watcher}
+}
+
+// ended notes that nothing more is read of a guest's console.
+func (c *consoles) ended(g *guest, f *follower, err error) {
+	if err != nil {
+		c.a.log.once("console "+f.src.Path, "console %s: %v", f.src.Path, err)
+	}
+	switch {
+	case f.over:
+		c.restRead(f.src.Path)
+	case g.console == f && c.ctx.Err() == nil:
+		g.setConsole(nil)
+		g.noConsole = true // until the next look
+		g.set(featureConsole, outcome("failed", fmt.Sprint(err), ""))
+	}
+}
+
+// meta is what is remembered of a guest beside its console's place.
+func (c *consoles) meta(g *guest) json.RawMessage {
+	g.mu.Lock()
+	target := targetOf(&g.host)
+	g.mu.Unlock()
+	meta, err := json.Marshal(remembered{g.proc.PID, g.proc.StartTime, target, g.likelyImage(), g.about(c.a.cfg)})
+	if err != nil {
+		c.a.log.once(g.topic("console"), "%s: what is remembered of it: %v", g.name(), err)
+	}
+	return meta
+}
+
+// looked takes over what a look found out of a guest whose console is followed.
+func (c *consoles) looked(g *guest) {
+	if g.console == nil {
+		c.start(g)
+		return
+	}
+	g.console.setMeta(c.meta(g))
+	c.shown(g, g.console)
+}
+
+// shown notes that a guest's console is followed.
+func (c *consoles) shown(g *guest, f *follower) {
+	g.set(featureConsole, outcome("ok", f.src.Path, oneShot("crash", f.src.Path, g.likelyImage(), "--follow")))
+}
+
+// tend looks after a guest's console each time guests are looked for.
+func (c *consoles) tend(g *guest) {
+	if g.console == nil {
+		if !g.noConsole {
+			c.start(g)
+		}
+		return
+	}
+	trouble := g.console.trouble()
+	if trouble == g.console.told {
+		return
+	}
+	g.console.told = trouble
+	if trouble == "" {
+		trouble = "all is well again"
+	}
+	c.a.log.printf("%s: console: %s", g.name(), trouble)
 }
 
 // stop reads what is left of the console of a guest that is gone.
 func (c *consoles) stop(g *guest) {
-	if g.console != nil {
-		g.console.End()
+	if g.console == nil {
+		c.start(g) // the last chance
+	}
+	if f := g.console; f != nil && !f.over {
+		c.readRest(f.src.Path)
+		f.end()
 	}
 }
 
-// read hands each report on until there are no more.
-func (c *consoles) read(f *follower, hand func(console.Fault)) {
-	for {
-		fault, err := f.Next()
-		switch {
-		case err == nil:
-			hand(fault)
-			continue
-		case errors.Is(err, io.EOF):
-			err = f.Close()
-		default:
-			if cerr := f.Close(); errors.Is(err, context.Canceled) {
-				err = cerr
-			}
-		}
-		if err != nil {
-			c.a.log.once("console "+f.src.Path, "console %s: %v", f.src.Path, err)
-		}
+// readRest notes that the rest of a log is read, restRead that it was.
+func (c *consoles) readRest(path string) {
+	if c.rest[path] == nil {
+		c.rest[path] = &rest{}
+	}
+	c.rest[path].readers++
+}
+
+func (c *consoles) restRead(path string) {
+	r := c.rest[path]
+	if r == nil {
 		return
 	}
+	if r.readers--; r.readers > 0 || c.ctx.Err() != nil {
+		return
+	}
+	delete(c.rest, path)
+	for _, n := range r.waiting {
+		if n.g.console != nil {
+			continue
+		}
+		c.follow(n.g, n.src)
+		n.g.mu.Lock()
+		gone := n.g.gone
+		n.g.mu.Unlock()
+		if gone {
+			c.stop(n.g)
+		}
+	}
 }
+
+// recallAtOnce is how many logs of guests that ended before are read at a time.
+const recallAtOnce = 8
 
 // recall reads the rest of the consoles of guests that ended while nobody watched.
 // there tells which guests are alive.
@@ -144,22 +240,27 @@ func (c *consoles) recall(there func(pid int, start uint64) bool) {
 	if err != nil {
 		c.a.log.once("recall", "consoles of before: %v", err)
 	}
+	places := make(chan struct{}, recallAtOnce)
 	for _, r := range list {
 		var m remembered
 		if json.Unmarshal(r.Meta, &m) != nil || m.PID == 0 || there(m.PID, m.Start) {
 			continue
 		}
-		f, err := console.Follow(c.ctx, console.Options{Source: r.Source, State: c.cfg.State, Meta: r.Meta, Watcher: c.watcher})
-		if err != nil {
-			c.a.log.once("console "+r.Source.Path, "console %s: %v", r.Source.Path, err)
-			continue
-		}
-		f.End()
+		f := newFollower(r.Source)
+		c.readRest(r.Source.Path)
+		f.end()
 		c.wg.Go(func() {
-			c.read(&follower{f, r.Source}, func(fault console.Fault) {
-				cfg, out, _ := c.a.fleet.now()
-				c.a.tellFault(c.ctx, out, m.Resource, m.Target, m.Image, &fault, cfg)
+			select {
+			case places <- struct{}{}:
+			case <-c.ctx.Done():
+				return
+			}
+			err := f.run(c.ctx, c.options(r.Source, r.Meta), func() {}, func(fault console.Fault) {
+				cfg, _, _ := c.a.fleet.now()
+				c.a.tellFault(c.ctx, m.Resource, m.Target, m.Image, &fault, cfg)
 			})
+			<-places
+			c.a.tell(func() { c.ended(nil, f, err) })
 		})
 	}
 }
@@ -178,11 +279,11 @@ func (c *consoles) close() error {
 }
 
 // tellFault makes a log record of a fault and hands it on.
-func (a *agent) tellFault(ctx context.Context, out *outputs, res otlp.Resource, target, image string, f *console.Fault, cfg *config.Config) {
+func (a *agent) tellFault(ctx context.Context, res otlp.Resource, target, image string, f *console.Fault, cfg *config.Config) {
 	record, row := a.faultRecord(ctx, f, image)
 	row.Guest, row.Command = res.ServiceName, oneShot("crash", f.Path, image)
 	record.Attrs = redactAttrs(record.Attrs, cfg.Redact)
-	out.logs(ctx, res, []exporters.LogRecord{record})
+	a.fleet.send(func(out *outputs) { out.logs(ctx, res, []exporters.LogRecord{record}) })
 	a.fleet.mu.Lock()
 	if a.fleet.faults = append(a.fleet.faults, row); len(a.fleet.faults) > maxFaults {
 		a.fleet.faults = a.fleet.faults[1:]

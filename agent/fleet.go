@@ -23,6 +23,8 @@ type key struct {
 
 // fleet is what all goroutines share: the guests there are, and what is in force.
 type fleet struct {
+	sending sync.RWMutex // held while something is handed to out
+
 	mu      sync.Mutex
 	byKey   map[key]*guest
 	cfg     *config.Config
@@ -78,6 +80,14 @@ func (f *fleet) now() (*config.Config, *outputs, *imageindex.Index) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.cfg, f.out, f.index
+}
+
+// send hands something to the receivers in force, which are not replaced meanwhile.
+func (f *fleet) send(what func(*outputs)) {
+	f.sending.RLock()
+	defer f.sending.RUnlock()
+	_, out, _ := f.now()
+	what(out)
 }
 
 // wanted reports whether the configuration watches a guest of a name.

@@ -47,26 +47,30 @@ type guest struct {
 	quiet int           // scans in a row in which it used no CPU time
 	// profiled is the CPU time at the begin of the last burst.
 	profiled time.Duration
-	console  *follower
+	// console is written under mu, for those who are not the manager.
+	console *follower
 	// noConsole: it has none that can be followed, or it was not allowed.
 	noConsole bool
 
 	trace   traceLane
 	profile profileLane
 
-	mu         sync.Mutex
-	host       hosts.Guest // with its name, ways and state
-	looked     bool
-	image      imageindex.Match
-	imageErr   error
-	imagePath  string
-	generation uint32
-	features   [features]state
-	counts     counts
-	gone       bool
-	osVersion  string           // of the guest's kernel
-	placed     []exporters.Attr // container and pod
-	vmmCPU     time.Duration    // cpu, for those who are not the manager
+	mu        sync.Mutex
+	host      hosts.Guest // with its name, ways and state
+	looked    bool
+	image     imageindex.Match
+	imageErr  error
+	imagePath string
+	// beside is the image beside its kernel, once it was asked for.
+	beside       string
+	lookedBeside bool
+	generation   uint32
+	features     [features]state
+	counts       counts
+	gone         bool
+	osVersion    string           // of the guest's kernel
+	placed       []exporters.Attr // container and pod
+	vmmCPU       time.Duration    // cpu, for those who are not the manager
 
 	// lookedUp is the refresh of the index after which the image was looked for, the
 	// look lane's.
@@ -146,6 +150,12 @@ func (g *guest) set(f feature, s state) {
 	s.At = time.Now()
 	g.mu.Lock()
 	g.features[f] = s
+	g.mu.Unlock()
+}
+
+func (g *guest) setConsole(f *follower) {
+	g.mu.Lock()
+	g.console = f
 	g.mu.Unlock()
 }
 
@@ -229,4 +239,19 @@ func (g *guest) imageFile() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.imagePath
+}
+
+// likelyImage is the image with debug information as far as is known without a
+// reading of the guest: what lies beside its kernel, until it was looked for.
+func (g *guest) likelyImage() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.imagePath != "" || g.looked {
+		return g.imagePath
+	}
+	if !g.lookedBeside {
+		g.lookedBeside = true
+		g.beside, _ = hosts.Image(&g.proc)
+	}
+	return g.beside
 }

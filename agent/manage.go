@@ -160,6 +160,9 @@ func (a *agent) find(ctx context.Context, now time.Time) error {
 		a.recalled = true
 		a.console.recall(func(pid int, start uint64) bool { return there[key{pid, start}] != nil })
 	}
+	for _, g := range a.fleet.byKey {
+		a.console.tend(g)
+	}
 	a.fleet.mu.Lock()
 	a.fleet.scans++
 	a.fleet.mu.Unlock()
@@ -380,7 +383,7 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 		}
 		w.failed = 0
 		if l == laneLook {
-			a.console.start(g)
+			a.console.looked(g)
 		}
 		if l == laneTrace {
 			if wait := g.trace.next; wait > 0 && (g.quiet < 2 || wait > every) {

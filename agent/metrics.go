@@ -141,6 +141,15 @@ func (b *numbers) guest(g *guest) {
 		b.points(exporters.MetricCounter, "ukdbg.span.errors", "Operations of the guest that failed.", "{span}", failed)
 	}
 	b.counter("ukdbg.guest.faults", "Fault reports on the console.", "{fault}", float64(n.Faults), who()...)
+	if g.console != nil {
+		s, unkept := g.console.stats(), 0.0
+		if s.Unkept != "" {
+			unkept = 1
+		}
+		b.counter("ukdbg.guest.console.skipped", "Bytes of the console passed unread, because reading lagged.", "By", float64(s.Skipped), who()...)
+		b.counter("ukdbg.guest.console.gaps", "Rotations of the console at which something may have been lost unread.", "{gap}", float64(s.Gaps), who()...)
+		b.gauge("ukdbg.guest.console.unkept", "1 while it cannot be kept how far the console was read.", "1", unkept, who()...)
+	}
 	b.gauge("ukdbg.guest.clock.uncertainty", "How far times of the guest may be wrong.", "s", n.Clock.Seconds(), who()...)
 	for lane, failures := range n.Failures {
 		b.counter("ukdbg.guest.failures", "Work on the guest that failed.", "{failure}", float64(failures), who(exporters.String("work", lane))...)

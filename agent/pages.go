@@ -154,6 +154,11 @@ func (g *guest) row() status.Guest {
 			r.Problem = join(r.Problem, f.String()+" "+text)
 		}
 	}
+	if g.console != nil {
+		if trouble := g.console.trouble(); trouble != "" {
+			r.Problem = join(r.Problem, "console: "+trouble)
+		}
+	}
 	return r
 }
 

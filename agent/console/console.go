@@ -12,11 +12,14 @@ import (
 type Options struct {
 	Source Source
 	// State is the folder that keeps the places of consoles, "" for none: then
-	// following begins anew each time. It is made with mode 0700.
+	// following begins anew with each process. It is made with mode 0700.
 	State string
 	// FromEnd begins at the log's end where no place is remembered, else at its
 	// beginning.
 	FromEnd bool
+	// Places remembers it without a folder, for as long as this process lives; nil for
+	// not at all. It is used where State is "".
+	Places *Places
 	// Meta is kept beside the place for Remembered: what its user wants to know
 	// of the guest when the guest itself is gone. At most 16 KiB.
 	Meta json.RawMessage
@@ -63,6 +66,9 @@ type Stats struct {
 	Behind int64
 	// Problem is why the log cannot be read at the moment, "" if it can.
 	Problem string
+	// Unkept is why the place cannot be kept at the moment, "" if it can: reports
+	// returned since then would be returned again after a restart.
+	Unkept string
 }
 
 // ErrOversize says that Options.Meta is too large.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -27,6 +28,8 @@ type Follower struct {
 	wake  chan struct{}
 	ended chan struct{}
 	end   sync.Once
+	// endedAt is set before ended is closed.
+	endedAt time.Time
 
 	// What is read.
 	cur   *part // nil before the log is there
@@ -51,6 +54,7 @@ type Follower struct {
 	lineage string
 	saved   place
 	savedAt time.Time
+	unsaved bool   // the last attempt failed
 	pending uint64 // reports counted only, since the last one returned
 	// returned: Next has returned a report that may not be taken care of yet.
 	returned bool
@@ -60,6 +64,7 @@ type Follower struct {
 
 	mu    sync.Mutex
 	stats Stats
+	meta  json.RawMessage
 }
 
 type glance struct {
@@ -69,8 +74,12 @@ type glance struct {
 	seen time.Time
 }
 
-// saveEvery is how often a place is kept while no report is returned.
-const saveEvery = 10 * time.Second
+const (
+	// saveEvery is how often a place is kept while no report is returned.
+	saveEvery = 10 * time.Second
+	// saveAgain is how often it is tried again that failed.
+	saveAgain = 2 * time.Second
+)
 
 // Follow begins to follow a console, at the place that is remembered of it. A
 // log that is not there yet is waited for. The follower ends with ctx, which
@@ -85,7 +94,7 @@ func Follow(ctx context.Context, opt Options) (*Follower, error) {
 	opt.Limits = opt.Limits.withDefaults()
 	l := opt.Limits
 	f := &Follower{
-		ctx: ctx, opt: opt, watch: opt.Watcher, wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		ctx: ctx, opt: opt, meta: opt.Meta, watch: opt.Watcher, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		bytes: newBucket(float64(l.BytesPerSecond), float64(l.BytesPerSecond)),
 		rate:  newBucket(float64(l.Burst), float64(l.PerMinute)/60),
 	}
@@ -148,7 +157,12 @@ func (f *Follower) fault(rep *asserts.Fault, now time.Time) Fault {
 }
 
 // End says that nothing more is written: Next returns what is left, and io.EOF.
-func (f *Follower) End() { f.end.Do(func() { close(f.ended) }) }
+func (f *Follower) End() {
+	f.end.Do(func() {
+		f.endedAt = time.Now()
+		close(f.ended)
+	})
+}
 
 // Close ends the follower, after Next has returned for the last time. What Next
 // returned last is returned again by another one, unless Next was called since.
@@ -169,6 +183,18 @@ func (f *Follower) Close() error {
 	for p := range closed {
 		p.close()
 	}
+	return nil
+}
+
+// SetMeta replaces Options.Meta, from the next time the place is kept on. More than
+// is allowed is ErrOversize.
+func (f *Follower) SetMeta(meta json.RawMessage) error {
+	if len(meta) > maxMeta {
+		return ErrOversize
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.meta = meta
 	return nil
 }
 

@@ -7,8 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/smalldisk"
 )
 
 // assertion is a report of one line, and what makes it complete.
@@ -215,4 +219,90 @@ func TestDamagedState(t *testing.T) {
 	f := l.follow(t.Context(), dir)
 	defer f.Close()
 	want(t, f, "once")
+}
+
+// A disk without room for the place keeps nobody from reading on; when there is room
+// again the place is kept, though nothing is written any more.
+func TestFullDisk(t *testing.T) {
+	disk := smalldisk.Make(t, 64<<10)
+	l := newLog(t)
+	l.append("up\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	state := filepath.Join(disk.Dir, "state")
+	f := l.follow(ctx, state)
+	l.append(assertion("with room"))
+	want(t, f, "with room")
+	disk.Fill(t)
+	l.append(assertion("without room"))
+	want(t, f, "without room")
+	l.append(assertion("without room again"))
+	want(t, f, "without room again") // the place before it could not be kept
+	if s := f.Stats(); !strings.Contains(s.Unkept, syscall.ENOSPC.Error()) || s.Problem != "" {
+		t.Errorf("%+v", s)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := f.Next()
+		read <- err
+	}()
+	time.Sleep(2 * testQuiet)
+	disk.Empty(t)
+	for end := time.Now().Add(10 * time.Second); f.Stats().Unkept != ""; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the place is not kept though there is room: %+v", f.Stats())
+		}
+	}
+	cancel()
+	if err := <-read; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	f.Close()
+	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	g := l.follow(ctx, state)
+	defer g.Close()
+	g.End()
+	if fault, err := g.Next(); err != io.EOF {
+		t.Errorf("what was taken care of comes again: %+v, %v", fault, err)
+	}
+}
+
+// Where a console was first followed from its end, nothing from before that comes when
+// it is followed again.
+func TestFromEndTwice(t *testing.T) {
+	for _, state := range []string{"", t.TempDir()} {
+		l := newLog(t)
+		l.append(assertion("before"))
+		places := &Places{}
+		fromEnd := func(o *Options) { o.FromEnd, o.Places = true, places }
+		l.follow(t.Context(), state, fromEnd).Close()
+		l.append(assertion("behind"))
+		f := l.follow(t.Context(), state, fromEnd)
+		want(t, f, "behind")
+		f.End()
+		if _, err := f.Next(); err != io.EOF {
+			t.Error(err)
+		}
+		f.Close()
+	}
+}
+
+// A report that is being written when its log is said to have ended, by the next guest
+// of the log, is not cut in two.
+func TestEndWithinReport(t *testing.T) {
+	l := newLog(t)
+	text := "[    0.1] CRIT: [appfault] <main.c @   13> Unhandled page fault at 0x10, error code=0x2\n"
+	l.append(text[:40])
+	f := l.follow(t.Context(), "")
+	defer f.Close()
+	f.End()
+	time.AfterFunc(testQuiet/3, func() { l.append(text[40:]) })
+	fault, err := f.Next()
+	if err != nil || fault.Offset != 0 {
+		t.Fatalf("%+v, %v", fault, err)
+	}
+	if _, err := f.Next(); err != io.EOF {
+		t.Error(err)
+	}
 }

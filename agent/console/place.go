@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -109,6 +110,38 @@ func (p *place) save(path string, sync bool) error {
 	return os.Rename(tmp, path)
 }
 
+// maxPlaces bounds how many consoles are remembered in memory.
+const maxPlaces = 4096
+
+// Places remembers places in memory: several guests may write into one log, one after
+// the other. It is safe for concurrent use.
+type Places struct {
+	mu sync.Mutex
+	by map[string]place
+}
+
+func (m *Places) get(path string) (place, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, ok := m.by[path]
+	return p, ok
+}
+
+func (m *Places) put(p *place) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.by == nil {
+		m.by = map[string]place{}
+	}
+	if _, there := m.by[p.Source.Path]; !there && len(m.by) >= maxPlaces {
+		for path := range m.by {
+			delete(m.by, path)
+			break
+		}
+	}
+	m.by[p.Source.Path] = *p
+}
+
 // Remembered is a console that was followed before.
 type Remembered struct {
 	Source Source
@@ -122,9 +155,9 @@ const (
 	keepOld  = 30 * 24 * time.Hour
 )
 
-// Recall lists the consoles whose places are kept in a folder: of guests that
-// ended while nobody followed them, the rest can be read (Follow, End, Next until
-// io.EOF). A place outlives its guest, as the next one may append to the same log;
+// Recall lists the consoles whose places are kept in a folder and that may have more
+// behind them: of guests that ended while nobody followed them, the rest can be read
+// (Follow, End, Next until io.EOF). A place outlives its guest, as the next one may append to the same log;
 // those of logs long gone or long silent are removed.
 func Recall(dir string) ([]Remembered, error) {
 	entries, err := os.ReadDir(dir)
@@ -148,9 +181,17 @@ func Recall(dir string) ([]Remembered, error) {
 			os.Remove(path) // else the next one does
 			continue
 		}
-		out = append(out, Remembered{p.Source, p.Meta})
+		if p.unread() {
+			out = append(out, Remembered{p.Source, p.Meta})
+		}
 	}
 	return out, nil
+}
+
+// unread reports whether there may be more behind the place.
+func (p *place) unread() bool {
+	st, err := statLog(p.Source.Path)
+	return err != nil || st.id != p.File || st.size != p.Offset
 }
 
 // outlived reports whether a place of that age is of no use any more.

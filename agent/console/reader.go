@@ -56,7 +56,13 @@ func (r *reader) Read(b []byte) (int, error) {
 				return 0, asserts.ErrQuiet
 			}
 		}
+		if f.unsaved {
+			wait = min(wait, saveAgain)
+		}
 		f.wait(wait)
+		if f.unsaved {
+			f.keep(false)
+		}
 	}
 }
 
@@ -104,6 +110,19 @@ func (f *Follower) over() bool {
 	}
 }
 
+// endPatience bounds what a log that ended is waited with.
+const endPatience = 5 * time.Second
+
+// settling is how long a log that ended is waited with: the next guest may be writing
+// into it, whose report is not to be cut in two.
+func (f *Follower) settling() time.Duration {
+	left := f.opt.Quiet - time.Since(f.cur.seen)
+	if left > f.opt.Quiet || time.Since(f.endedAt) > endPatience {
+		return 0 // the host's clock was set, or it is written on and on
+	}
+	return max(left, 0)
+}
+
 // step reads once, or goes on to the next file. With no bytes, wait is how long
 // to wait for more, 0 for not at all.
 func (f *Follower) step(b []byte) (n int, wait time.Duration, err error) {
@@ -141,6 +160,9 @@ func (f *Follower) step(b []byte) (n int, wait time.Duration, err error) {
 	case replaced:
 		return 0, 0, nil
 	case f.over():
+		if left := f.settling(); left > 0 {
+			return 0, left, nil
+		}
 		return 0, 0, io.EOF
 	case err != nil:
 		return 0, tick, err

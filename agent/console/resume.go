@@ -11,27 +11,26 @@ import (
 
 // resume finds the place that is remembered, or takes the first one.
 func (f *Follower) resume() error {
+	var at place
+	var ok bool
 	if f.opt.State != "" {
-		if err := os.MkdirAll(f.opt.State, 0o700); err != nil {
-			return err
-		}
 		f.path = statePath(f.opt.State, f.opt.Source.Path)
-		at, ok, err := loadPlace(f.path)
-		if err != nil {
+		var err error
+		if at, ok, err = loadPlace(f.path); err != nil {
 			return err
 		}
-		if ok {
-			// Another guest may write to the log by now.
-			at.Source, at.Meta = f.opt.Source, f.opt.Meta
-			err := at.save(f.path, false)
-			f.goOn(&at)
-			if err != nil {
-				f.problem(err) // the old one will do
-			}
-			return nil
-		}
+	} else if f.opt.Places != nil {
+		at, ok = f.opt.Places.get(f.opt.Source.Path)
 	}
-	f.first()
+	if !ok {
+		f.first()
+		return nil
+	}
+	// Another guest may write to the log by now.
+	at.Source, at.Meta = f.opt.Source, f.opt.Meta
+	err := f.put(&at, false)
+	f.goOn(&at)
+	f.unkept(err) // the old one will do
 	return nil
 }
 
@@ -51,9 +50,11 @@ func (f *Follower) first() {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f.problem(err)
 	}
-	if err := f.remember(f.cur, 0, true); err != nil {
-		f.problem(err) // following does not depend on it
+	at := int64(0)
+	if f.cur != nil {
+		at = f.cur.pos
 	}
+	f.remember(f.cur, at, true) // following does not depend on it
 }
 
 // goOn goes on at a remembered place.
@@ -126,29 +127,63 @@ func (f *Follower) keep(sure bool) {
 		f.prune(at)
 		return
 	}
-	if sure || p.gen != f.saved.Generation || time.Since(f.savedAt) >= saveEvery {
-		if err := f.remember(p, off, sure); err != nil {
-			f.problem(err)
-		}
+	every := saveEvery
+	if f.unsaved {
+		every = saveAgain
+	}
+	if sure || p.gen != f.saved.Generation && !f.unsaved || time.Since(f.savedAt) >= every {
+		f.remember(p, off, sure)
 	}
 	f.prune(at)
 }
 
 // remember writes the state file. p is nil while there is no log.
-func (f *Follower) remember(p *part, off int64, sync bool) error {
-	at := place{Lineage: f.lineage, Source: f.opt.Source, Generation: f.gen, Written: f.since, Meta: f.opt.Meta}
+func (f *Follower) remember(p *part, off int64, sync bool) {
+	f.mu.Lock()
+	meta := f.meta
+	f.mu.Unlock()
+	at := place{Lineage: f.lineage, Source: f.opt.Source, Generation: f.gen, Written: f.since, Meta: meta}
 	if p != nil {
 		at.Known = f.knownBefore(p.gen)
 		at.Generation, at.File, at.Offset = p.gen, p.id, off
 		sum, size, ok := p.tailAt(off)
 		if !ok {
-			return nil // it is another file by now, which the next reading finds out
+			return // it is another file by now, which the next reading finds out
 		}
 		at.Tail, at.TailSize = sum, size
 	}
-	f.saved, f.savedAt = at, time.Now()
+	f.savedAt = time.Now()
+	err := f.put(&at, sync)
+	if err == nil {
+		f.saved = at
+	}
+	f.unkept(err)
+}
+
+// put puts a place where it is remembered.
+func (f *Follower) put(at *place, sync bool) error {
 	if f.path == "" {
+		if f.opt.Places != nil {
+			f.opt.Places.put(at)
+		}
 		return nil
 	}
-	return at.save(f.path, sync)
+	err := at.save(f.path, sync)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(f.opt.State, 0o700); err == nil {
+			err = at.save(f.path, sync)
+		}
+	}
+	return err
+}
+
+// unkept notes whether the place could be kept.
+func (f *Follower) unkept(err error) {
+	f.unsaved = err != nil
+	f.count(func(s *Stats) {
+		s.Unkept = ""
+		if err != nil {
+			s.Unkept = err.Error()
+		}
+	})
 }
