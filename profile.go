@@ -2,7 +2,6 @@ package ukdbg
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
@@ -85,7 +84,12 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	}
 	if k, ok := s.kernel.(currentThreads); ok && threads == nil {
 		if slots, err := k.CurrentSlots(ctx); err == nil {
-			sampler.Threads = threadProbe{s, k, slots}
+			probe := threadProbe{s: s, k: k, slot: slots}
+			if sampler.Unstopped {
+				probe.stacks = &threadStacks{}
+				_ = probe.stacks.list(ctx, s) // without, the kernel's word tells
+			}
+			sampler.Threads = probe
 		}
 	}
 	if s.image != nil {
@@ -332,41 +336,4 @@ func (m imageMemory) ReadMemory(_ context.Context, p []byte, addr uint64) (int, 
 		}
 	}
 	return 0, &target.FaultError{Addr: addr, Why: "not in the image's read-only data"}
-}
-
-// currentThreads is the optional power of a kernel to tell from one word of
-// memory which thread a processor runs.
-type currentThreads interface {
-	// CurrentSlots is the address of each processor's word.
-	CurrentSlots(ctx context.Context) (map[target.CPU]uint64, error)
-	// ThreadAt names the thread such a word points to.
-	ThreadAt(ctx context.Context, addr uint64) (id int, name string, err error)
-}
-
-// threadProbe tells which scheduler thread a sample belongs to, by one word read
-// in the same round trip as the stack.
-type threadProbe struct {
-	s    *Session
-	k    currentThreads
-	slot map[target.CPU]uint64
-}
-
-func (t threadProbe) Probe(cpu target.CPU, _ *target.Regs) []target.Range {
-	addr, ok := t.slot[cpu]
-	if !ok {
-		return nil
-	}
-	return []target.Range{{Addr: addr, Data: make([]byte, 8)}}
-}
-
-func (t threadProbe) Thread(ctx context.Context, _ target.Memory, _ target.CPU, probe []target.Range) (profiler.Thread, error) {
-	if len(probe) == 0 || probe[0].N < 8 {
-		return profiler.Thread{}, nil
-	}
-	t.s.newEpoch() // the guest ran since anything was read
-	id, name, err := t.k.ThreadAt(ctx, binary.LittleEndian.Uint64(probe[0].Data))
-	if err != nil {
-		return profiler.Thread{}, err
-	}
-	return profiler.Thread{ID: int64(id), Name: name, Known: true, Idle: name == "idle"}, nil
 }

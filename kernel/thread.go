@@ -78,6 +78,9 @@ type Thread struct {
 	ToGo   *uint64
 	// Stack is the lowest address of its stack, 0 if not known.
 	Stack uint64
+	// AuxStack is that of a further stack it runs on at times, as in system calls of
+	// a loaded program; 0 if there is none or it is not known.
+	AuxStack uint64
 	// Notes tells what could not be read or is odd.
 	Notes []string
 }

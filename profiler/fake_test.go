@@ -141,6 +141,15 @@ func walk(ctx context.Context, mem target.Memory, regs target.Regs) ([]Call, err
 type fakeThreads struct {
 	mu    sync.Mutex
 	asked int
+	owner func(sp uint64) (Thread, bool)
+}
+
+// Owner is nobody unless the test says so.
+func (f *fakeThreads) Owner(regs *target.Regs) (Thread, bool) {
+	if f.owner == nil {
+		return Thread{}, false
+	}
+	return f.owner(regs.SP())
 }
 
 func (f *fakeThreads) Probe(cpu target.CPU, _ *target.Regs) []target.Range {

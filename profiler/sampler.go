@@ -49,9 +49,10 @@ type Options struct {
 	// Spent is for how long the guest was kept stopped already; it is taken from
 	// the budget first.
 	Spent time.Duration
-	// MaxStack bounds the bytes of stack copied of each processor, 16 KiB if 0.
-	// A run starts with a small copy and takes more only where stacks are found
-	// to go on beyond it.
+	// MaxStack bounds the bytes of stack copied of each processor. If 0 it is 16 KiB,
+	// and 64 KiB where nothing is stopped for it (a path name on the stack is 4 KiB,
+	// and Unikraft's name lookup has three of them). A run starts with a small copy
+	// and takes more only where stacks are found to go on beyond it.
 	MaxStack int
 	// Mappings and Warnings are handed on to the profile; a warning says for
 	// example that the stub stops at translated blocks only (BiasWarning).
@@ -71,6 +72,7 @@ const (
 	defaultDuration = 10 * time.Second
 	defaultMaxPause = 0.05
 	defaultMaxStack = 16 << 10
+	unstoppedStack  = 64 << 10
 	maxStackLimit   = 1 << 20
 	// firstWindow is what one packet of QEMU's stub can carry.
 	firstWindow = 2 << 10
@@ -122,6 +124,9 @@ func (o *Options) defaults() error {
 // A guest found running runs afterwards; one found stopped is let run for the
 // time and stopped again.
 func (s *Sampler) Run(ctx context.Context, opt Options) (*Profile, error) {
+	if opt.MaxStack == 0 && s.Unstopped {
+		opt.MaxStack = unstoppedStack
+	}
 	if err := opt.defaults(); err != nil {
 		return nil, err
 	}

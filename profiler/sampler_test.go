@@ -111,6 +111,27 @@ func TestStacksThreadsAndCPUs(t *testing.T) {
 	}
 }
 
+// A guest that is not stopped has gone on to another thread when the kernel's word is
+// read: whose stack the registers are on decides. One that is stopped has not.
+func TestThreadOfUnstoppedGuest(t *testing.T) {
+	for _, unstopped := range []bool{false, true} {
+		s := sampler(newFake(func(target.CPU, time.Duration) (uint64, uint64) { return 0x1000, 2 }))
+		s.Unstopped = unstopped
+		s.Threads = &fakeThreads{owner: func(sp uint64) (Thread, bool) {
+			return Thread{ID: 7, Name: "idle", Known: true, Idle: true}, sp == fakeStack
+		}}
+		want := "worker"
+		if unstopped {
+			want = "idle"
+		}
+		for _, sample := range mustRun(t, s, Options{Rate: 200, Duration: 50 * time.Millisecond}).Samples {
+			if sample.Thread.Name != want {
+				t.Errorf("unstopped %v: sampled in thread %q, want %q", unstopped, sample.Thread.Name, want)
+			}
+		}
+	}
+}
+
 func TestPauseBudgetLowersTheRate(t *testing.T) {
 	g := newFake(thirds)
 	g.readCost = 3 * time.Millisecond
@@ -151,6 +172,15 @@ func TestDeepStacksAreCopiedFurther(t *testing.T) {
 	p = mustRun(t, s, Options{Rate: 200, Duration: 50 * time.Millisecond, MaxStack: 4096})
 	if len(p.Samples) == 0 || !p.Samples[0].Truncated || len(p.Warnings) == 0 {
 		t.Errorf("stacks beyond MaxStack are not told: %+v", p.Warnings)
+	}
+	// 24,000 bytes are copied where it stops nothing, else not.
+	g.depth = 3000
+	for _, unstopped := range []bool{false, true} {
+		s.Unstopped = unstopped
+		p = mustRun(t, s, Options{Rate: 200, Duration: 200 * time.Millisecond})
+		if told := slices.ContainsFunc(p.Warnings, func(w string) bool { return strings.Contains(w, "bytes copied") }); told == unstopped {
+			t.Errorf("unstopped %v: a deep stack is told to be cut: %v", unstopped, told)
+		}
 	}
 }
 

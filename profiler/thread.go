@@ -19,10 +19,29 @@ type Threads interface {
 	Thread(ctx context.Context, mem target.Memory, cpu target.CPU, probe []target.Range) (Thread, error)
 }
 
+// owner is the optional power of Threads to tell a thread by the registers alone:
+// those of a guest that is not stopped are of a moment before the probe's.
+type owner interface {
+	Owner(regs *target.Regs) (Thread, bool)
+}
+
 // maxThreads bounds the memory of threads seen.
 const maxThreads = 1 << 16
 
+// thread is the thread of a capture.
 func (s *Sampler) thread(ctx context.Context, c *Capture, probe []target.Range) (Thread, error) {
+	// A thread not seen before is asked for first: its stack may become known by that.
+	t, err := s.probed(ctx, c, probe)
+	if o, ok := s.Threads.(owner); ok && err == nil && s.Unstopped {
+		if by, ok := o.Owner(&c.Regs); ok {
+			return by, nil
+		}
+	}
+	return t, err
+}
+
+// probed is the thread that the kernel's own word names.
+func (s *Sampler) probed(ctx context.Context, c *Capture, probe []target.Range) (Thread, error) {
 	var key []byte
 	for i := range probe {
 		if probe[i].N != len(probe[i].Data) {

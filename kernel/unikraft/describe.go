@@ -54,7 +54,7 @@ func (s *survey) thread1(t *found, leaving *cpu) kernel.Thread {
 	if v, ok := l.exec.get(t.data); ok {
 		out.ExecTime = &v
 	}
-	out.Stack = l.stack.value(t.data)
+	out.Stack, out.AuxStack = l.stack.value(t.data), l.auxStack.value(t.data)
 	out.Wakeup = l.wakeup.value(t.data)
 	s.state(t, &out)
 	if t.wait != nil && (out.State == kernel.Waiting || out.State == kernel.Sleeping) {
