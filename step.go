@@ -35,6 +35,9 @@ func (s *Session) Step(ctx context.Context, t Thread, kind StepKind) (StopReport
 	if s.live == nil {
 		return StopReport{}, s.notLive()
 	}
+	if s.image == nil && kind < StepInstruction {
+		return StopReport{}, fmt.Errorf("a step ends at another source line: %w; stepi and nexti go by instructions", ErrNoImage)
+	}
 	cpu, rep, err := s.bring(ctx, t)
 	if err != nil || rep.Cause != CauseStep {
 		return rep, err

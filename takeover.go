@@ -85,6 +85,10 @@ func (s *Session) openStub(ctx context.Context) (*guard.Attachment, error) {
 	}
 	if !ok {
 		_, err := s.observer.ReadRegisters(ctx, 0)
+		var none interface{ Why() string }
+		if errors.As(err, &none) {
+			err = mark(errors.New(none.Why()), target.ErrUnsupported)
+		}
 		return nil, fmt.Errorf("a stub is opened through a monitor: %w", err)
 	}
 	return guard.TemporaryStub(ctx, mon, s.opt.Guard, link)

@@ -116,7 +116,7 @@ func (x *exam) find(ctx context.Context) error {
 // using it may stop the guest, so nothing is tried.
 func (x *exam) elsewhere() {
 	const untried = "not tried: connecting to a stub stops the guest"
-	for _, name := range []string{Memory, Registers, Breakpoints} {
+	for _, name := range []string{Memory, Registers, Breakpoints, Dump} {
 		x.power(name).unknown(untried, "")
 	}
 	for _, name := range []string{Threads, Trace} {
@@ -127,7 +127,6 @@ func (x *exam) elsewhere() {
 		}
 	}
 	where := "no VMM of this host listens there, or none that this user can see"
-	x.power(Dump).no(where, "run ukdbg on the guest's host")
 	x.power(NoStop).no(where, "run ukdbg on the guest's host: qmp:PATH and pid:N stop nothing")
 	x.power(Perf).no(where, "run ukdbg on the guest's host")
 }

@@ -34,12 +34,12 @@ func (x *exam) vm(ctx context.Context) {
 		return
 	}
 	x.stub(ctx)
-	x.dump(ctx)
 	s, err := x.session(ctx, fmt.Sprintf("%s:%d", target.PID, g.PID))
 	if err != nil {
 		x.closed(err)
 		return
 	}
+	x.dump()
 	// Nothing was changed that leaving could undo.
 	defer s.Leave(context.WithoutCancel(ctx))
 	how := "read in the VMM's process"
@@ -98,6 +98,9 @@ func (x *exam) closed(err error) {
 	}
 	for _, name := range []string{Memory, Registers, Trace, Threads, NoStop, Perf} {
 		x.power(name).no(why, change)
+	}
+	if !x.dumpByStub() {
+		x.power(Dump).no(why, change)
 	}
 	if w, ok := x.monitor(); ok {
 		x.power(Registers).ready("by the monitor " + w.Path + ", though memory cannot be read")
@@ -219,19 +222,30 @@ func (x *exam) stub(ctx context.Context) {
 	}
 }
 
-// dump asks whether the VMM writes dumps.
-func (x *exam) dump(ctx context.Context) {
+// dump tells how ukdbg itself would write a dump of a guest whose memory it reads.
+func (x *exam) dump() {
 	p := x.power(Dump)
-	w, ok := x.monitor()
-	if !ok {
-		p.no(x.monitorNote(), x.monitorChange())
+	if w, ok := x.monitor(); ok {
+		p.ready("memory is read while the guest runs, or of one instant with --pause, by the monitor " + w.Path + "; not tried")
 		return
 	}
-	if err := knows(ctx, w, "dump-guest-memory"); err != nil {
-		p.no(oneLine(err), "")
-		return
+	how := "memory is read while the guest runs, so of no one instant and without registers (" + x.monitorNote() + ")"
+	if w, ok := x.Guest.Way(hosts.Stub); ok && x.Guest.Kind != vmm.Firecracker {
+		how += "; of one instant through the stub " + w.Spec
 	}
-	p.ready("dump-guest-memory of the monitor " + w.Path + "; not tried: the guest stands while it is written")
+	p.ready(how + "; not tried")
+}
+
+// dumpByStub is the dump of a guest whose memory cannot be read beside it.
+func (x *exam) dumpByStub() bool {
+	if x.Guest.Kind == vmm.Firecracker {
+		return false
+	}
+	w, ok := x.Guest.Way(hosts.Stub)
+	if ok {
+		x.power(Dump).ready("through the stub " + w.Spec + "; not tried: the guest stands while it is read")
+	}
+	return ok
 }
 
 // knows asks a monitor whether it has a command.

@@ -97,6 +97,9 @@ func (r Report) entry(event string) Entry {
 // entry is an audit line of the attachment.
 func (a *Attachment) entry(event string) Entry {
 	e := Entry{Event: event, Verb: a.opt.Verb, Target: a.Spec().String(), Found: "not known"}
+	if a.temp != nil { // its address says nothing afterwards, the monitor's does
+		e.Target = "qmp:" + a.temp.monitor.Path
+	}
 	_, v := a.Guarded()
 	e.VMM = v.PID
 	if running, known := a.FoundRunning(); known {

@@ -249,3 +249,21 @@ func FuzzTold(f *testing.F) {
 		}
 	})
 }
+
+// TestKraftThatHangs: what kraft started may outlive it and hold its output.
+func TestKraftThatHangs(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/kraft", []byte("#!/bin/sh\nsleep 60 &\nexec sleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := kraftPS(ctx); err == nil {
+		t.Error("no error")
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}

@@ -22,7 +22,7 @@ const maxKraft = 4 << 20
 func kraftPS(ctx context.Context) ([]byte, error) {
 	path, err := exec.LookPath("kraft")
 	if err != nil {
-		return nil, fmt.Errorf("names are what kraft knows, and it is not in PATH: %w", err)
+		return nil, errors.New("kraft knows it, and is not in PATH")
 	}
 	cmd := exec.CommandContext(ctx, path, "ps", "--all", "--long", "--output", "json")
 	cmd.Env = append(os.Environ(), "KRAFTKIT_NO_CHECK_UPDATES=true", "KRAFTKIT_NO_PROMPT=true", "KRAFTKIT_NO_COLOR=true")
@@ -33,6 +33,8 @@ func kraftPS(ctx context.Context) ([]byte, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	// What kraft started may hold the pipe when kraft itself was ended.
+	defer context.AfterFunc(ctx, func() { out.Close() })()
 	text, rerr := io.ReadAll(io.LimitReader(out, maxKraft))
 	out.Close() // ends a kraft that goes on and on
 	return text, errors.Join(rerr, cmd.Wait())

@@ -50,6 +50,9 @@ func (e noMonitor) Error() string {
 	return "registers need a monitor: " + e.why
 }
 
+// Why says why there is no monitor.
+func (e noMonitor) Why() string { return e.why }
+
 func (e noMonitor) Unwrap() error { return target.ErrUnsupported }
 
 // lost marks an error as the end of the target.

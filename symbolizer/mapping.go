@@ -10,7 +10,7 @@ import (
 type Range = dies.Range
 
 // Mapping says where the guest loaded an image: run-time address = link-time
-// address + Slide, modulo 2^64.
+// address + Slide, modulo 2^64. One without an image contains nothing.
 type Mapping struct {
 	Image *Image
 	Slide uint64
@@ -23,14 +23,19 @@ func (m Mapping) Link(addr uint64) uint64 { return addr - m.Slide }
 func (m Mapping) Run(addr uint64) uint64 { return addr + m.Slide }
 
 // Contains reports whether a section of the image is at the run-time address.
-func (m Mapping) Contains(addr uint64) bool { return m.Image.sectionAt(addr-m.Slide) != nil }
+func (m Mapping) Contains(addr uint64) bool {
+	return m.Image != nil && m.Image.sectionAt(addr-m.Slide) != nil
+}
 
 // IsCode reports whether a section with code is at the run-time address.
-func (m Mapping) IsCode(addr uint64) bool { return m.Image.isCode(addr - m.Slide) }
+func (m Mapping) IsCode(addr uint64) bool { return m.Image != nil && m.Image.isCode(addr-m.Slide) }
 
 // Resolve is Image.Resolve for a run-time address; entries and the address in
 // the error are run-time addresses too.
 func (m Mapping) Resolve(addr uint64) ([]Location, error) {
+	if m.Image == nil {
+		return nil, &NoSymbol{Addr: addr, Reason: NotInImage}
+	}
 	locs, err := m.Image.Resolve(addr - m.Slide)
 	for i := range locs {
 		locs[i].Entry += m.Slide
@@ -45,6 +50,9 @@ func (m Mapping) Resolve(addr uint64) ([]Location, error) {
 // Symbol is Image.Symbol for a run-time address; its Addr is a run-time address
 // too.
 func (m Mapping) Symbol(addr uint64) (Symbol, bool) {
+	if m.Image == nil {
+		return Symbol{}, false
+	}
 	s, ok := m.Image.Symbol(addr - m.Slide)
 	s.Addr += m.Slide
 	return s, ok

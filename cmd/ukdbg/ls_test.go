@@ -54,6 +54,9 @@ func output(t *testing.T, p *proctest.Proc, f func(e env) error) string {
 	log := `{"time":"2024-01-02T00:00:00Z","event":"leave","vmm":9000104,"stops":3}
 {"time":"2024-01-03T00:00:00Z","event":"guard","vmm":9000104,"stops":1}
 {"time":"2020-01-01T00:00:00Z","event":"leave","vmm":9000104,"stops":50}
+{"time":"2024-01-04T00:00:00Z","event":"leave","target":"tcp:127.0.0.1:9000","stops":2}
+{"time":"2020-01-01T00:00:00Z","event":"leave","target":"tcp:127.0.0.1:9000","stops":50}
+{"time":"2024-01-04T00:00:00Z","event":"leave","target":"qmp:` + p.Dir + `/5f6a/qemu_mon.sock","stops":5}
 `
 	if err := os.WriteFile(state+"/ukdbg/audit.log", []byte(log), 0o600); err != nil {
 		t.Fatal(err)
@@ -83,10 +86,10 @@ func TestLsText(t *testing.T) {
 	h, p := madeUp(t)
 	mustBe(t, output(t, p, func(e env) error { return ls(t.Context(), e, h, nil, false, false) }), `
 GUEST  VMM  ARCH  STATE  IMAGE  STOPS  WAYS
-kraft:nginx  QEMU 9000101  x86_64  running  -  0  memory, console
+kraft:nginx  QEMU 9000101  x86_64  running  -  5  memory, console
 libvirt:web  QEMU 9000102  x86_64  paused (migration)  -  0  none from here
 fc:vm\x1b[31m\x202e1  Firecracker 9000103  x86_64  -  -  0  none from here
-pid:9000104  QEMU  arm64  -  -  4  memory, tcp:127.0.0.1:9000
+pid:9000104  QEMU  arm64  -  -  6  memory, tcp:127.0.0.1:9000
 libvirt:web: encrypted guest (-machine confidential-guest-support=sev0): console and in-guest export only`)
 	mustBe(t, output(t, p, func(e env) error { return ls(t.Context(), e, h, nil, false, true) }), `
 kraft:nginx · QEMU 9000101 · uid 1000 · named 5f6a · x86_64 · 1 CPU, 64 MiB · running
@@ -132,7 +135,7 @@ func TestLsJSON(t *testing.T) {
 		g.Memory != 64<<20 || g.CPUs != 1 || g.Accel != "kvm" || g.Kernel != "/k/nginx_qemu-x86_64" || g.Image.Match != nil || g.Image.Note == "" {
 		t.Errorf("%+v", g)
 	}
-	if g := a.Guests[3]; g.Stops == nil || *g.Stops != 4 || g.Target != "pid:9000104" {
+	if g := a.Guests[3]; g.Stops == nil || *g.Stops != 6 || g.Target != "pid:9000104" {
 		t.Errorf("%+v", g)
 	}
 	if g := a.Guests[1]; g.Confidential == "" || g.State != "paused (migration)" {
@@ -173,11 +176,11 @@ image: none (not given)
                         → give the image with debug information: -e NAME.dbg
 ✘ threads  no  as trace
 ? breakpoints  unknown  as memory
-✘ dump  no  no VMM of this host listens there, or none that this user can see
-                        → run ukdbg on the guest's host
+? dump  unknown  as memory
 ✘ no-stop  no  no VMM of this host listens there, or none that this user can see
                         → run ukdbg on the guest's host: qmp:PATH and pid:N stop nothing
-✘ perf  no  as dump`},
+✘ perf  no  no VMM of this host listens there, or none that this user can see
+                        → run ukdbg on the guest's host`},
 	} {
 		mustBe(t, output(t, p, func(e env) error {
 			return examine(t.Context(), e, doctor.Options{Target: c.target, Host: h}, false)

@@ -19,18 +19,24 @@ func (s stopCount) String() string {
 	return strconv.Itoa(*s.n)
 }
 
-// audited is the audit log of this user, by the VMM's process.
+// audited is the audit log of this user, by the VMM's process, or by the target
+// of attachments that ended before it was known which process that is.
 type audited struct {
 	entries map[int][]guard.Entry
+	targets map[string][]guard.Entry
 	known   bool
 }
 
 func readAudit(getenv func(string) string) audited {
-	a := audited{entries: map[int][]guard.Entry{}}
+	a := audited{entries: map[int][]guard.Entry{}, targets: map[string][]guard.Entry{}}
 	state := guard.StateDir(getenv)
 	a.known = state != "" && guard.ReadAudit(state, func(e guard.Entry) {
-		if e.VMM > 0 {
+		switch {
+		case e.Stops == 0:
+		case e.VMM > 0:
 			a.entries[e.VMM] = append(a.entries[e.VMM], e)
+		default:
+			a.targets[e.Target] = append(a.targets[e.Target], e)
 		}
 	}) == nil
 	return a
@@ -48,10 +54,19 @@ func (a audited) stops(h *hosts.Host, g *hosts.Guest) stopCount {
 		return stopCount{}
 	}
 	n := 0
-	for _, e := range a.entries[g.PID] {
-		if e.Time.After(started.Add(-slack)) {
-			n += e.Stops
+	count := func(entries []guard.Entry) {
+		for _, e := range entries {
+			if e.Time.After(started.Add(-slack)) {
+				n += e.Stops
+			}
 		}
+	}
+	count(a.entries[g.PID])
+	for _, spec := range g.GDB {
+		count(a.targets[spec])
+	}
+	for _, m := range g.Usable() {
+		count(a.targets["qmp:"+m.Path])
 	}
 	return stopCount{&n}
 }

@@ -204,8 +204,12 @@ func (p privileged) examines(mem, mon bool, why, change string) {
 			expect = want[mon]
 		case "perf":
 			expect = "no" // an emulated guest's code runs on no processor
-		case "breakpoints", "dump":
+		case "breakpoints":
 			if expect = "no"; mon {
+				expect = "ready"
+			}
+		case "dump":
+			if expect = "no"; mem {
 				expect = "ready"
 			}
 		}
