@@ -55,6 +55,7 @@ type Client struct {
 	payload   []byte
 	reading   reader
 	foresight foresight
+	ahead     ahead
 	timer     *time.Timer
 
 	// rmu is held while a direct link is read; it is taken before mu.

@@ -91,13 +91,25 @@ func (w *window) pop() *call {
 	return cl
 }
 
+// abandon leaves the answers to nobody; Client.mu is held.
+func (w *window) abandon() {
+	for ; w.n > 0; w.pop() {
+		w.oldest().abandon()
+	}
+}
+
 // flow sends f's requests and awaits their replies.
 func (c *Client) flow(ctx context.Context, f flow) error {
 	var w window
+	return c.goOnWith(ctx, f, &w)
+}
+
+// goOnWith is flow for one of which the requests in w are on their way.
+func (c *Client) goOnWith(ctx context.Context, f flow, w *window) error {
 	var failed error
 	for {
 		if failed == nil {
-			if err := c.fill(f, &w); errors.Is(err, target.ErrLapsed) {
+			if err := c.fill(f, w); errors.Is(err, target.ErrLapsed) {
 				failed = err
 			} else if err != nil {
 				c.lose(err)
@@ -106,7 +118,7 @@ func (c *Client) flow(ctx context.Context, f flow) error {
 		if w.n == 0 {
 			return failed
 		}
-		if err := c.await(ctx, &w); err != nil {
+		if err := c.await(ctx, w); err != nil {
 			return err
 		}
 		for w.n > 0 && c.isDone(w.oldest()) {
@@ -136,23 +148,10 @@ func (c *Client) fill(f flow, w *window) error {
 			return c.cutShort(f, w)
 		}
 	}
-	out, alone := c.wbuf[:0], w.n == 0
-	for c.err == nil && !c.sync.active && c.room(w) {
-		cl := c.takeCall()
-		p, size, ok := f.next(cl, c.payload[:0])
-		if !ok {
-			c.spare = append(c.spare, cl)
-			break
-		}
-		c.payload = p
-		out = packet.Append(out, p)
-		c.pending = append(c.pending, cl)
-		c.stats.RoundTrips++
-		w.push(cl, size)
-	}
+	alone := w.n == 0
+	out := c.requests(f, w, c.wbuf[:0])
 	c.wbuf = out
 	if len(out) > 0 {
-		c.lastRx = time.Now() // answers are due from now on
 		if alone {
 			c.stats.Flights++
 		}
@@ -179,6 +178,29 @@ func (c *Client) fill(f flow, w *window) error {
 	return err
 }
 
+// requests appends as many of f's requests as the window has room for, and takes them
+// for sent; mu is held.
+func (c *Client) requests(f flow, w *window, out []byte) []byte {
+	n := len(out)
+	for c.err == nil && !c.sync.active && c.room(w) {
+		cl := c.takeCall()
+		p, size, ok := f.next(cl, c.payload[:0])
+		if !ok {
+			c.spare = append(c.spare, cl)
+			break
+		}
+		c.payload = p
+		out = packet.Append(out, p)
+		c.pending = append(c.pending, cl)
+		c.stats.RoundTrips++
+		w.push(cl, size)
+	}
+	if len(out) > n {
+		c.lastRx = time.Now() // answers are due from now on
+	}
+	return out
+}
+
 // cutShort is target.ErrLapsed if f has more to ask, which a guest that was let run
 // is not asked; mu is held.
 func (c *Client) cutShort(f flow, w *window) error {
@@ -199,9 +221,7 @@ func (c *Client) await(ctx context.Context, w *window) error {
 	defer c.mu.Unlock()
 	for !w.oldest().done {
 		if err := c.waitLocked(ctx); err != nil {
-			for ; w.n > 0; w.pop() {
-				w.oldest().abandon()
-			}
+			w.abandon()
 			return err
 		}
 	}

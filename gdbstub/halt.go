@@ -30,7 +30,11 @@ func (c *Client) Sampling(on bool) {
 // what happened before.
 func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 	if c.Running() {
-		if err := c.Interrupt(ctx); err != nil {
+		ask := c.Interrupt
+		if c.events.isHeld() {
+			ask = c.haltAhead
+		}
+		if err := ask(ctx); err != nil {
 			return target.Event{}, err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // ReadMany read right behind it in the last stop comes in the same flight; see
 // foresight.
 func (c *Client) ReadAllRegisters(ctx context.Context) ([]target.Regs, error) {
-	if err := c.enter(ctx); err != nil {
+	if err := c.enterAhead(ctx); err != nil {
 		return nil, err
 	}
 	defer c.op.Unlock()
@@ -27,28 +27,23 @@ func (c *Client) ReadAllRegisters(ctx context.Context) ([]target.Regs, error) {
 				return nil, err
 			}
 		}
-		c.foresight.asked = true
+		c.foresight.asked, c.ahead.used = true, c.epoch
 		return out, nil
 	}
-	f := all{ahead: c.newReader(c.foresight.want)}
-	sets := make([]registerSet, len(out))
-	for i := range out {
-		if len(out) > 1 {
-			f.regs.list = append(f.regs.list, ask{text: "Hg" + c.threads[i].String()})
-		}
-		sets[i].g = len(f.regs.list)
-		f.regs.list = append(f.regs.list, ask{text: "g"})
-		sets[i].single = c.appendSingles(&f.regs, general)
-	}
+	f := c.askedAhead()
 	if len(out) > 1 {
 		c.selected = -1 // until all is well
 	}
-	err := c.exchange(ctx, &f)
-	f.ahead.end(err)
+	err := c.ready(ctx)
+	if err == nil {
+		err = c.goOnWith(ctx, f, &c.ahead.calls)
+	}
+	c.dropAhead()
+	f.behind.end(err)
 	if err != nil {
 		return nil, err
 	}
-	for i, s := range sets {
+	for i, s := range f.sets {
 		if out[i], err = c.registerSet(f.regs.list, target.CPU(i), s); err != nil {
 			return nil, err
 		}
@@ -60,22 +55,37 @@ func (c *Client) ReadAllRegisters(ctx context.Context) ([]target.Regs, error) {
 // all is the flow of every processor's registers and of what is foreseen to be read
 // behind them.
 type all struct {
-	regs  asks
-	ahead *reader
+	regs   asks
+	sets   []registerSet // by CPU
+	behind *reader
+}
+
+// newAll prepares the flow; that what it reads was foreseen is for the caller to note.
+func (c *Client) newAll() *all {
+	f := &all{behind: c.newReader(c.foresight.want), sets: make([]registerSet, len(c.threads))}
+	for i := range f.sets {
+		if len(f.sets) > 1 {
+			f.regs.list = append(f.regs.list, ask{text: "Hg" + c.threads[i].String()})
+		}
+		f.sets[i].g = len(f.regs.list)
+		f.regs.list = append(f.regs.list, ask{text: "g"})
+		f.sets[i].single = c.appendSingles(&f.regs, general)
+	}
+	return f
 }
 
 func (f *all) next(cl *call, p []byte) ([]byte, int, bool) {
 	if f.regs.sent < len(f.regs.list) {
 		return f.regs.next(cl, p)
 	}
-	return f.ahead.next(cl, p)
+	return f.behind.next(cl, p)
 }
 
 func (f *all) done(cl *call) error {
 	if f.regs.got < len(f.regs.list) {
 		return f.regs.done(cl)
 	}
-	return f.ahead.done(cl)
+	return f.behind.done(cl)
 }
 
 func general(s *regSlot) bool { return s.dwarf != arch.None }

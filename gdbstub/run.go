@@ -384,20 +384,33 @@ func (c *Client) Interrupt(context.Context) error {
 		return err
 	}
 	if c.run.interrupted.IsZero() {
-		c.run.interrupted = time.Now()
-		c.journal(journal.Interrupt{})
-		if c.opt.MaxPause > 0 {
-			c.ask(c.run.interrupted)
-		}
+		c.askStop(time.Now())
 	}
 	out, deaf := c.prof.interrupt, c.prof.inImage && !c.prof.hearsInterrupt
 	c.mu.Unlock()
-	if err := c.write(out); err != nil {
-		c.lose(err)
-		return fmt.Errorf("%s: %w: %w", c.spec, target.ErrLost, err)
+	if err := c.sendStop(out); err != nil {
+		return err
 	}
 	if deaf {
 		return fmt.Errorf("%w: %s", target.ErrUnsupported, whyDeaf)
+	}
+	return nil
+}
+
+// askStop notes that a stop is asked for; mu is held.
+func (c *Client) askStop(at time.Time) {
+	c.run.interrupted = at
+	c.journal(journal.Interrupt{})
+	if c.opt.MaxPause > 0 {
+		c.ask(at)
+	}
+}
+
+// sendStop sends what asks for a stop.
+func (c *Client) sendStop(out []byte) error {
+	if err := c.write(out); err != nil {
+		c.lose(err)
+		return fmt.Errorf("%s: %w: %w", c.spec, target.ErrLost, err)
 	}
 	return nil
 }

@@ -12,6 +12,15 @@ import (
 
 // enter takes the lock every public method holds. The caller unlocks op.
 func (c *Client) enter(ctx context.Context) error {
+	if err := c.enterAhead(ctx); err != nil {
+		return err
+	}
+	c.dropAhead()
+	return nil
+}
+
+// enterAhead is enter for who wants what was asked ahead.
+func (c *Client) enterAhead(ctx context.Context) error {
 	c.op.Lock()
 	if c.farewell != nil {
 		c.op.Unlock()
