@@ -149,13 +149,26 @@ func (m *Machine) do(ctx context.Context, f func(*qmp.Conn) error) error {
 }
 
 // KeepMonitor says that registers will be read again and again, a millisecond or two
-// apart: the monitor is kept from one reading to the next, and given back after eight
-// commands or 20 ms, until that ends.
+// apart: the monitor is kept from one reading to the next, and given back after 24
+// commands or 20 ms, until that ends. Rest is called between two readings.
 func (m *Machine) KeepMonitor(on bool) {
 	m.keeps = on
 	if !on && m.kept != nil {
 		m.kept.Close()
 		m.kept = nil
+	}
+}
+
+// Rest is called when nothing is to be read for a while: a kept monitor whose time is
+// over is given to others now, and taken again, so that the next reading need not wait
+// for that.
+func (m *Machine) Rest(ctx context.Context) {
+	if m.kept == nil {
+		return
+	}
+	if err := m.kept.Yield(ctx); err != nil {
+		m.kept.Close()
+		m.kept = nil // the next reading says why
 	}
 }
 

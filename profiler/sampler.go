@@ -206,16 +206,21 @@ func (r *run) loop(ctx context.Context) error {
 	window := min(firstWindow, r.opt.MaxStack)
 	budget := budget{share: r.opt.MaxPause, last: begin}
 	earliest := budget.spend(r.opt.Spent, begin) // by the pause budget
+	backlog := int64(0)
+	if r.s.Unstopped {
+		backlog = catchUp
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
 	for slot := int64(0); ; slot++ {
-		// After a late or dear sample the slots that have passed are missed.
+		// After a late or dear sample the slots that have passed are missed, but for
+		// those that can be made up for.
 		now := time.Now()
 		if earliest.After(now) {
 			now = earliest
 		}
-		if passed := int64(now.Sub(begin) / r.period); passed > slot {
+		if passed := int64(now.Sub(begin)/r.period) - backlog; passed > slot {
 			total := int64(r.opt.Duration / r.period)
 			r.profile.Missed += int(min(passed, total) - min(slot, total))
 			slot = passed
@@ -249,6 +254,11 @@ func (r *run) loop(ctx context.Context) error {
 		earliest = budget.spend(pause, time.Now())
 	}
 }
+
+// catchUp is how many slots that have passed are sampled all the same, late, where
+// nothing is stopped for it: a host that was busy for a moment costs no samples. Their
+// lateness counts like that of all.
+const catchUp = 2
 
 // shortWait is what is waited for exactly, and not with the runtime's timers.
 const shortWait = 2 * time.Millisecond

@@ -58,10 +58,61 @@ func readMessage(in *bufio.Reader) (m message, err error) {
 	if err != nil {
 		return m, err
 	}
+	return parseMessage(line)
+}
+
+func parseMessage(line []byte) (m message, err error) {
 	if err := json.Unmarshal(line, &m); err != nil {
 		return m, fmt.Errorf("%w: a line is no QMP: %.60q", ErrNoMonitor, line)
 	}
 	return m, nil
+}
+
+// plainReturn is what most answers to human-monitor-command are, {"return": "text"},
+// without two passes of a general parser over the registers of each sample. It is
+// false for anything that is not written just like that, and then text is untouched.
+func plainReturn(line []byte, text *string) bool {
+	body, ok := bytes.CutPrefix(line, []byte(`{"return": "`))
+	if !ok {
+		return false
+	}
+	if body, ok = bytes.CutSuffix(body, []byte(`"}`)); !ok {
+		return false
+	}
+	out := make([]byte, 0, len(body))
+	for len(body) > 0 {
+		i := bytes.IndexAny(body, `\"`)
+		if i < 0 {
+			i = len(body)
+		}
+		for _, b := range body[:i] {
+			if b < ' ' || b > '~' {
+				return false
+			}
+		}
+		out = append(out, body[:i]...)
+		if body = body[i:]; len(body) == 0 {
+			break
+		}
+		if len(body) == 1 || body[0] != '\\' {
+			return false
+		}
+		switch body[1] {
+		case 'r':
+			out = append(out, '\r')
+		case 'n':
+			out = append(out, '\n')
+		case 't':
+			out = append(out, '\t')
+		case '"', '\\', '/':
+			out = append(out, body[1])
+		default:
+			return false
+		}
+		body = body[2:]
+	}
+	*text = string(out)
+	return true
 }
 
 // Execute runs a QMP command. The result is put into out, nil to drop it. A
@@ -89,7 +140,14 @@ func (c *Conn) Execute(ctx context.Context, command string, args, out any) error
 // answer reads up to the answer to a command and keeps the events before it.
 func (c *Conn) answer(command string, out any) error {
 	for range maxBetween {
-		m, err := readMessage(c.in)
+		line, err := readLine(c.in)
+		if err != nil {
+			return err
+		}
+		if text, ok := out.(*string); ok && plainReturn(line, text) {
+			return nil
+		}
+		m, err := parseMessage(line)
 		switch {
 		case err != nil:
 			return err

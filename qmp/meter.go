@@ -8,8 +8,9 @@ import (
 const (
 	// batchCommands and batchTime are what one connection may take before Yield
 	// gives the monitor to others. With the one command that may be under way they
-	// bound what another client waits for us.
-	batchCommands = 8
+	// bound what another client waits for us. Of the shortest commands both are about
+	// the same.
+	batchCommands = 24
 	batchTime     = 20 * time.Millisecond
 )
 
