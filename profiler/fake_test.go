@@ -22,7 +22,10 @@ type fakeGuest struct {
 	schedule func(cpu target.CPU, since time.Duration) (pc, thread uint64)
 	// stopCost is how long each register read takes.
 	readCost time.Duration
-	depth    int // words of return addresses on each stack
+	// hiccup is what a register read takes more, nil for nothing; reads counts them.
+	hiccup func(read int) time.Duration
+	reads  int
+	depth  int // words of return addresses on each stack
 
 	readWhileRunning int
 	stops, resumes   int
@@ -84,6 +87,9 @@ func (g *fakeGuest) ReadRegisters(_ context.Context, cpu target.CPU) (target.Reg
 		g.readWhileRunning++
 	}
 	time.Sleep(g.readCost)
+	if g.reads++; g.hiccup != nil {
+		time.Sleep(g.hiccup(g.reads))
+	}
 	r := target.NewRegs(arch.X86_64)
 	pc, _ := g.now(cpu)
 	r.Set(arch.X86RIP, pc)

@@ -208,7 +208,7 @@ func (r *run) loop(ctx context.Context) error {
 	earliest := budget.spend(r.opt.Spent, begin) // by the pause budget
 	backlog := int64(0)
 	if r.s.Unstopped {
-		backlog = catchUp
+		backlog = int64(catchUp / r.period)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -255,10 +255,10 @@ func (r *run) loop(ctx context.Context) error {
 	}
 }
 
-// catchUp is how many slots that have passed are sampled all the same, late, where
-// nothing is stopped for it: a host that was busy for a moment costs no samples. Their
-// lateness counts like that of all.
-const catchUp = 2
+// catchUp is for how long a slot that has passed is sampled all the same, where nothing
+// is stopped for it: a host that was busy for a moment costs no samples. Their lateness
+// counts like that of all.
+const catchUp = 5 * time.Millisecond
 
 // shortWait is what is waited for exactly, and not with the runtime's timers.
 const shortWait = 2 * time.Millisecond
