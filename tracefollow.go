@@ -101,7 +101,8 @@ func (f *TraceFollower) Guest() *stream.Guest { return f.guest }
 // Rings reports whether records come from rings, which never fill up.
 func (f *TraceFollower) Rings() bool { return f.rings != nil }
 
-// Poll reads what was added since the last reading.
+// Poll reads what was added since the last reading. Where it fails the reading has what
+// was read until then.
 func (f *TraceFollower) Poll(ctx context.Context) (*TraceReading, error) {
 	r := &TraceReading{After: f.last, Before: time.Now()}
 	now := r.Before
@@ -126,12 +127,9 @@ func (f *TraceFollower) pollRings(ctx context.Context, r *TraceReading) error {
 		f.data = appendRing(f.data, rec)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	// What is told to be later than this was not there yet.
 	r.Before = time.Now()
-	return f.scan(ctx, r)
+	return errors.Join(err, f.scan(ctx, r))
 }
 
 // pollBuffer leaves in f.data what the plain buffer has that it had not before.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
@@ -74,6 +75,7 @@ type agent struct {
 	pages   *pages
 	console *consoles
 	places  console.Places
+	closing sync.WaitGroup // of receivers of before
 	keeper  *keep.Keeper
 	// rename: names and globs are to be looked at again.
 	rename bool
@@ -126,14 +128,15 @@ func workers(c *config.Config) int {
 // adopt makes a configuration the one in force; what cannot be had is an error and
 // changes nothing.
 func (a *agent) adopt(ctx context.Context, c *config.Config) error {
-	out, err := newOutputs(c, a.opt.Version, a.log)
+	a.closing.Wait() // it may hold a spool
+	out, err := newOutputs(c, a.opt.Version, a.log, a.out)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	old, keeper := a.cfg, a.keeper
 	if old == nil || old.Console.KeepCrashed != c.Console.KeepCrashed || old.Console.DumpDir != c.Console.DumpDir {
 		if keeper, err = a.newKeeper(ctx, c); err != nil {
-			return errors.Join(fmt.Errorf("%w: keep_crashed: %w", ErrConfig, err), out.close(0))
+			return errors.Join(fmt.Errorf("%w: keep_crashed: %w", ErrConfig, err), out.abandon())
 		}
 	}
 	if a.pages == nil || old.Listen != c.Listen {
@@ -142,7 +145,7 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 			if keeper != a.keeper {
 				err = errors.Join(err, closeKeeper(keeper))
 			}
-			return errors.Join(fmt.Errorf("%w: listen: %w", ErrConfig, err), out.close(0))
+			return errors.Join(fmt.Errorf("%w: listen: %w", ErrConfig, err), out.abandon())
 		}
 		err = a.pages.close()
 		a.pages = p
@@ -153,12 +156,17 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 	if old != nil {
 		a.looks.resize(workers(c) - workers(old))
 		a.bursts.resize(c.Profile.AtOnce - old.Profile.AtOnce)
-		if err := a.out.close(drainPatience); err != nil {
-			a.log.printf("receivers of before: %v", err)
-		}
 	}
 	a.cfg, a.rename = c, true
+	a.fleet.sending.Lock()
+	gone := out.begin()
 	a.fleet.setOutputs(c, out, keeper)
+	a.fleet.sending.Unlock()
+	a.closing.Go(func() {
+		if err := gone.close(drainPatience); err != nil {
+			a.log.printf("receivers of before: %v", err)
+		}
+	})
 	if keeper != a.keeper {
 		if err := closeKeeper(a.keeper); err != nil {
 			a.log.printf("guests that were to be kept: %v", err)
@@ -254,8 +262,10 @@ func (a *agent) close() error {
 	a.looks.wait(drainPatience)
 	a.bursts.wait(drainPatience)
 	for _, g := range a.fleet.list() {
+		a.flush(g)
 		g.closeSessions()
 	}
+	a.closing.Wait()
 	err = errors.Join(err, closeKeeper(a.keeper), a.pages.close())
 	if a.out != nil {
 		err = errors.Join(err, a.out.close(drainPatience))

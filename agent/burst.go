@@ -33,7 +33,7 @@ func (a *agent) idle(g *guest, now time.Time) {
 
 // burst samples a guest once and hands the profile on.
 func (a *agent) burst(ctx context.Context, g *guest) error {
-	c, out, _ := a.fleet.now()
+	c, _, _ := a.fleet.now()
 	kind := profiler.Kind(c.Profile.Kinds[g.profile.turn%len(c.Profile.Kinds)])
 	g.profile.turn++
 	g.mu.Lock()
@@ -72,7 +72,7 @@ func (a *agent) burst(ctx context.Context, g *guest) error {
 	}
 	g.set(featureProfile, st)
 	if len(p.Samples) > 0 {
-		out.profile(ctx, g.about(c), redactProfile(p, c.Redact))
+		a.fleet.send(func(out *outputs) { out.profile(ctx, g.about(c), redactProfile(p, c.Redact)) })
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/exporters/delivery"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
@@ -22,12 +23,10 @@ type traceLane struct {
 	follow  *ukdbg.TraceFollower
 	clock   clock
 	sampler *tailsample.Sampler // made by the lane, under the guest's lock
-	// uncertain is how far the times of the last reading may be wrong.
-	uncertain time.Duration
-	polled    time.Time     // by the manager too, while the lane does not work
-	next      time.Duration // until the next reading, 0 for what is usual
-	period    time.Duration
-	told      bool // that the buffer is full
+	polled  time.Time           // by the manager too, while the lane does not work
+	next    time.Duration       // until the next reading, 0 for what is usual
+	period  time.Duration
+	told    bool // that the buffer is full
 	// newest is the guest time of the newest record read, fresh that nothing was read in
 	// this session.
 	newest uint64
@@ -48,7 +47,7 @@ const fastTrace = 20 * time.Millisecond
 
 // drain reads what a guest traced since the last time.
 func (a *agent) drain(ctx context.Context, g *guest) error {
-	c, out, _ := a.fleet.now()
+	c, _, _ := a.fleet.now()
 	t := &g.trace
 	t.next = 0
 	g.mu.Lock()
@@ -77,6 +76,10 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	r, err := t.follow.Poll(ctx)
 	t.polled = time.Now()
 	if err != nil {
+		if r.Records > 0 {
+			t.join(r, looked)
+			a.took(ctx, g, c, r)
+		}
 		// Memory is nowhere for a moment while a guest is set back.
 		if t.failed++; t.failed == patientReads || errors.Is(err, target.ErrLost) {
 			g.closeLane(laneTrace)
@@ -86,13 +89,7 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	}
 	t.failed = 0
 	t.join(r, looked)
-	if r.Restored {
-		t.clock.reset()
-		g.mu.Lock()
-		g.generation++
-		g.mu.Unlock()
-		a.log.printf("%s: set back to an earlier state; from now on it is %s", g.name(), g.run())
-	}
+	a.took(ctx, g, c, r)
 	if r.Records > 0 || r.Full {
 		st.Detail = fmt.Sprintf("%d records at %s", r.Records, r.Before.Format(time.TimeOnly))
 		if r.Full {
@@ -106,6 +103,20 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	}
 	_, _, slow := a.self.used()
 	t.next = t.pace(r, time.Duration(float64(c.Traces.Every)*slow))
+	return nil
+}
+
+// took dates, samples and hands on what was read.
+func (a *agent) took(ctx context.Context, g *guest, c *config.Config, r *ukdbg.TraceReading) {
+	t := &g.trace
+	if r.Restored {
+		a.flush(g) // nothing of it will end
+		t.clock.reset()
+		g.mu.Lock()
+		g.generation++
+		g.mu.Unlock()
+		a.log.printf("%s: set back to an earlier state; from now on it is %s", g.name(), g.run())
+	}
 	policy := tailsample.Policy{Slow: c.Traces.Slow, Errors: c.Traces.Errors, Keep: float64(c.Traces.Keep)}
 	switch budget := a.fleet.spanBudget(); {
 	case t.sampler == nil:
@@ -125,17 +136,40 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 	for i := range r.Spans {
 		redactSpan(&r.Spans[i], c.Redact)
 	}
-	kept := t.sampler.Add(time.Now(), r.Spans)
-	if len(kept) == 0 || !out.wants(delivery.Traces) {
-		return nil
+	a.hand(ctx, g, c, t.sampler.Add(time.Now(), r.Spans))
+}
+
+// hand hands spans on.
+func (a *agent) hand(ctx context.Context, g *guest, c *config.Config, spans []exporters.Span) {
+	if len(spans) == 0 {
+		return
 	}
-	a.spans.add(time.Now(), len(kept))
-	clock, err := exporters.NewClock(exporters.Segment{Uncertainty: int64(t.uncertain)})
+	g.mu.Lock()
+	uncertain := g.counts.Clock
+	g.mu.Unlock()
+	clock, err := exporters.NewClock(exporters.Segment{Uncertainty: int64(uncertain)})
 	if err != nil {
-		return err
+		a.log.once(g.topic("clock"), "%s: traces: %v", g.name(), err)
+		return
 	}
-	out.spans(ctx, kept, otlp.Options{Resource: g.about(c), Clock: clock})
-	return nil
+	a.fleet.send(func(out *outputs) {
+		if out.wants(delivery.Traces) {
+			a.spans.add(time.Now(), len(spans))
+			out.spans(ctx, spans, otlp.Options{Resource: g.about(c), Clock: clock})
+		}
+	})
+}
+
+// flush hands on what was read of traces whose ends will not come.
+func (a *agent) flush(g *guest) {
+	g.mu.Lock()
+	s := g.trace.sampler
+	g.mu.Unlock()
+	if s == nil {
+		return
+	}
+	c, _, _ := a.fleet.now()
+	a.hand(context.Background(), g, c, s.Flush(time.Now()))
 }
 
 // join makes a reading the next one of the guest's, though it may be the first of a
@@ -214,13 +248,12 @@ func (a *agent) date(g *guest, r *ukdbg.TraceReading) {
 	if !g.started.IsZero() {
 		o.floor = g.started.Sub(a.began)
 	}
-	var offset time.Duration
-	offset, t.uncertain = t.clock.take(o)
+	offset, uncertain := t.clock.take(o)
 	g.mu.Lock()
 	n := &g.counts
 	n.Records += uint64(r.Records)
 	n.Lost += r.Lost
-	n.Clock = t.uncertain
+	n.Clock = uncertain
 	g.mu.Unlock()
 	// Unix time is what the host's clock says now, whatever it said before.
 	unix := time.Now().UnixNano() - int64(time.Since(a.began)) + int64(offset)

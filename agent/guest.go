@@ -209,13 +209,17 @@ func (g *guest) count(l lane) {
 	g.counts.Failures[l.String()]++
 }
 
-// release gives back what the lanes that do not work hold; the others give it back
-// when they end.
-func (g *guest) release() {
+// release gives back what the lanes of a guest that is gone hold, if they do not work;
+// the others give it back when they end.
+func (a *agent) release(g *guest) {
 	for l := range lanes {
-		if !g.work[l].busy {
-			g.closeLane(l)
+		if g.work[l].busy {
+			continue
 		}
+		if l == laneTrace {
+			a.flush(g)
+		}
+		g.closeLane(l)
 	}
 }
 

@@ -46,6 +46,7 @@ func (a *agent) manage(ctx context.Context) error {
 				a.log.once("scan", "looking for guests: %v", err)
 			}
 			a.self.measure(now, float64(a.cfg.Limits.CPU))
+			a.out.tell()
 		}
 		if now.Sub(filed) >= fileEvery {
 			filed = now
@@ -192,7 +193,7 @@ func (a *agent) lose(k key, g *guest) {
 	name := label(&g.host)
 	g.mu.Unlock()
 	a.console.stop(g)
-	g.release()
+	a.release(g)
 	a.log.forget(g.topic(""))
 	a.log.printf("gone: %s", name)
 }
@@ -373,7 +374,7 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 	gone := g.gone
 	g.mu.Unlock()
 	if gone {
-		g.release()
+		a.release(g)
 		return
 	}
 	switch {

@@ -148,7 +148,7 @@ func (b *numbers) guest(g *guest) {
 		}
 		b.counter("ukdbg.guest.console.skipped", "Bytes of the console passed unread, because reading lagged.", "By", float64(s.Skipped), who()...)
 		b.counter("ukdbg.guest.console.gaps", "Rotations of the console at which something may have been lost unread.", "{gap}", float64(s.Gaps), who()...)
-		b.gauge("ukdbg.guest.console.unkept", "1 while it cannot be kept how far the console was read.", "1", unkept, who()...)
+		b.gauge("ukdbg.guest.console.unkept", "1 while it cannot be kept how far the console was read.", "", unkept, who()...)
 	}
 	b.gauge("ukdbg.guest.clock.uncertainty", "How far times of the guest may be wrong.", "s", n.Clock.Seconds(), who()...)
 	for lane, failures := range n.Failures {
@@ -170,6 +170,12 @@ func (b *numbers) queues(o *outputs) {
 		b.counter("ukdbg.export.retries", "Attempts that failed for a passing reason.", "{attempt}", float64(s.Retries), who()...)
 		b.gauge("ukdbg.export.waiting", "Batches that wait.", "{batch}", float64(s.Waiting), who()...)
 		b.gauge("ukdbg.export.waiting.size", "Size of the batches that wait.", "By", float64(s.WaitingBytes), who()...)
+		full := 0.0
+		if s.DiskError != "" {
+			full = 1
+		}
+		b.gauge("ukdbg.export.spool.failing", "1 while the spool's disk takes no batches.", "", full, who()...)
+		b.counter("ukdbg.export.spool.failed", "Batches that the spool's disk did not take.", "{batch}", float64(s.Unspooled), who()...)
 		for reason, n := range s.Dropped {
 			b.counter("ukdbg.export.dropped", "Items that could not be kept.", "{item}", float64(n), who(exporters.String("reason", reason))...)
 		}

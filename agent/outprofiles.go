@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"fmt"
+
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/exporters/delivery"
@@ -13,7 +15,7 @@ import (
 )
 
 // openProfiles opens the receivers that take nothing but profiles.
-func (o *outputs) openProfiles(c *config.Config, n int) error {
+func (o *outputs) openProfiles(c *config.Config) error {
 	for _, r := range c.Export.Pyroscope {
 		ep := transport.Endpoint{URL: r.URL, Gzip: false} // the profile is compressed
 		if r.Tenant != "" {
@@ -37,7 +39,7 @@ func (o *outputs) openProfiles(c *config.Config, n int) error {
 		if err != nil {
 			return err
 		}
-		if err := o.add(c, stored("pyroscope "+s.Name(), s.Close), s, n); err != nil {
+		if err := o.add(c, stored("pyroscope "+s.Name(), s.Close), s, fmt.Sprintf("%+v", r), r.CAFile); err != nil {
 			return err
 		}
 	}
@@ -51,7 +53,7 @@ func (o *outputs) openProfiles(c *config.Config, n int) error {
 		if err != nil {
 			return err
 		}
-		if err := o.add(c, stored("parca "+s.Name(), s.Close), s, n); err != nil {
+		if err := o.add(c, stored("parca "+s.Name(), s.Close), s, fmt.Sprintf("%+v", r), r.CAFile); err != nil {
 			return err
 		}
 	}

@@ -31,43 +31,106 @@ type outputs struct {
 	receivers []*receiver
 	version   string
 	log       *logger
+	share     int64    // of the spool, for each receiver
+	old       *outputs // until begin
 }
 
 // receiver takes one signal.
 type receiver struct {
-	name   string
+	name string
+	// spec is what it was made of: a configuration that says the same of it uses it on.
+	spec   string
 	signal delivery.Signal
 	queue  *delivery.Queue
 	spool  *spool.Spool // nil without one
 	end    func()
 	// profile makes a batch of a profile, nil for other signals.
 	profile func(otlp.Resource, *profiler.Profile) (delivery.Batch, error)
+
+	// opt is what its queue is made with, and heirOf the receiver whose spool it takes
+	// over, until begin.
+	opt    delivery.Options
+	heirOf *receiver
+	// told of the log: that it is away, and what is wrong with the spool's disk. The
+	// manager's.
+	toldAway bool
+	toldDisk string
 }
 
-func newOutputs(c *config.Config, version string, log *logger) (*outputs, error) {
-	o := &outputs{version: version, log: log}
+// newOutputs prepares the receivers of a configuration; those of old, nil for none,
+// about which it says the same are used on. Nothing is changed before begin.
+func newOutputs(c *config.Config, version string, log *logger, old *outputs) (*outputs, error) {
+	o := &outputs{version: version, log: log, old: old}
 	n := 0
 	for _, r := range c.Export.OTLP {
 		n += len(r.Signals)
 	}
-	n += len(c.Export.Pyroscope) + len(c.Export.Parca)
-	err := o.open(c, max(n, 1))
-	if err != nil {
-		return nil, errors.Join(err, o.close(0))
+	o.share = max(int64(c.Limits.SpoolMax)/int64(max(n+len(c.Export.Pyroscope)+len(c.Export.Parca), 1)), 64<<10)
+	if err := o.open(c); err != nil {
+		return nil, errors.Join(err, o.abandon())
 	}
 	return o, nil
 }
 
-func (o *outputs) open(c *config.Config, n int) error {
+func (o *outputs) open(c *config.Config) error {
 	for i := range c.Export.OTLP {
-		if err := o.openOTLP(c, &c.Export.OTLP[i], n); err != nil {
+		if err := o.openOTLP(c, &c.Export.OTLP[i]); err != nil {
 			return err
 		}
 	}
-	return o.openProfiles(c, n)
+	return o.openProfiles(c)
 }
 
-func (o *outputs) openOTLP(c *config.Config, r *config.OTLP, n int) error {
+// abandon gives back what newOutputs opened.
+func (o *outputs) abandon() error {
+	var errs []error
+	for _, r := range o.receivers {
+		if r.queue != nil {
+			continue
+		}
+		r.end()
+		if r.spool != nil {
+			errs = append(errs, r.spool.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// begin puts the receivers in force and returns those of before that are not any more,
+// to be closed. Nothing is put into either meanwhile.
+func (o *outputs) begin() (gone *outputs) {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, r := range o.receivers {
+		if from := r.heirOf; from != nil {
+			_ = from.queue.Close(now) // what waits is in the spool
+			from.end()
+			r.spool = from.spool
+		}
+		if r.spool != nil {
+			r.spool.SetLimit(o.share)
+			r.opt.Spool = r.spool
+		}
+		if r.queue == nil {
+			r.queue = delivery.New(r.opt)
+		}
+	}
+	gone = &outputs{}
+	if o.old != nil {
+		for _, r := range o.old.receivers {
+			if !slices.ContainsFunc(o.receivers, func(is *receiver) bool { return is == r || is.heirOf == r }) {
+				gone.receivers = append(gone.receivers, r)
+			}
+		}
+	}
+	for _, r := range o.receivers {
+		r.heirOf = nil
+	}
+	o.old = nil
+	return gone
+}
+
+func (o *outputs) openOTLP(c *config.Config, r *config.OTLP) error {
 	ep := transport.Endpoint{URL: r.URL, Headers: r.Headers, Gzip: true}
 	var err error
 	if ep.TLS, err = trust(r.CAFile); err != nil {
@@ -86,29 +149,85 @@ func (o *outputs) openOTLP(c *config.Config, r *config.OTLP, n int) error {
 				return otlpprofiles.Batch(p, otlpprofiles.Options{Resource: res, Version: o.version}), nil
 			}
 		}
-		if err := o.add(c, rec, sender, n); err != nil {
+		one := *r
+		one.Signals = nil
+		if err := o.add(c, rec, sender, fmt.Sprintf("%+v", one), r.CAFile); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add gives a receiver its queue, with a spool of its own.
-func (o *outputs) add(c *config.Config, r *receiver, sender delivery.Sender, n int) error {
-	opt := delivery.Options{Name: r.name, Sender: sender, MaxMemory: int64(c.Limits.Queue)}
+// add takes a receiver that the configuration says something about, with a spool of
+// its own.
+func (o *outputs) add(c *config.Config, r *receiver, sender delivery.Sender, says, caFile string) error {
+	r.spec = fmt.Sprint(r.name, " ", r.signal, " ", says, " ", stamp(caFile), " ", c.Limits.Queue, " ", c.Limits.Spool)
+	for _, was := range o.before() {
+		if was.spec == r.spec {
+			r.end()
+			o.receivers = append(o.receivers, was)
+			return nil
+		}
+	}
+	r.opt = delivery.Options{Name: r.name, Sender: sender, MaxMemory: int64(c.Limits.Queue)}
 	if c.Limits.Spool != "" {
 		sum := sha256.Sum256([]byte(r.name + " " + r.signal.String()))
 		dir := filepath.Join(c.Limits.Spool, strings.Fields(r.name)[0]+"-"+r.signal.String()+"-"+hex.EncodeToString(sum[:6]))
-		s, err := spool.Open(dir, max(int64(c.Limits.SpoolMax)/int64(n), 64<<10))
-		if err != nil {
-			r.end()
-			return fmt.Errorf("spool for %s: %w", r.name, err)
+		for _, was := range o.before() {
+			if was.spool != nil && was.spool.Dir() == dir {
+				r.heirOf = was
+			}
 		}
-		r.spool, opt.Spool = s, s
+		if r.heirOf == nil {
+			s, err := spool.Open(dir, o.share)
+			if err != nil {
+				r.end()
+				return fmt.Errorf("spool for %s: %w", r.name, err)
+			}
+			r.spool = s
+		}
 	}
-	r.queue = delivery.New(opt)
 	o.receivers = append(o.receivers, r)
 	return nil
+}
+
+// before are the receivers in force that are not used on yet.
+func (o *outputs) before() (list []*receiver) {
+	if o.old == nil {
+		return nil
+	}
+	for _, was := range o.old.receivers {
+		if !slices.ContainsFunc(o.receivers, func(r *receiver) bool { return r == was || r.heirOf == was }) {
+			list = append(list, was)
+		}
+	}
+	return list
+}
+
+// patientAway is how long a receiver may be away before the log tells.
+const patientAway = 5 * time.Second
+
+// tell has the log tell of receivers that are away and of a disk that is full, once.
+func (o *outputs) tell() {
+	for _, r := range o.receivers {
+		s := r.queue.Stats()
+		switch away := !s.Away.IsZero(); {
+		case away && !r.toldAway && time.Since(s.Away) > patientAway:
+			r.toldAway = true
+			o.log.printf("%s takes no %s: %s", r.name, r.signal, s.LastError)
+		case !away && r.toldAway:
+			r.toldAway = false
+			o.log.printf("%s takes %s again", r.name, r.signal)
+		}
+		if s.DiskError == r.toldDisk {
+			continue
+		}
+		if r.toldDisk = s.DiskError; s.DiskError != "" {
+			o.log.printf("%s: %s: %s; kept in memory", r.name, r.signal, s.DiskError)
+		} else {
+			o.log.printf("%s: %s: the spool takes batches again", r.name, r.signal)
+		}
+	}
 }
 
 // close sends what it can in the time and closes everything. What is left in spools

@@ -98,6 +98,9 @@ func (a *agent) page() status.Page {
 			q.Problem = s.LastError
 			p.Problems = append(p.Problems, fmt.Sprintf("%s takes no %s since %s: %s", r.name, r.signal, s.Away.Format(time.TimeOnly), s.LastError))
 		}
+		if s.DiskError != "" {
+			p.Problems = append(p.Problems, fmt.Sprintf("%s: %s wait in memory: %s", r.name, r.signal, s.DiskError))
+		}
 		p.Queues = append(p.Queues, q)
 	}
 	_, share, slow := a.self.used()

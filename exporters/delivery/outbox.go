@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -44,9 +45,9 @@ type Options struct {
 type outbox struct {
 	Options
 
-	mu      sync.Mutex
-	waiting []entry // oldest first
-	memory  int64   // bytes of those that are in memory
+	mu      sync.Mutex // held for as long as a batch is written to disk
+	waiting []entry    // oldest first
+	memory  int64      // bytes of those that are in memory
 	stats   Stats
 
 	// Of the goroutine that sends: the next attempt is at retry.
@@ -106,7 +107,10 @@ func (o *outbox) keep(b Batch) error {
 			return err
 		case err != nil:
 			diskErr = err
-			o.failed(err)
+			o.stats.DiskError = err.Error()
+			o.stats.Unspooled++
+		default:
+			o.stats.DiskError = ""
 		}
 	}
 	if o.Spool == nil || diskErr != nil {
@@ -127,20 +131,25 @@ func (o *outbox) keep(b Batch) error {
 var errNoMemory = errors.New("no room is left in memory")
 
 // gather reads the batches that are next, as many as make one request; n is their
-// number, 0 if there are none.
-func (o *outbox) gather() (b Batch, n int) {
+// number, 0 if there are none. An error is that of the disk, and may pass.
+func (o *outbox) gather() (b Batch, n int, err error) {
 	for ok := false; !ok; {
 		if o.count() == 0 {
-			return b, 0
+			return b, 0, nil
 		}
-		b, ok = o.read(0)
+		if b, ok, err = o.read(0); err != nil {
+			return b, 0, err
+		}
 	}
 	n = 1
 	if o.apart > 0 || o.joins == nil || !o.joins(b.Signal) {
-		return b, n
+		return b, n, nil
 	}
 	for n < o.count() {
-		next, ok := o.read(n)
+		next, ok, err := o.read(n)
+		if err != nil {
+			break
+		}
 		if !ok {
 			continue // it is not there any more
 		}
@@ -154,7 +163,7 @@ func (o *outbox) gather() (b Batch, n int) {
 		b.Items += next.Items
 		n++
 	}
-	return b, n
+	return b, n, nil
 }
 
 func (o *outbox) count() int {
@@ -163,20 +172,23 @@ func (o *outbox) count() int {
 	return len(o.waiting)
 }
 
-// read reads a batch that waits. One that cannot be read is set aside.
-func (o *outbox) read(i int) (b Batch, ok bool) {
+// read reads a batch that waits. One that is damaged is set aside, and not ok.
+func (o *outbox) read(i int) (b Batch, ok bool, err error) {
 	o.mu.Lock()
 	e := o.waiting[i]
 	o.mu.Unlock()
 	if e.memory != nil {
-		return *e.memory, true
+		return *e.memory, true, nil
 	}
 	f, err := o.Spool.Read(e.number)
 	if err == nil {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.waiting[i].items = f.Items
-		return Batch{Signal: Signal(f.Kind), Items: f.Items, Payload: f.Payload}, true
+		return Batch{Signal: Signal(f.Kind), Items: f.Items, Payload: f.Payload}, true, nil
+	}
+	if !errors.Is(err, spool.ErrDamaged) && !errors.Is(err, fs.ErrNotExist) {
+		return Batch{}, false, err
 	}
 	name, aerr := o.Spool.SetAside(e.number, "damaged")
 	o.mu.Lock()
@@ -187,7 +199,7 @@ func (o *outbox) read(i int) (b Batch, ok bool) {
 	}
 	o.stats.drop(DropDamaged, e.items)
 	o.waiting = slices.Delete(o.waiting, i, i+1)
-	return Batch{}, false
+	return Batch{}, false, nil
 }
 
 // pop forgets the oldest entry.
@@ -218,7 +230,15 @@ const (
 // attempt sends what is next once. The error is the receiver's if it refused or is
 // away, else one of the disk.
 func (o *outbox) attempt(ctx context.Context) (outcome, error) {
-	b, n := o.gather()
+	b, n, err := o.gather()
+	if err != nil {
+		err = &Passing{Err: err}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.failed(err)
+		o.missed(err)
+		return away, err
+	}
 	if n == 0 {
 		return empty, nil
 	}

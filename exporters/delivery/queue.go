@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -122,6 +121,19 @@ func (q *Queue) woken(later <-chan time.Time) <-chan struct{} {
 	return q.wake
 }
 
+// moved brings a batch from memory to disk.
+func (o *outbox) moved(e *entry) bool {
+	if o.Spool == nil {
+		return false
+	}
+	n, err := o.Spool.Add(spool.Batch{Kind: uint32(e.memory.Signal), Items: e.items, Payload: e.memory.Payload})
+	if err != nil {
+		return false
+	}
+	e.memory, e.number = nil, n
+	return true
+}
+
 // dropped counts items that were put and are not kept.
 func (o *outbox) dropped(why string, items int) {
 	o.mu.Lock()
@@ -130,19 +142,22 @@ func (o *outbox) dropped(why string, items int) {
 	o.stats.drop(why, items)
 }
 
-// leave drops what is in memory and tells what waits.
+// leave brings what is in memory to disk, where there is one that takes it by now, and
+// drops the rest; it tells what waits.
 func (o *outbox) leave() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	lost := 0
-	o.waiting = slices.DeleteFunc(o.waiting, func(e entry) bool {
-		if e.memory != nil {
+	left := o.waiting[:0]
+	for _, e := range o.waiting {
+		if e.memory != nil && !o.moved(&e) {
 			lost += e.items
 			o.stats.drop(DropClosed, e.items)
+			continue
 		}
-		return e.memory != nil
-	})
-	o.memory = 0
+		left = append(left, e)
+	}
+	o.waiting, o.memory = left, 0
 	if lost == 0 && len(o.waiting) == 0 {
 		return nil
 	}

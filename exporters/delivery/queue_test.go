@@ -159,7 +159,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 func TestFullQueueDrops(t *testing.T) {
 	for name, opt := range map[string]delivery.Options{
 		"memory": {MaxMemory: 10},
-		"disk":   {Spool: open(t, t.TempDir(), 10*33)},
+		"disk":   {Spool: open(t, t.TempDir(), 10*4096)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opt.Sender = &receiver{answer: gone}
@@ -199,7 +199,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	put(t, q, 3, 4)
 	st := q.Stats()
-	if st.Waiting != 4 || st.InMemory != 1 || st.LastError == "" {
+	if st.Waiting != 4 || st.InMemory != 1 || st.DiskError == "" {
 		t.Errorf("on a full disk: %+v", st)
 	}
 	for i := 4; i < 8; i++ { // the failed write removed the link: the disk has room again

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,7 +48,6 @@ type Spool struct {
 	dir    string
 	limit  int64
 	unlock func() error
-	kept   []Number
 
 	mu    sync.Mutex
 	size  map[Number]int64
@@ -62,7 +62,14 @@ type asideFile struct {
 	size int64
 }
 
-// Open opens the folder, making it if need be, for at most limit bytes,
+// block is what the disk gives out at a time: of many small batches that counts, not
+// their bytes.
+const block = 4096
+
+// room is what a file of that size takes up.
+func room(size int64) int64 { return (size + block - 1) / block * block }
+
+// Open opens the folder, making it if need be, for at most limit bytes of the disk,
 // DefaultBytes if 0. Close it.
 func Open(dir string, limit int64) (*Spool, error) {
 	if limit <= 0 {
@@ -88,10 +95,21 @@ func (s *Spool) Close() error { return s.unlock() }
 // Dir is the folder.
 func (s *Spool) Dir() string { return s.dir }
 
-// Kept returns what was there when the spool was opened, oldest first.
-func (s *Spool) Kept() []Number { return s.kept }
+// SetLimit changes how many bytes of the disk it may take up.
+func (s *Spool) SetLimit(limit int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = limit
+}
 
-// Waiting returns how many batches wait, and their bytes.
+// Kept returns what is there, oldest first.
+func (s *Spool) Kept() []Number {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.size))
+}
+
+// Waiting returns how many batches wait, and the bytes of the disk they take up.
 func (s *Spool) Waiting() (batches int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,14 +138,12 @@ func (s *Spool) load() error {
 		n := Number(number)
 		s.next = max(s.next, n+1)
 		if rest != "" {
-			s.aside = append(s.aside, asideFile{e.Name(), info.Size()})
+			s.aside = append(s.aside, asideFile{e.Name(), room(info.Size())})
 			continue
 		}
-		s.kept = append(s.kept, n)
-		s.size[n] = info.Size()
-		s.bytes += info.Size()
+		s.size[n] = room(info.Size())
+		s.bytes += s.size[n]
 	}
-	slices.Sort(s.kept)
 	return nil
 }
 
@@ -138,7 +154,7 @@ func (s *Spool) path(n Number) string {
 // Add keeps a batch. It returns ErrFull (errors.Is) when the limit is reached,
 // and what the system says when the disk is full or broken.
 func (s *Spool) Add(b Batch) (Number, error) {
-	size := int64(headerSize + len(b.Payload))
+	size := room(int64(headerSize + len(b.Payload)))
 	if len(b.Payload) > maxPayload {
 		return 0, fmt.Errorf("spool: a batch of %d bytes, at most %d are kept in one file", len(b.Payload), maxPayload)
 	}
@@ -183,7 +199,7 @@ func (s *Spool) Read(n Number) (Batch, error) {
 	s.mu.Lock()
 	size := s.size[n]
 	s.mu.Unlock()
-	if size > headerSize+maxPayload {
+	if size > room(headerSize+maxPayload) {
 		return Batch{}, ErrDamaged
 	}
 	data, err := os.ReadFile(s.path(n))

@@ -64,7 +64,7 @@ func TestKeptAcrossProcesses(t *testing.T) {
 
 // What is set aside counts against the limit, and gives way.
 func TestLimit(t *testing.T) {
-	const limit = 4 * (headerSize + 100)
+	const limit = 4 * block
 	s := mustOpen(t, t.TempDir(), limit)
 	defer s.Close()
 	text := string(bytes.Repeat([]byte("x"), 100))
@@ -83,7 +83,7 @@ func TestLimit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			bytes += info.Size()
+			bytes += room(info.Size())
 		}
 		return len(all), bytes
 	}

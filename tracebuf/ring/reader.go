@@ -119,6 +119,7 @@ func (rd *Reader) Stats() Stats {
 // Poll reads what was written since the last Poll and calls emit with each
 // record, all CPUs together in order of time. Across two Polls a record may be
 // older than the last of the Poll before, by the little time that reading takes.
+// Where reading fails, what was read until then is handed out before.
 func (rd *Reader) Poll(ctx context.Context, emit func(*Record) error) error {
 	heads := make([]uint64, len(rd.cpus))
 	if err := rd.readHeads(ctx, heads); err != nil {
@@ -126,9 +127,10 @@ func (rd *Reader) Poll(ctx context.Context, emit func(*Record) error) error {
 	}
 	rd.stats.Polls++
 	rd.batch, rd.frame = rd.batch[:0], rd.frame[:0]
+	var failed error
 	for i, head := range heads {
-		if err := rd.collect(ctx, i, head); err != nil {
-			return err
+		if failed = rd.collect(ctx, i, head); failed != nil {
+			break // what was taken of others is handed out
 		}
 	}
 	slices.SortStableFunc(rd.batch, func(a, b Record) int {
@@ -145,7 +147,7 @@ func (rd *Reader) Poll(ctx context.Context, emit func(*Record) error) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 // readHeads reads how far each CPU wrote, and its count of records.
