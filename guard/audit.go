@@ -64,17 +64,18 @@ func audit(state string, e Entry) {
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err == nil && st.Size() > auditMax {
-		rotate(f, path)
+		rotate(f, st, path)
 	}
 	_, _ = f.Write(append(line, '\n'))
 }
 
-// rotate makes the log the old one, once: whoever holds the lock does it.
-func rotate(f *os.File, path string) {
+// rotate makes the log the old one, once: whoever holds the lock does it. One who
+// gets the lock later finds another file at the path, which is not to follow.
+func rotate(f *os.File, st os.FileInfo, path string) {
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return
 	}
-	if _, err := os.Stat(path); err == nil {
+	if now, err := os.Stat(path); err == nil && os.SameFile(st, now) {
 		_ = os.Rename(path, path+".1") // the line below still goes somewhere
 	}
 }
