@@ -3,7 +3,9 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -53,20 +55,41 @@ func audit(state string, e Entry) {
 		return
 	}
 	path := filepath.Join(state, auditName)
+	for range auditTries {
+		if err := appendAudit(state, path, append(line, '\n')); !errors.Is(err, errDiscarded) {
+			return
+		}
+	}
+}
+
+// auditTries is how often a line is written that went into a log thrown away.
+const auditTries = 3
+
+// errDiscarded: the file was turned over twice while its writer had it open.
+var errDiscarded = errors.New("the log was thrown away meanwhile")
+
+func appendAudit(state, path string, line []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(state, 0o700); err == nil {
+			f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		}
+	}
 	if err != nil {
-		if os.MkdirAll(state, 0o700) != nil {
-			return
-		}
-		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
-			return
-		}
+		return err
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err == nil && st.Size() > auditMax {
 		rotate(f, st, path)
 	}
-	_, _ = f.Write(append(line, '\n'))
+	if _, err := f.Write(line); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0 {
+		return errDiscarded
+	}
+	return nil
 }
 
 // rotate makes the log the old one, once: whoever holds the lock does it. One who
