@@ -15,12 +15,17 @@ import (
 // no line is torn, and nobody else may read it, whoever writes at the same time.
 func TestAuditRotation(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state") // made by the first line
-	const writers, lines = 4, 2000
+	const writers, lines, last = 4, 2000, 200
 	note := strings.Repeat("x", 200)
-	var wg sync.WaitGroup
+	var wg, near sync.WaitGroup
+	near.Add(writers)
 	for w := range writers {
 		wg.Go(func() {
 			for i := range lines {
+				if i == lines-last { // else what a fast one wrote is old when a slow one ends
+					near.Done()
+					near.Wait()
+				}
 				audit(state, Entry{Event: "attach", Target: fmt.Sprintf("unix:/%d/%d", w, i), Note: note})
 			}
 		})
