@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,8 +95,16 @@ func openLease(fd int) (*lease, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("mmap: %w", err)
 	}
-	return &lease{fd: fd, page: page, leaseWords: (*leaseWords)(unsafe.Pointer(&page[0]))}, nil
+	l := &lease{fd: fd, page: page, leaseWords: (*leaseWords)(unsafe.Pointer(&page[0]))}
+	// A client that lives on has many attachments; who may still hold this one when
+	// it is left is not known here.
+	runtime.AddCleanup(l, func(page []byte) { _ = unix.Munmap(page) }, page)
+	return l, nil
 }
+
+// handOver closes the descriptor, which the guard has now, or never will; the page
+// stays.
+func (l *lease) handOver() { unix.Close(l.fd) }
 
 // Ask is gdbstub.Lease's.
 func (l *lease) Ask(at time.Time) {

@@ -81,6 +81,7 @@ func watch(opt Options, dir folder, w *journal.Writer, files []*os.File) (*watch
 			g.control.Close()
 			return nil, err
 		}
+		defer g.lease.handOver()
 		leaseFD = uintptr(g.lease.fd)
 	}
 	program, err := unix.Open(opt.Command[0], unix.O_PATH|unix.O_CLOEXEC, 0)
