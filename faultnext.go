@@ -31,7 +31,11 @@ func (x *explainer) next() {
 	case f.Kind == asserts.StackOverflow:
 		add("what ends the recursion, or a larger stack for the thread")
 	case f.Kind == asserts.UnknownTrap:
-		add("the machine itself: %s", by("ukdbg crash on a dump, or on the guest while it stands", "info all-registers, x/8i $pc"))
+		at := "ukdbg crash on a dump, or on the guest while it stands"
+		if x.thread != nil { // it is what was asked
+			at = "ukdbg attach TARGET, then info all-registers, x/8i $pc"
+		}
+		add("the machine itself: %s", by(at, "info all-registers, x/8i $pc"))
 	}
 	switch {
 	case x.thread == nil && f.Kind != asserts.UnknownTrap:

@@ -10,15 +10,31 @@ import (
 	"github.com/ukdbg/ukdbg/target/mmu"
 )
 
-// findTables finds the page tables of a dump that does not tell them, once the
+// unrooted is a target that may not tell which page tables are in use: a dump
+// without registers, or a running guest of which the monitor shows none (arm64).
+type unrooted interface {
+	Physical() target.Memory
+	Unrooted() bool
+	// UseFound has the target use page tables that were found; how tells where.
+	UseFound(root mmu.Root, how string)
+}
+
+// findTables finds the page tables of a target that does not tell them, once the
 // image was found in it: those the kernel says it uses, or the image's own. They
-// count if they map the image to where it lies. Where none does virtual
-// addresses stay physical ones, which the dump's notes tell.
+// count if they map the image to where it lies. Where none does what was taken
+// before stays: for a dump that virtual addresses are physical ones, which its notes
+// tell.
 func (s *Session) findTables(ctx context.Context) error {
-	if s.dump == nil || s.image == nil || !s.identity.Match || s.isLinux || !s.dump.Unrooted() {
+	var t unrooted
+	if s.dump != nil {
+		t = s.dump
+	} else if t, _ = s.observer.(unrooted); t == nil {
 		return nil
 	}
-	phys := s.dump.Physical()
+	if s.image == nil || !s.identity.Match || s.isLinux || !t.Unrooted() {
+		return nil
+	}
+	phys := t.Physical()
 	type table struct {
 		phys uint64
 		what string
@@ -28,17 +44,20 @@ func (s *Session) findTables(ctx context.Context) error {
 		tables = append(tables, table{at, "those the kernel names (pg_active_pt)"})
 	}
 	for _, at := range unikraft.PageTables(s.kernelImage) {
+		if s.dump == nil {
+			break // a running guest's were looked at before its first virtual address was read
+		}
 		name, _, _ := s.kernelImage.SymbolAt(at)
 		tables = append(tables, table{s.mapping.Run(at), "the image's (" + name + ")"})
 	}
-	for _, t := range tables {
-		for _, root := range mmu.RootsAt(s.arch, t.phys) {
+	for _, table := range tables {
+		for _, root := range mmu.RootsAt(s.arch, table.phys) {
 			n, err := s.mapsImage(ctx, phys, root)
 			if err != nil {
 				return err
 			}
 			if n > 0 {
-				s.dump.UseFound(root, fmt.Sprintf("%s at %#x, which map the image to where it lies, tried on %d pages", t.what, t.phys, n))
+				t.UseFound(root, fmt.Sprintf("%s at %#x, which map the image to where it lies, tried on %d pages", table.what, table.phys, n))
 				s.mem.forget()
 				return nil
 			}

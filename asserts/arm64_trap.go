@@ -7,8 +7,10 @@ import (
 // Exception classes of ESR_EL1[31:26] (Arm ARM D17.2.37).
 const (
 	ecUnknown      = 0x00
+	ecFP           = 0x07
 	ecBTI          = 0x0d
 	ecIllegalState = 0x0e
+	ecSVE          = 0x19
 	ecFPAC         = 0x1c
 	ecFetchLower   = 0x20
 	ecFetch        = 0x21
@@ -16,6 +18,7 @@ const (
 	ecDataLower    = 0x24
 	ecData         = 0x25
 	ecSPAlign      = 0x26
+	ecFPException  = 0x2c
 	ecGCS          = 0x2d
 	ecSError       = 0x2f
 	ecDebugFirst   = 0x30
@@ -46,6 +49,16 @@ func (s *scene) arm64() bool {
 		s.arm64Break(esr & 0xffff)
 	case ecFetch, ecFetchLower, ecData, ecDataLower:
 		s.arm64Abort(ec, iss)
+	case ecFP:
+		s.fpDisabled("an instruction that uses floating-point or SIMD registers", "CPACR_EL1.FPEN; Unikraft enables them by CONFIG_FPSIMD")
+	case ecSVE:
+		s.fpDisabled("an SVE instruction", "CPACR_EL1.ZEN")
+	case ecFPException:
+		flags := iss & 0x1f
+		if iss>>23&1 == 0 { // TFV
+			flags = 0
+		}
+		s.fpException(flags)
 	case ecBTI:
 		f.Kind = BranchTarget
 		f.detail("btype", fmt.Sprint(iss&3))
@@ -76,7 +89,7 @@ func (s *scene) arm64() bool {
 		if ec >= ecDebugFirst && ec <= ecDebugLast {
 			f.Kind = DebugTrap
 		}
-		s.reason(fmt.Sprintf("exception class %#x", ec))
+		s.reason(arm64Class(ec))
 	}
 	return true
 }

@@ -26,6 +26,7 @@ const (
 	BranchTarget          Kind = "branch-target"
 	PointerAuthentication Kind = "pointer-authentication"
 	MemoryTag             Kind = "memory-tag"
+	FloatingPoint         Kind = "floating-point"
 	Refcount              Kind = "refcount"
 	Bug                   Kind = "bug"
 	Warning               Kind = "warning"
@@ -66,4 +67,6 @@ const (
 	SubUnmappedReturn    = "corrupt-return-address"
 	SubDivideOverflow    = "quotient-overflow"
 	SubPointerAuthFailed = "authentication-failed"
+	SubFPDisabled        = "disabled"
+	SubFPException       = "exception"
 )

@@ -115,7 +115,9 @@ func TestDecodeX86(t *testing.T) {
 		{name: "control protection", code: nop, trap: Value(21), ec: Value(3), kind: ControlProtection, sub: "endbranch"},
 		{name: "double fault on a gone stack", code: nop, trap: Value(8), ec: Value(0), regs: map[string]uint64{"rsp": 0x8000},
 			kind: StackOverflow, inferred: "left the stack"},
-		{name: "unknown vector", code: nop, trap: Value(19), kind: UnknownTrap},
+		{name: "no vector units", code: nop, trap: Value(7), kind: FloatingPoint, sub: SubFPDisabled},
+		{name: "simd exception", code: nop, trap: Value(19), kind: FloatingPoint, sub: SubFPException},
+		{name: "unknown vector", code: nop, trap: Value(28), kind: UnknownTrap},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -195,6 +197,10 @@ func TestDecodeARM64(t *testing.T) {
 		{name: "mte", esr: Value(0x96000011), kind: MemoryTag, sub: "synchronous"},
 		{name: "bti", esr: Value(0x0d<<26 | 2), kind: BranchTarget, detail: map[string]string{"btype": "2"}},
 		{name: "fpac", esr: Value(0x1c<<26 | 1), kind: PointerAuthentication, sub: SubPointerAuthFailed},
+		{name: "no vector units", esr: Value(0x1fe00000), kind: FloatingPoint, sub: SubFPDisabled},
+		{name: "sve", esr: Value(0x19 << 26), kind: FloatingPoint, sub: SubFPDisabled},
+		{name: "floating-point exception", esr: Value(0x2c<<26 | 1<<23 | 0x12), kind: FloatingPoint, sub: SubFPException},
+		{name: "system call", esr: Value(0x15 << 26), kind: UnknownTrap},
 		{name: "serror", esr: Value(0x2f << 26), kind: MachineCheck, sub: "serror"},
 		{name: "stack", esr: Value(0x96000047), system: map[string]uint64{"esr_el1": 0x96000047, "far_el1": 0x4020fff0},
 			regs: map[string]uint64{"sp": 0x4020fff0}, kind: StackOverflow, inferred: "stack overflow", addr: Value(0x4020fff0)},
@@ -209,6 +215,23 @@ func TestDecodeARM64(t *testing.T) {
 			}
 			check(t, f, tt.kind, tt.sub, tt.addr, tt.detail, tt.inferred)
 		})
+	}
+}
+
+func TestTrapsInWords(t *testing.T) {
+	for esr, want := range map[uint64]string{
+		0x1fe00000:              "an instruction that uses floating-point or SIMD registers was executed while they are disabled (CPACR_EL1.FPEN; Unikraft enables them by CONFIG_FPSIMD)",
+		0x2c<<26 | 1<<23 | 0x12: "a floating-point operation raised an exception that is not masked: divide by zero, inexact",
+		0x2c<<26 | 0x12:         "a floating-point operation raised an exception that is not masked", // not told which: TFV is 0
+		0x15 << 26:              "a system call (svc) that nothing handles (exception class 0x15)",
+		0x3f << 26:              "exception class 0x3f",
+	} {
+		m := machine(t, arch.ARM64, nil, nil, nil)
+		m.ErrorCode = Value(esr)
+		f, err := Decode(context.Background(), m)
+		if err != nil || f.Reason != want {
+			t.Errorf("ESR %#x: %q, %v, want %q", esr, f.Reason, err, want)
+		}
 	}
 }
 

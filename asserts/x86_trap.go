@@ -26,6 +26,8 @@ func x86TrapKind(n uint64) Kind {
 		return GeneralProtection
 	case 14:
 		return PageFault
+	case 7, 16, 19:
+		return FloatingPoint
 	case 17:
 		return Alignment
 	case 18:
@@ -58,6 +60,13 @@ func (s *scene) x86() bool {
 		s.x86Control()
 	case ControlFlowIntegrity:
 		s.kcfiX86() // a report without names or types gets them
+	case FloatingPoint:
+		switch f.TrapNumber {
+		case Value(7):
+			s.fpDisabled("an instruction that uses floating-point or SIMD registers", "CR0.TS or CR0.EM")
+		case Value(16), Value(19):
+			s.fpException(0)
+		}
 	case DoubleFault:
 		s.stackExhausted()
 		s.reason("double fault: a fault while the handler of another was being called")

@@ -115,6 +115,15 @@ func (m *Machine) shape() guestram.SearchOptions {
 	return o
 }
 
+// Unrooted reports whether the page tables are only those the image names, which
+// the kernel may have left for others since it booted.
+func (m *Machine) Unrooted() bool { return m.fixed }
+
+// UseFound translates by page tables that were found elsewhere; how tells where.
+func (m *Machine) UseFound(root mmu.Root, how string) {
+	m.space, m.fixed, m.how = mmu.Virtual(m.ram, root), true, how
+}
+
 // Root returns the page tables in use; ok is false where they are not known.
 func (m *Machine) Root(ctx context.Context) (root mmu.Root, ok bool) {
 	s, err := m.virtual(ctx)
