@@ -142,7 +142,8 @@ func (s *Session) behindTrap(f *asserts.Fault) {
 }
 
 // faultFrame is the index of the frame that faulted first: the one the outermost
-// trap interrupted that is a fault and no interrupt, or the innermost of all.
+// trap interrupted that is a fault, no interrupt and no system call, or the innermost
+// of all.
 // later is that of a fault in its handler, 0 if there was none.
 func (s *Session) faultFrame(ctx context.Context, frames []unwind.Frame) (at, later int) {
 	k, _ := s.kernel.(trapReader)
@@ -151,13 +152,15 @@ func (s *Session) faultFrame(ctx context.Context, frames []unwind.Frame) (at, la
 			continue
 		}
 		if at == 0 {
-			at = i + 1
+			if k == nil || !k.NoFault(ctx, frames[:i+1]) {
+				at = i + 1
+			}
 			continue
 		}
 		if k == nil {
 			break
 		}
-		if _, _, trap, code := k.TrapCause(ctx, frames[at:i+1]); trap || code {
+		if _, _, trap, code := k.TrapCause(ctx, frames[at:i+1]); (trap || code) && !k.NoFault(ctx, frames[at:i+1]) {
 			if later == 0 {
 				later = at
 			}
@@ -176,7 +179,7 @@ func (s *Session) inHandler(ctx context.Context, frames []unwind.Frame) bool {
 	for i := 2; ok && i <= min(len(frames), reach); i++ {
 		if frames[i-1].Trap || i == len(frames) {
 			_, _, trap, code := k.TrapCause(ctx, frames[:i])
-			return trap || code
+			return (trap || code) && !k.NoFault(ctx, frames[:i])
 		}
 	}
 	return false

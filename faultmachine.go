@@ -41,6 +41,8 @@ func (s *Session) machineAt(ctx context.Context, t Thread, frames []unwind.Frame
 // trap's handler which trap it is and its error code.
 type trapReader interface {
 	TrapCause(ctx context.Context, handler []unwind.Frame) (trap, code uint64, trapOK, codeOK bool)
+	// NoFault reports whether a handler handles an interrupt or a system call.
+	NoFault(ctx context.Context, handler []unwind.Frame) bool
 	TrapSaved(ctx context.Context, handler []unwind.Frame, interrupted *unwind.Frame) (unikraft.Saved, bool)
 }
 

@@ -14,7 +14,7 @@ func Endless() []string { return endless }
 // interrupt, which has a struct __regs at its stack pointer when it calls the
 // handler (plat/kvm/x86/cpu_vectors_x86_64.S, plat/kvm/arm/exceptions.S).
 func IsTrapEntry(name string) bool {
-	for _, prefix := range []string{"asm_trap_", "asm_irq_", "trap_common", "irq_common", "el1_"} {
+	for _, prefix := range []string{"asm_trap_", "asm_irq_", "cpu_irq_", "trap_common", "irq_common", "el1_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -69,3 +69,48 @@ func TestTrapCauseX86(t *testing.T) {
 		t.Error("a trap without frames")
 	}
 }
+
+// What interrupts code without its fault is told from what does with it, by the
+// entry's name and on arm64 by the syndrome it saved.
+func TestNoFault(t *testing.T) {
+	const stubSP = 0x9000
+	for _, tt := range []struct {
+		arch  *arch.Arch
+		entry string
+		esr   uint64
+		want  bool
+	}{
+		{arch.X86_64, "asm_trap_page_fault", 0, false},
+		{arch.X86_64, "cpu_irq_4", 0, true},
+		{arch.X86_64, "asm_irq_4", 0, true},
+		{arch.X86_64, "main", 0, false},
+		{arch.ARM64, "el1_irq", 0, true},
+		{arch.ARM64, "el1_irq_invalid", 0, false},
+		{arch.ARM64, "el1_sync", 0x56000000, true},
+		{arch.ARM64, "el1_sync", 0x96000046, false},
+		{arch.ARM64, "el1_sync_invalid", 0x56000000, false},
+	} {
+		regs := page{stubSP, make([]byte, 64)}
+		binary.LittleEndian.PutUint64(regs.data[8:], tt.esr)
+		img := newImage(tt.arch)
+		img.symbols[tt.entry] = [2]uint64{0x600, 0x40}
+		img.fields["__regs"] = map[string][2]uint64{"esr_el1": {8, 8}}
+		img.sizes["__regs"] = 48
+		k, err := New(Config{Image: img, Memory: regs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := unwind.Frame{LookupPC: 0x620, Regs: target.NewRegs(tt.arch), Trap: true}
+		f.Regs.Set(tt.arch.SP, stubSP)
+		if got := k.NoFault(context.Background(), []unwind.Frame{f}); got != tt.want {
+			t.Errorf("%s with syndrome %#x is no fault: %v", tt.entry, tt.esr, got)
+		}
+	}
+	k, err := New(Config{Image: newImage(arch.ARM64), Memory: page{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.NoFault(context.Background(), nil) {
+		t.Error("a handler without frames")
+	}
+}
