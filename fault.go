@@ -323,6 +323,9 @@ func (n namer) Frames(lookup uint64) []asserts.Frame {
 	return out
 }
 
+// Image names the image of the guest's own that an address is in.
+func (n namer) Image(lookup uint64) string { return n.s.imageAt(lookup) }
+
 // texter gives source text to a fault's report.
 type texter struct{ s *Session }
 

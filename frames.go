@@ -91,6 +91,8 @@ func (s *Session) expand(physical []unwind.Frame) []Frame {
 			}
 			if text := s.missingAt(p.LookupPC); text != "" {
 				f.Why = text
+			} else if in := s.imageAt(p.LookupPC); in != "" {
+				f.Why = "in " + in + ", " + f.Why
 			}
 			out = append(out, f)
 			continue

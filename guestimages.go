@@ -167,6 +167,17 @@ func (s *Session) knowsImageAt(addr uint64) bool {
 	return false
 }
 
+// imageAt is the name of the image the guest loaded that an address is in, "" if
+// none is known.
+func (s *Session) imageAt(addr uint64) string {
+	for _, g := range s.loads.all {
+		if g.Contains(addr) {
+			return g.name()
+		}
+	}
+	return ""
+}
+
 // missingAt says which image without a file an address is in, "" if none.
 func (s *Session) missingAt(addr uint64) string {
 	for _, g := range s.loads.all {

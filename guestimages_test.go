@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/internal/stoppedtest"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/ctype"
@@ -208,6 +209,17 @@ func TestMissingImage(t *testing.T) {
 	physical, _ := s.unwindRegs(ctx, regs) // it cannot come far
 	if f := s.expand(physical)[0]; !strings.Contains(f.Why, "libc.so.6, of which there is no file") {
 		t.Errorf("%q", f.Why)
+	}
+	// A report tells it too, and for code of a file that has no symbol there.
+	fault := &asserts.Fault{Kind: asserts.UnknownTrap, Backtrace: []asserts.CodeAddr{{Addr: at, Kind: asserts.AtPC}}}
+	if rep, err := s.report(fault); err != nil || !strings.Contains(rep.Text, fmt.Sprintf("#0  %#x in /", at)) || !strings.Contains(rep.Text, "libc.so.6\n") {
+		t.Errorf("%v: %s", err, rep.Text)
+	}
+	header := p.First(t, "libwork.so")
+	regs.Set(s.arch.PC, header)
+	physical, _ = s.unwindRegs(ctx, regs)
+	if f := s.expand(physical)[0]; f.Loc.Function != "" || !strings.Contains(f.Why, "libwork.so, ") {
+		t.Errorf("the ELF header's bytes: %q, %q", f.Loc.Function, f.Why)
 	}
 	var lib, libc *guestImage
 	for _, g := range s.loads.all {

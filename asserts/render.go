@@ -31,6 +31,24 @@ type Namer interface {
 	Frames(lookup uint64) []Frame
 }
 
+// imageNamer is the optional power of a Namer to tell where code without a symbol
+// comes from.
+type imageNamer interface {
+	// Image is the file an address belongs to, "" if that is not known or there is
+	// only one.
+	Image(lookup uint64) string
+}
+
+// imageOf tells where an address without a name comes from: " in FILE", or nothing.
+func (r *renderer) imageOf(lookup uint64) string {
+	if n, ok := r.o.Names.(imageNamer); ok {
+		if file := n.Image(lookup); file != "" {
+			return " in " + Escape(file)
+		}
+	}
+	return ""
+}
+
 // Texter gives source text; it may be absent.
 type Texter interface {
 	// Lines returns the lines within around of line, nil if the file is not at
@@ -133,7 +151,7 @@ func (r *renderer) where() {
 	if p := framePlace(place); p != "" {
 		parts = append(parts, "at "+p)
 	} else if f.PC.Known {
-		parts = append(parts, fmt.Sprintf("at %#x", f.PC.V))
+		parts = append(parts, fmt.Sprintf("at %#x%s", f.PC.V, r.imageOf(f.PC.V)))
 	}
 	if f.Instruction != "" {
 		parts = append(parts, "    "+Escape(f.Instruction))
@@ -236,7 +254,7 @@ func (r *renderer) backtrace() (functions []string) {
 			skip = same * max(1, len(frames))
 		}
 		if len(frames) == 0 {
-			r.line("  #%-2d %#x%s", n, c.Addr, how)
+			r.line("  #%-2d %#x%s%s", n, c.Addr, r.imageOf(c.Lookup()), how)
 			n += 1 + skip
 			continue
 		}

@@ -153,7 +153,7 @@ func infoAllRegisters(ctx context.Context, r *REPL, _ string) error {
 
 func infoImage(ctx context.Context, r *REPL, _ string) error {
 	for _, l := range r.s.ImageFacts(ctx) {
-		r.printf("%-14s%s\n", l[0]+":", Printable(l[1]))
+		r.printf("%-13s %s\n", Printable(l[0])+":", Printable(l[1])) // a path may be longer
 	}
 	return nil
 }
