@@ -62,7 +62,7 @@ func (a *agent) burst(ctx context.Context, g *guest) error {
 		err = fmt.Errorf("would stop it: only its stub could be asked, and stops.profile is 0 (%w)", err)
 	}
 	if err != nil {
-		return missing(g, featureProfile, st, err)
+		return a.missing(g, featureProfile, st, err)
 	}
 	a.counted(g, p)
 	st.State = "ok"
@@ -134,7 +134,7 @@ func refusal(h *hosts.Guest) string {
 }
 
 // missing sorts the failures that are no failures: what a guest cannot give.
-func missing(g *guest, f feature, st state, err error) error {
+func (a *agent) missing(g *guest, f feature, st state, err error) error {
 	var source *ukdbg.SourceError
 	switch {
 	case errors.Is(err, errGone), errors.Is(err, context.Canceled):
@@ -143,6 +143,7 @@ func missing(g *guest, f feature, st state, err error) error {
 		st.State, st.Detail = "unknown", err.Error()
 	case errors.Is(err, ukdbg.ErrMismatch):
 		st.State, st.Detail = "unknown", err.Error()
+		a.tell(func() { g.work[laneLook].due = time.Now() }) // for another one
 	case errors.Is(err, target.ErrUnsupported), errors.As(err, &source):
 		st.State, st.Detail = "refused", err.Error()
 	default:

@@ -69,7 +69,7 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 				g.set(featureTraces, st)
 				return nil
 			}
-			return missing(g, featureTraces, st, err)
+			return a.missing(g, featureTraces, st, err)
 		}
 	}
 	looked := t.polled
@@ -85,7 +85,7 @@ func (a *agent) drain(ctx context.Context, g *guest) error {
 			g.closeLane(laneTrace)
 			t.failed = 0
 		}
-		return missing(g, featureTraces, st, err)
+		return a.missing(g, featureTraces, st, err)
 	}
 	t.failed = 0
 	t.join(r, looked)

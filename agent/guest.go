@@ -72,9 +72,12 @@ type guest struct {
 	placed       []exporters.Attr // container and pod
 	vmmCPU       time.Duration    // cpu, for those who are not the manager
 
-	// lookedUp is the refresh of the index after which the image was looked for, the
-	// look lane's.
+	// lookedUp is the refresh of the index after which the image was looked for, proved
+	// that the guest's memory says that it is, refused the version of one that is not;
+	// all three are the look lane's.
 	lookedUp int64
+	proved   bool
+	refused  string
 
 	keeper *keep.Keeper // who keeps it when it dies, nil for nobody; the look lane's
 

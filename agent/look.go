@@ -32,9 +32,14 @@ func (a *agent) look(ctx context.Context, g *guest) error {
 	g.host = h
 	g.host.Name, g.host.Target = name, address // the manager may have named it meanwhile
 	g.mu.Unlock()
-	if refresh := a.fleet.indexed.Load(); !known && (first || refresh != g.lookedUp) {
+	refresh := a.fleet.indexed.Load()
+	switch {
+	case !known && (first || refresh != g.lookedUp):
 		g.lookedUp = refresh
 		a.findImage(ctx, g, &h, index)
+	case known && !g.proved:
+		g.lookedUp = refresh
+		a.prove(ctx, g, &h, index)
 	}
 	a.keepCrashed(ctx, g, &h)
 	g.mu.Lock()
@@ -55,11 +60,18 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 	var m imageindex.Match
 	var err error
 	beside, why := hosts.Image(&h.Process)
+	if beside != "" && version(beside) == g.refused {
+		beside, why = "", beside+" is not what it runs: the file was made anew"
+	}
 	if beside != "" {
-		// What lies beside the kernel is the image, or Open refuses it.
+		// Most likely it is; see prove.
 		m = imageindex.Match{Debug: beside, Kernel: h.Kernel, How: "beside its kernel"}
 	} else {
 		m, err = a.lookUp(ctx, h, index)
+		g.proved = m.Proved
+		if m.Debug != "" && version(m.Debug) == g.refused {
+			m.Debug, err = "", fmt.Errorf("%w: %s is not what it runs", imageindex.ErrUnknown, m.Debug)
+		}
 	}
 	g.mu.Lock()
 	g.image, g.imageErr, g.imagePath = m, err, m.Debug
@@ -78,6 +90,27 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 		a.log.once(g.topic("image"), "%s: image=unknown: %s", g.name(), st.Detail)
 	}
 }
+
+// prove finds out by a guest's memory whether what lies beside its kernel is its image:
+// it may have been built anew since the guest began. If not it is looked for in the
+// index. It comes with the second look, as faults and samples can wait for it.
+func (a *agent) prove(ctx context.Context, g *guest, h *hosts.Guest, index *imageindex.Index) {
+	s, err := a.session(ctx, g)
+	if err == nil {
+		err = s.Close(context.WithoutCancel(ctx))
+		g.proved = true
+	}
+	if !errors.Is(err, ukdbg.ErrMismatch) {
+		return // it is, or it cannot be told now
+	}
+	g.refused = version(g.imageFile())
+	a.log.once(g.topic("refused image"), "%s: %v", g.name(), err)
+	a.findImage(ctx, g, h, index)
+	g.proved = true // nothing better is to be had
+}
+
+// version names a file as it is now.
+func version(path string) string { return path + " " + stamp(path) }
 
 // lsCommand is the verb that shows guests with their images.
 func (a *agent) lsCommand() string {

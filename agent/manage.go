@@ -20,6 +20,8 @@ const (
 	lookEvery = time.Minute
 	lookBusy  = 10 * time.Second
 	lookKept  = 3 * time.Second
+	// proveAfter is how soon after the first look the next one may come.
+	proveAfter = time.Second
 	// lookTimes is how many answers of a monitor one look may wait for.
 	lookTimes = 6
 	// quietTrace is how often the traces of a guest are read, at most, that seems not to
@@ -385,6 +387,10 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 		w.failed = 0
 		if l == laneLook {
 			a.console.looked(g)
+			if !g.proved && g.imageFile() != "" {
+				// Not all at once, where a host full of guests is seen for the first time.
+				w.due = time.Now().Add(proveAfter + rand.N(every))
+			}
 		}
 		if l == laneTrace {
 			if wait := g.trace.next; wait > 0 && (g.quiet < 2 || wait > every) {

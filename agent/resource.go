@@ -49,8 +49,12 @@ func (g *guest) about(c *config.Config) otlp.Resource {
 	if node := hostname(); node != "" {
 		r.Attrs = append(r.Attrs, exporters.String("ukdbg.node.name", node))
 	}
-	if g.image.Hash == "" && g.imagePath == "" {
+	if g.imagePath == "" {
 		r.Attrs = append(r.Attrs, exporters.String("ukdbg.image", "unknown"))
+		if r.ImageHash != "" {
+			r.Attrs = append(r.Attrs, exporters.String("ukdbg.image.hash", r.ImageHash))
+		}
+		r.ImageHash = ""
 	}
 	redactResource(&r, c.Redact)
 	return r
