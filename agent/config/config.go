@@ -124,8 +124,7 @@ type Pyroscope struct {
 
 // Parca is a receiver of profiles.
 type Parca struct {
-	URL        string `key:"url" doc:"http://HOST:7070 or grpc://HOST:7070" required:"true"`
-	Mode       string `key:"mode" doc:"Which of its two ways." values:"grpc,http"`
+	URL        string `key:"url" doc:"grpc://HOST:7070, grpcs://, or for its HTTP interface http://HOST:7070, https://" required:"true"`
 	BearerFile string `key:"bearer_file" doc:"A file, mode 0600, whose first line is the bearer token."`
 	CAFile     string `key:"ca_file" doc:"Certificates to trust in place of the system's."`
 }
@@ -161,7 +160,5 @@ func fresh(v any) {
 		v.Signals = []string{"traces", "metrics", "logs"}
 	case *Pyroscope:
 		v.Mode = "ingest"
-	case *Parca:
-		v.Mode = "grpc"
 	}
 }
