@@ -44,6 +44,8 @@ type Options struct {
 	// Ready, if set, is called once with the address the pages are served at, ""
 	// for none.
 	Ready func(address string)
+	// wall is the host's clock, which may be set at any time: time.Now, but for tests.
+	wall func() time.Time
 }
 
 // ErrConfig says that the agent cannot do what its configuration says.
@@ -88,6 +90,9 @@ type agent struct {
 func Run(ctx context.Context, opt Options) error {
 	if opt.Config == nil {
 		opt.Config = config.Default()
+	}
+	if opt.wall == nil {
+		opt.wall = time.Now
 	}
 	if opt.Log == nil {
 		opt.Log = io.Discard

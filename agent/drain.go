@@ -256,7 +256,7 @@ func (a *agent) date(g *guest, r *ukdbg.TraceReading) {
 	n.Clock = uncertain
 	g.mu.Unlock()
 	// Unix time is what the host's clock says now, whatever it said before.
-	unix := time.Now().UnixNano() - int64(time.Since(a.began)) + int64(offset)
+	unix := a.opt.wall().UnixNano() - int64(time.Since(a.began)) + int64(offset)
 	for i := range r.Spans {
 		s := &r.Spans[i]
 		s.Start, s.End = s.Start+unix, s.End+unix

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/exporters/tailsample"
 	"github.com/ukdbg/ukdbg/vmm"
@@ -38,5 +39,48 @@ func TestGoneGuestIsFlushed(t *testing.T) {
 	spansOf(t, sink, func(_, _ string, s ptrace.Span) { names = append(names, s.Name()) })
 	if len(names) != 1 || names[0] != "vfs_read" {
 		t.Errorf("spans %v", names)
+	}
+}
+
+// The host's clock is set, forth and back: times of spans are right by what it says when
+// they are read, within 5 ms, and the guest is still the same run of the same guest.
+func TestClockStep(t *testing.T) {
+	step := time.Duration(0)
+	began := time.Now()
+	a := &agent{log: newLogger(io.Discard), began: began}
+	a.opt.wall = func() time.Time { return time.Now().Round(0).Add(step) }
+	g := &guest{proc: vmm.Process{PID: 1, Name: "x"}, instance: "i", started: began.Add(-time.Hour)}
+	const gap, offset = 2 * time.Millisecond, 17 * time.Second // between records; agent's time minus guest's
+	guestTime := func(at time.Time) uint64 { return uint64(at.Sub(began) + time.Minute - offset) }
+	at, after := began, time.Time{}
+	at = at.Add(time.Second)
+	next := guestTime(began)
+	for n := range 40 {
+		if n%8 == 7 {
+			step = []time.Duration{time.Hour, -time.Hour, 700 * time.Millisecond, 0}[n/8%4]
+		}
+		r := &ukdbg.TraceReading{After: after, Before: at}
+		for ; next <= guestTime(at); next += uint64(gap) {
+			if r.Records == 0 {
+				r.First = next
+			}
+			r.Records, r.Last = r.Records+1, next
+			r.Spans = append(r.Spans, exporters.Span{Start: int64(next) - 1000, End: int64(next)})
+		}
+		truth := make([]int64, len(r.Spans))
+		for i, s := range r.Spans {
+			ago := time.Duration(int64(guestTime(began)) - s.End) // seen from the agent's start
+			truth[i] = began.Round(0).Add(step - ago).UnixNano()
+		}
+		a.date(g, r)
+		for i, s := range r.Spans {
+			if wrong := time.Duration(s.End - truth[i]).Abs(); wrong > 5*time.Millisecond || s.End-s.Start != 1000 {
+				t.Fatalf("reading %d, clock set by %v: a span is dated wrongly by %v", n, step, wrong)
+			}
+		}
+		if g.run() != "i" || n > 2 && g.counts.Clock > 5*time.Millisecond {
+			t.Fatalf("reading %d: run %s, uncertain by %v", n, g.run(), g.counts.Clock)
+		}
+		after, at = at, at.Add(250*time.Millisecond)
 	}
 }

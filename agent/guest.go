@@ -38,7 +38,7 @@ func (l lane) String() string { return [...]string{"look", "profile", "traces"}[
 type guest struct {
 	proc     vmm.Process
 	instance string    // of the VMM's process; see ukdbg.Instance
-	started  time.Time // by the host
+	started  time.Time // by the clock of the host that nobody sets
 	found    time.Time // by us
 
 	// The schedule, the manager's own.

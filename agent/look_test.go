@@ -49,7 +49,9 @@ func TestImageMadeAnew(t *testing.T) {
 	})
 	a.scrapes(`ukdbg_guest_info_ratio\{.*guest="`+name+`",image="page:.*\} 1`, 5*time.Second)
 	copyFile(t, filepath.Join(index, "found.dbg"), own)
-	g := a.guest(name, 90*time.Second, func(g status.Guest) bool { return g.Image.Debug == filepath.Join(index, "found.dbg") && g.Profile.Samples > 0 })
+	g := a.guest(name, 90*time.Second, func(g status.Guest) bool {
+		return g.Image.Debug == filepath.Join(index, "found.dbg") && g.Profile.Samples > 0
+	})
 	if strings.Contains(g.Problem, "image unknown") || len(g.Image.Hash) != 64 {
 		t.Errorf("%+v", g)
 	}

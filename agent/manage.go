@@ -230,8 +230,8 @@ func (a *agent) name(ctx context.Context, list []*process) {
 		g = &guest{found: time.Now(), proc: h.Process, host: h, instance: ukdbg.Instance(&h.Process), cpu: cpu[k]}
 		g.profiled, g.profile.began = g.cpu, time.Now()
 		g.placed = placement(string(a.host.Proc), h.PID)
-		if t, err := a.host.Proc.Started(&h.Process); err == nil {
-			g.started = t
+		if age, err := a.host.Proc.Age(&h.Process); err == nil {
+			g.started = g.found.Add(-age)
 		}
 		if !g.started.After(a.began) {
 			g.quiet = 2 // until it shows that it runs
