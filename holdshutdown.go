@@ -36,12 +36,7 @@ func (s *Session) HoldsShutdown(ctx context.Context) bool {
 	if !ok {
 		return false
 	}
-	for i, word := range p.Args {
-		if word == "-no-shutdown" || i > 0 && p.Args[i-1] == "-action" && strings.Contains(word, "shutdown=pause") {
-			return true
-		}
-	}
-	return false
+	return p.KeepsEnded()
 }
 
 // process is the VMM of an observed guest.

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
@@ -146,6 +147,9 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 	}
 	if a.pages == nil || old.Listen != c.Listen {
 		p, err := a.serve(ctx, c)
+		if errors.Is(err, syscall.EADDRINUSE) && a.pages != nil {
+			p, err = a.serveInstead(ctx, c, old)
+		}
 		if err != nil {
 			if keeper != a.keeper {
 				err = errors.Join(err, closeKeeper(keeper))

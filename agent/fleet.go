@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -92,13 +91,7 @@ func (f *fleet) send(what func(*outputs)) {
 
 // wanted reports whether the configuration watches a guest of a name.
 func wanted(c *config.Guests, name string) bool {
-	fits := func(globs []string) bool {
-		return slices.ContainsFunc(globs, func(glob string) bool {
-			ok, err := path.Match(glob, name)
-			return ok && err == nil
-		})
-	}
-	return fits(c.Include) && !fits(c.Exclude)
+	return fits(c.Include, name) && !fits(c.Exclude, name)
 }
 
 // takeTold returns what the manager was told to do.

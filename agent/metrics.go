@@ -19,6 +19,9 @@ func (a *agent) metrics(now time.Time) []exporters.Metric {
 	seen, ignored, scans, reloads, refused := f.seen, f.ignored, f.scans, f.reloads, f.refused
 	cfg, out := f.cfg, f.out
 	f.mu.Unlock()
+	if cfg == nil {
+		return nil // asked before there is anything
+	}
 	guests := f.list()
 
 	b.counter("ukdbg.agent.cpu.time", "CPU time the agent used.", "s", cpu.Seconds())
@@ -63,7 +66,7 @@ func (a *agent) metrics(now time.Time) []exporters.Metric {
 		b.gauge("ukdbg.guests.untold", "Guests that are too many to be told one by one.", "{guest}", float64(len(guests)-maxSeries))
 	}
 	b.queues(out)
-	return b.list
+	return redactMetrics(b.list, cfg.Redact)
 }
 
 // metricsNow is for a scrape.

@@ -63,11 +63,23 @@ func (o *outputs) openProfiles(c *config.Config) error {
 // stored is a receiver that keeps series of pprof profiles.
 func stored(name string, end func()) *receiver {
 	return &receiver{name: name, signal: delivery.Profiles, end: end, profile: func(res otlp.Resource, p *profiler.Profile) (delivery.Batch, error) {
-		res.HostName = hostname() // where it runs, as a series' label
+		if res.HostName != redacted {
+			res.HostName = nodeOf(&res) // where it runs, as a series' label
+		}
 		s, err := ukdbg.ProfileSeries(p, res)
 		if err != nil {
 			return delivery.Batch{}, err
 		}
 		return series.Batch(s), nil
 	}}
+}
+
+// nodeOf is the host a guest runs on, as far as it may be told.
+func nodeOf(res *otlp.Resource) string {
+	for _, at := range res.Attrs {
+		if at.Key == nodeName {
+			return at.Str
+		}
+	}
+	return ""
 }

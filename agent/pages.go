@@ -45,6 +45,21 @@ func (a *agent) serve(ctx context.Context, c *config.Config) (*pages, error) {
 	return &pages{s}, nil
 }
 
+// serveInstead opens the pages where those of before may be in the way: they had
+// the same port, without a token. They are opened again if that fails.
+func (a *agent) serveInstead(ctx context.Context, c, old *config.Config) (*pages, error) {
+	if err := a.pages.close(); err != nil {
+		a.log.printf("pages of before: %v", err)
+	}
+	a.pages = nil
+	p, err := a.serve(ctx, c)
+	if err != nil {
+		back, berr := a.serve(ctx, old)
+		a.pages, err = back, errors.Join(err, berr)
+	}
+	return p, err
+}
+
 func (p *pages) address() string {
 	if p == nil {
 		return ""
@@ -82,6 +97,9 @@ func (a *agent) page() status.Page {
 	cfg, out := f.cfg, f.out
 	faults := slices.Clone(f.faults)
 	f.mu.Unlock()
+	if cfg == nil {
+		return p // asked before there is anything
+	}
 	slices.Reverse(faults)
 	p.Faults = faults
 	for _, g := range f.list() {
@@ -90,7 +108,7 @@ func (a *agent) page() status.Page {
 	for _, r := range out.receivers {
 		s := r.queue.Stats()
 		q := status.Queue{Name: r.signal.String(), Receiver: r.name, Items: uint64(s.Waiting), Bytes: s.WaitingBytes, Limit: int64(cfg.Limits.Queue),
-			Sent: uint64(s.Accepted), Retries: uint64(s.Retries)}
+			Sent: uint64(s.Accepted), Retries: uint64(s.Retries), LastOK: s.LastTaken}
 		for _, n := range s.Dropped {
 			q.Dropped += uint64(n)
 		}

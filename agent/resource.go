@@ -21,7 +21,10 @@ import (
 // redacted is what stands for a value that may not leave.
 const redacted = "redacted"
 
-// goarch is OpenTelemetry's word for an architecture.
+// nodeName is the attribute with the name of the guest's host.
+const nodeName = "ukdbg.node.name"
+
+// otelArch is OpenTelemetry's word for an architecture.
 func otelArch(name string) string {
 	if name == "x86_64" {
 		return "amd64"
@@ -47,7 +50,7 @@ func (g *guest) about(c *config.Config) otlp.Resource {
 	}
 	r.Attrs = append(r.Attrs, g.placed...)
 	if node := hostname(); node != "" {
-		r.Attrs = append(r.Attrs, exporters.String("ukdbg.node.name", node))
+		r.Attrs = append(r.Attrs, exporters.String(nodeName, node))
 	}
 	if g.imagePath == "" {
 		r.Attrs = append(r.Attrs, exporters.String("ukdbg.image", "unknown"))
@@ -86,13 +89,18 @@ func sortedKeys(m map[string]string) []string {
 	return keys
 }
 
-// hides reports whether the values of an attribute may not leave.
-func hides(globs []string, key string) bool {
+// fits reports whether one of globs matches a name. A name is no path: "*" fits one
+// with slashes too.
+func fits(globs []string, name string) bool {
+	name = strings.ReplaceAll(name, "/", "\x00")
 	return slices.ContainsFunc(globs, func(glob string) bool {
-		ok, err := path.Match(glob, key)
+		ok, err := path.Match(strings.ReplaceAll(glob, "/", "\x00"), name)
 		return ok && err == nil
 	})
 }
+
+// hides reports whether the values of an attribute may not leave.
+func hides(globs []string, key string) bool { return fits(globs, key) }
 
 // redactResource hides values of a resource. What receivers tell guests apart by
 // stays.
@@ -101,13 +109,14 @@ func redactResource(r *otlp.Resource, globs []string) {
 		return
 	}
 	for _, f := range []struct {
-		key string
-		v   *string
+		key, label string // label is what stores of profiles call it
+		v          *string
 	}{
-		{"service.name", &r.ServiceName}, {"service.namespace", &r.ServiceNamespace}, {"host.name", &r.HostName}, {"host.id", &r.HostID},
-		{"os.version", &r.OSVersion}, {"deployment.environment.name", &r.Environment},
+		{"service.name", "service_name", &r.ServiceName}, {"service.namespace", "namespace", &r.ServiceNamespace}, {"host.name", "host", &r.HostName},
+		{"host.id", "", &r.HostID}, {"host.arch", "", &r.HostArch}, {"os.name", "", &r.OSName}, {"os.version", "", &r.OSVersion},
+		{"process.executable.build_id.htlhash", "image", &r.ImageHash}, {"deployment.environment.name", "environment", &r.Environment},
 	} {
-		if *f.v != "" && hides(globs, f.key) {
+		if *f.v != "" && (hides(globs, f.key) || f.label != "" && hides(globs, f.label)) {
 			*f.v = redacted
 		}
 	}

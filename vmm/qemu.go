@@ -216,3 +216,19 @@ func number(text string) int {
 	}
 	return int(n)
 }
+
+// KeepsEnded reports whether a command line has QEMU pause its VM where it would end
+// it.
+func (p *Process) KeepsEnded() bool {
+	before := ""
+	for _, word := range p.Args {
+		if strings.HasPrefix(word, "--") {
+			word = word[1:] // one dash or two
+		}
+		if word == "-no-shutdown" || before == "-action" && parseOpts(word, "")["shutdown"] == "pause" {
+			return true
+		}
+		before = word
+	}
+	return false
+}

@@ -137,6 +137,24 @@ func TestSecrets(t *testing.T) {
 	if _, err := Load(file); err != nil {
 		t.Error(err)
 	}
+	// systemd gives a service's user its credential by a list, which shows as a right
+	// of the group; the folder is the service's alone.
+	if err := os.Chmod(path, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSecret(path); err == nil {
+		t.Error("a file that its group may read is taken")
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
+	if s, err := ReadSecret(path); err != nil || s != "s3cret" {
+		t.Errorf("a credential: %q, %v", s, err)
+	}
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSecret(path); err == nil {
+		t.Error("a credential that everybody may read is taken")
+	}
 }
 
 // No file makes the reader panic, and each mistake names its line.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -27,7 +28,7 @@ func ReadSecret(path string) (string, error) {
 	if !st.Mode().IsRegular() {
 		return "", fmt.Errorf("%s holds a secret and is no regular file", path)
 	}
-	if st.Mode().Perm()&0o077 != 0 {
+	if others := st.Mode().Perm() & 0o077; others != 0 && !(others == 0o040 && isCredential(path)) {
 		return "", fmt.Errorf("%s holds a secret and others may read it (mode %04o): chmod 600 %s", path, st.Mode().Perm(), path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxSecret))
@@ -40,6 +41,14 @@ func ReadSecret(path string) (string, error) {
 		return "", fmt.Errorf("%s is empty", path)
 	}
 	return first, nil
+}
+
+// isCredential reports whether a file is one of systemd's credentials
+// (LoadCredential=). Nobody but the service may enter their folder; a list of who
+// may read them shows as a right of the group.
+func isCredential(path string) bool {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	return dir != "" && filepath.Dir(path) == filepath.Clean(dir)
 }
 
 // secretFiles are all files with secrets that c names.

@@ -140,6 +140,10 @@ func (s *search) stdout(how string) {
 		return
 	}
 	f.Close()
+	if st.uid != s.p.UID && !s.writes(st.id) { // a descriptor may be had of what may not be read: O_PATH of open(2)
+		s.none("the VMM's standard output belongs to uid %d and process %d (uid %d) does not write it", st.uid, s.p.PID, s.p.UID)
+		return
+	}
 	// A name lets a rotation be followed; without one the descriptor will do.
 	path := link
 	for _, name := range []string{to, filepath.Join(s.proc, strconv.Itoa(s.p.PID), "root", to)} {

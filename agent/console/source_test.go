@@ -3,7 +3,9 @@ package console
 import (
 	"errors"
 	"fmt"
+	"golang.org/x/sys/unix"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -86,6 +88,37 @@ func TestFind(t *testing.T) {
 	stdout(log)
 	if _, err := FindIn(vmm.Proc(proc), guest(uid+1, vmm.Chardev{Backend: "file", Path: log})); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStdoutOfAnother: whoever calls himself a VMM may have as standard output what he
+// may not read: open(2) with O_PATH asks for no right to the file.
+func TestStdoutOfAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for flags, refused := range map[int]bool{unix.O_PATH: true, unix.O_RDONLY: true, unix.O_WRONLY: false} {
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := os.NewFile(uintptr(fd), path)
+		cmd := exec.Command("sleep", "60")
+		cmd.Stdout = out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		out.Close()
+		g := &hosts.Guest{Process: vmm.Process{PID: cmd.Process.Pid, UID: uint32(os.Getuid()) + 1, Kind: vmm.Firecracker}}
+		src, err := Find(g)
+		if refused && (err == nil || !strings.Contains(err.Error(), "does not write it")) || !refused && err != nil {
+			t.Errorf("flags %#x: %+v, %v", flags, src, err)
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		_ = cmd.Wait() // it was killed
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -90,7 +89,7 @@ func (k *Keeper) Hold(ctx context.Context, p *vmm.Process) error {
 	if k.find(p) != nil {
 		return nil
 	}
-	if keepsItself(p.Args) {
+	if p.KeepsEnded() {
 		return ErrKeptAnyway
 	}
 	mon, err := freeMonitor(ctx, p)
@@ -115,7 +114,7 @@ func freeMonitor(ctx context.Context, p *vmm.Process) (qmp.Monitor, error) {
 			continue
 		}
 		mon := qmp.Monitor{Path: m.Path, Proto: qmp.QMP}
-		_, err := statusOf(ctx, mon)
+		err := isOf(ctx, mon, p.PID)
 		if err == nil {
 			return mon, nil
 		}
@@ -124,22 +123,23 @@ func freeMonitor(ctx context.Context, p *vmm.Process) (qmp.Monitor, error) {
 	return qmp.Monitor{}, errors.Join(errs...)
 }
 
+// isOf fails for a monitor that another process serves: a command line names what it
+// likes, and somebody else's VMM is not to be changed for it.
+func isOf(ctx context.Context, mon qmp.Monitor, pid int) error {
+	return mon.Do(ctx, func(c *qmp.Conn) error {
+		if at := c.PID(); at != 0 && at != pid {
+			return fmt.Errorf("monitor %s is of process %d, not of %d", mon.Path, at, pid)
+		}
+		return c.Execute(ctx, "query-status", nil, nil)
+	})
+}
+
 func statusOf(ctx context.Context, mon qmp.Monitor) (string, error) {
 	var status struct {
 		Status string `json:"status"`
 	}
 	err := mon.Do(ctx, func(c *qmp.Conn) error { return c.Execute(ctx, "query-status", nil, &status) })
 	return status.Status, err
-}
-
-// keepsItself reports whether a command line has QEMU pause where it would end.
-func keepsItself(args []string) bool {
-	for i, word := range args {
-		if word == "-no-shutdown" || i > 0 && args[i-1] == "-action" && strings.Contains(word, "shutdown=pause") {
-			return true
-		}
-	}
-	return false
 }
 
 // Ended asks the VMM whether a held guest has ended, and how.

@@ -253,7 +253,16 @@ func TestRefused(t *testing.T) {
 	if err := k.Hold(t.Context(), &vmm.Process{PID: 1, Kind: vmm.Firecracker}); !errors.Is(err, ErrNoMonitor) {
 		t.Error(err)
 	}
-	if err := k.Hold(t.Context(), &vmm.Process{PID: 1, Kind: vmm.QEMU, Args: []string{"qemu", "-no-shutdown"}}); !errors.Is(err, ErrKeptAnyway) {
+	for _, args := range [][]string{{"-no-shutdown"}, {"--no-shutdown"}, {"-action", "panic=none,shutdown=pause"}, {"--action", "shutdown=pause"}} {
+		if err := k.Hold(t.Context(), &vmm.Process{PID: 1, Kind: vmm.QEMU, Args: append([]string{"qemu"}, args...)}); !errors.Is(err, ErrKeptAnyway) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	// A process that names the monitor of another.
+	g, p := boot(t, "")
+	stranger := *p
+	stranger.PID = os.Getpid()
+	if err := k.Hold(t.Context(), &stranger); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("is of process %d, not of %d", g.Pid(), stranger.PID)) {
 		t.Error(err)
 	}
 }

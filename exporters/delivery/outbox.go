@@ -276,6 +276,7 @@ func (o *outbox) answered() {
 // forgets them.
 func (o *outbox) taken(r Reply, n int) error {
 	var errs []error
+	o.stats.LastTaken = time.Now()
 	left := max(r.Rejected, 0)
 	for range n {
 		e := o.waiting[0]

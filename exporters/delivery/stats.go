@@ -32,6 +32,8 @@ type Stats struct {
 	// was none; Away is since when the receiver takes nothing, zero while it does.
 	LastError           string
 	LastErrorTime, Away time.Time
+	// LastTaken is when the receiver last took something, zero if it never did.
+	LastTaken time.Time
 	// DiskError is why the disk takes no batches at the moment, "" if it does, and
 	// Unspooled how many it did not take: they were kept in memory, or dropped.
 	DiskError string
