@@ -14,12 +14,15 @@ var ErrNoReport = errors.New("no fault report in the log")
 
 // JoinFault explains the crash the guest is stopped in by its console log and by
 // the machine itself: the log says, the machine proves. Of several reports the
-// last one counts that the machine does not contradict.
+// last one counts that the machine does not contradict; a warning only if there is no
+// other.
 func (s *Session) JoinFault(ctx context.Context, log io.Reader) (FaultReport, error) {
 	sc := asserts.NewScanner(log)
 	var last *asserts.Fault
 	for sc.Scan() {
-		last = sc.Fault()
+		if f := sc.Fault(); last == nil || f.Kind != asserts.Warning {
+			last = f
+		}
 	}
 	if err := sc.Err(); err != nil {
 		return FaultReport{}, fmt.Errorf("reading the log: %w", err)

@@ -249,6 +249,9 @@ func sourceWord(line string) (kind asserts.Kind, text string, ok bool) {
 			if i := strings.LastIndexByte(rest, ')'); i >= 0 {
 				rest = rest[:i]
 			}
+			if rest == "" {
+				return m.kind, m.call + ") was reached", true
+			}
 			return m.kind, m.says + rest, true
 		}
 	}

@@ -70,6 +70,10 @@ func processAt(ctx context.Context, spec target.Spec) (p vmm.Process, ok bool) {
 	return found[0], true
 }
 
+// VMM is the process that runs the session's guest; ok is false where that is not on
+// this host, or not to be seen.
+func (s *Session) VMM(ctx context.Context) (p vmm.Process, ok bool) { return processAt(ctx, s.spec) }
+
 // fileInstance names the guest run of a file that does not: the same records of
 // the same image are the same run.
 func fileInstance(g *stream.Guest, records []byte) string {

@@ -44,7 +44,7 @@ for more (a log that is rotated or truncated is followed too), until ^C.`,
 	watch.add(cmd)
 	cmd.Flags().BoolVar(&flags.sarif, "sarif", false, "write a SARIF 2.1.0 log")
 	cmd.Flags().BoolVar(&flags.follow, "follow", false, "wait for more at the end of the log; with --json each fault is a line")
-	cmd.Flags().BoolVar(&flags.noConsole, "no-console", false, "leave out what the guest's console ring says: the machine alone tells")
+	cmd.Flags().BoolVar(&flags.noConsole, "no-console", false, "leave out what the guest's console says, in its ring or in the VMM's file: the machine alone tells")
 	return cmd
 }
 
@@ -158,7 +158,7 @@ func isDump(path string) bool {
 // crashOf explains the crash a target is stopped in.
 func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) error {
 	out := flags.output(e, "no fault: the guest is stopped in ordinary code", "")
-	rep, err := explain(ctx, flags, s)
+	rep, err := explain(ctx, e, flags, s)
 	if err == nil {
 		err = out.fault(rep)
 	}
@@ -169,12 +169,16 @@ func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) er
 }
 
 // explain asks the machine, and what the guest printed unless that is not wanted.
-func explain(ctx context.Context, flags *crashFlags, s *ukdbg.Session) (ukdbg.FaultReport, error) {
+func explain(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) (ukdbg.FaultReport, error) {
 	switch {
 	case flags.noConsole:
 		return s.MachineFault(ctx)
 	case flags.dump.log == "":
-		return s.Fault(ctx)
+		rep, err := s.Fault(ctx)
+		if err == nil && rep.Fault.Source.Format == asserts.MachineFormat {
+			rep = withConsole(ctx, e, s, rep)
+		}
+		return rep, err
 	}
 	f, err := os.Open(flags.dump.log)
 	if err != nil {

@@ -132,7 +132,11 @@ func fault(va uint64, err error) error {
 	var unmapped *NotMappedError
 	var hole *target.FaultError
 	if errors.As(err, &unmapped) || errors.As(err, &hole) {
-		return &target.FaultError{Addr: va, Why: err.Error(), LeftOut: hole != nil && hole.LeftOut}
+		why := err.Error()
+		if hole != nil && hole.Why != "" && hole.Addr/tablePage == va/tablePage {
+			why = hole.Why // it is mapped to itself: the address need not be told twice
+		}
+		return &target.FaultError{Addr: va, Why: why, LeftOut: hole != nil && hole.LeftOut}
 	}
 	return err
 }

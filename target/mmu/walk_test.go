@@ -255,6 +255,9 @@ func TestVirtual(t *testing.T) {
 	if err := target.ReadFull(t.Context(), id, p, 0x9000); err != nil || p[0] != 'a' {
 		t.Errorf("identity: %q, error %v", p, err)
 	}
+	if _, err := id.ReadMemory(t.Context(), p, 0x777000); !errors.As(err, &f) || f.Why != "no RAM" && strings.Contains(f.Why, "0x777000") {
+		t.Errorf("an address that is mapped to itself is told twice: %v", err)
+	}
 	if n, err := mmu.Virtual(everywhere{}, mmu.Root{}).ReadMemory(t.Context(), p, ^uint64(0)-3); n != 4 || err == nil {
 		t.Errorf("over the top: %d bytes, error %v", n, err)
 	}
