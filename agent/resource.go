@@ -178,7 +178,42 @@ func placement(proc string, pid int) []exporters.Attr {
 		return nil
 	}
 	defer f.Close()
-	return parseCgroup(io.LimitReader(f, maxCgroup))
+	out := parseCgroup(io.LimitReader(f, maxCgroup))
+	for _, at := range out {
+		if at.Key == podUID {
+			out = append(out, podNames(proc, at.Str)...)
+		}
+	}
+	return out
+}
+
+const (
+	podUID = "k8s.pod.uid"
+	// maxPods bounds the pods of a node that are looked through.
+	maxPods = 4096
+)
+
+// podNames tells a pod's name and namespace by the folder that kubelet keeps for its
+// logs, NAMESPACE_NAME_UID in /var/log/pods (BuildPodLogsDirectory in Kubernetes'
+// pkg/kubelet/kuberuntime). From within a container the host's is reached through its
+// first process.
+func podNames(proc, uid string) []exporters.Attr {
+	for _, dir := range []string{filepath.Join(proc, "1/root/var/log/pods"), "/var/log/pods"} {
+		d, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		names, _ := d.Readdirnames(maxPods)
+		d.Close()
+		for _, n := range names {
+			rest, ok := strings.CutSuffix(n, "_"+uid)
+			namespace, name, two := strings.Cut(rest, "_")
+			if ok && two && namespace != "" && name != "" && !strings.Contains(name, "_") {
+				return []exporters.Attr{exporters.String("k8s.namespace.name", namespace), exporters.String("k8s.pod.name", name)}
+			}
+		}
+	}
+	return nil
 }
 
 // parseCgroup reads cgroups(7)'s /proc/PID/cgroup. Containers are known by the 64
@@ -210,7 +245,7 @@ func parseCgroup(r io.Reader) []exporters.Attr {
 		out = append(out, exporters.String("container.id", container))
 	}
 	if pod != "" {
-		out = append(out, exporters.String("k8s.pod.uid", pod))
+		out = append(out, exporters.String(podUID, pod))
 	}
 	return out
 }

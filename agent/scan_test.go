@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -143,5 +145,33 @@ func TestPool(t *testing.T) {
 func TestOneShot(t *testing.T) {
 	if got := oneShot("profile cpu", "kraft:my shop", "/srv/a b.dbg", "-d", "10s"); got != "ukdbg profile cpu 'kraft:my shop' -d 10s -e '/srv/a b.dbg'" {
 		t.Error(got)
+	}
+}
+
+// A pod's name and namespace are told by the folder that kubelet keeps for its logs.
+func TestPodNames(t *testing.T) {
+	const uid = "2b0e1d2c-3c4d-4e5f-8a9b-0c1d2e3f4a5b"
+	proc := t.TempDir()
+	logs := filepath.Join(proc, "1/root/var/log/pods")
+	for _, n := range []string{"shop_web-0_" + uid, "x_y_z_" + strings.Replace(uid, "2", "3", 1), "_web_" + strings.Replace(uid, "2", "4", 1)} {
+		if err := os.MkdirAll(filepath.Join(logs, n), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(proc, "7"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for first, want := range map[string]string{"2": "k8s.pod.uid=" + uid + " k8s.namespace.name=shop k8s.pod.name=web-0", "3": "k8s.pod.uid=" + strings.Replace(uid, "2", "3", 1),
+		"4": "k8s.pod.uid=" + strings.Replace(uid, "2", "4", 1), "5": "k8s.pod.uid=" + strings.Replace(uid, "2", "5", 1)} {
+		if err := os.WriteFile(filepath.Join(proc, "7/cgroup"), []byte("0::/kubepods/pod"+strings.Replace(uid, "2", first, 1)+"/x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, at := range placement(proc, 7) {
+			got = append(got, at.Key+"="+at.Str)
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%q instead of %q", text, want)
+		}
 	}
 }
