@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/ukdbg/ukdbg/internal/inode"
 	"github.com/ukdbg/ukdbg/symbolizer"
 	"github.com/ukdbg/ukdbg/symbolizer/debugfile"
 )
@@ -362,8 +362,8 @@ func identify(path string, opt Options) (fileID, error) {
 		return fileID{}, err
 	}
 	id := fileID{size: st.Size(), time: st.ModTime().UnixNano(), find: opt.Debug, cache: opt.CacheDir}
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		id.dev, id.ino = uint64(sys.Dev), sys.Ino
+	if n, ok := inode.Of(st); ok {
+		id.dev, id.ino = n.Dev, n.Ino
 	}
 	return id, nil
 }

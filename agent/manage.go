@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
+	"github.com/ukdbg/ukdbg/internal/inode"
 	"github.com/ukdbg/ukdbg/vmm"
 )
 
@@ -90,7 +90,8 @@ func stamp(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprint(st.ModTime().UnixNano(), st.Size(), inode(st))
+	n, _ := inode.Of(st)
+	return fmt.Sprint(st.ModTime().UnixNano(), st.Size(), n.Ino)
 }
 
 // reload takes over the file's configuration, if it is a good one.
@@ -405,12 +406,4 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 		g.set(l.feature(), state{State: "failed", Detail: fmt.Sprintf("%v; again in %v", err, pause.Round(time.Second))})
 		a.log.once(g.topic(l.String()), "%s: %s: %v", g.name(), l, err)
 	}
-}
-
-// inode is the number of a file.
-func inode(st os.FileInfo) uint64 {
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		return sys.Ino
-	}
-	return 0
 }

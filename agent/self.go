@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // self measures what the agent uses itself.
@@ -29,18 +27,6 @@ func newSelf() *self {
 	s := &self{at: time.Now(), slow: 1}
 	s.cpu = usedCPU()
 	return s
-}
-
-// usedCPU is the CPU time of this process and the children it waited for.
-func usedCPU() time.Duration {
-	var total time.Duration
-	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
-		var u unix.Rusage
-		if unix.Getrusage(who, &u) == nil {
-			total += time.Duration(u.Utime.Nano() + u.Stime.Nano())
-		}
-	}
-	return total
 }
 
 // measure brings the mean up to date and adjusts how seldom work is done: above the

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -73,7 +72,7 @@ func (c *command) start(line string) error {
 	c.cmd = exec.Command("/bin/sh", "-c", line)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = c.theirs[0], c.theirs[1], c.theirs[2]
 	// A ^C typed at our terminal is for us, not for the stub.
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.SysProcAttr = ownGroup()
 	if err := c.cmd.Start(); err != nil {
 		return err
 	}
@@ -125,7 +124,7 @@ func (c *command) Close() error {
 			case <-c.waited:
 			case <-time.After(stubGrace):
 				// The group, because a shell may have children of its own.
-				if err := syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL); err == nil {
+				if err := killGroup(c.cmd.Process); err == nil {
 					<-c.waited
 				}
 			}

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -85,8 +83,7 @@ func appendAudit(state, path string, line []byte) error {
 	if _, err := f.Write(line); err != nil {
 		return err
 	}
-	var st unix.Stat_t
-	if unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0 {
+	if removed(f) {
 		return errDiscarded
 	}
 	return nil
@@ -95,7 +92,7 @@ func appendAudit(state, path string, line []byte) error {
 // rotate makes the log the old one, once: whoever holds the lock does it. One who
 // gets the lock later finds another file at the path, which is not to follow.
 func rotate(f *os.File, st os.FileInfo, path string) {
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	if tryLock(f) != nil {
 		return
 	}
 	if now, err := os.Stat(path); err == nil && os.SameFile(st, now) {

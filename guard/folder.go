@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/ukdbg/ukdbg/guard/journal"
@@ -42,7 +41,7 @@ func newFolder(state string) (folder, error) {
 	f := folder{path: name}
 	if f.lock, err = os.Open(name); err == nil {
 		// Somebody looking for work may hold it for a moment.
-		if err = syscall.Flock(int(f.lock.Fd()), syscall.LOCK_EX); err == nil {
+		if err = lock(f.lock); err == nil {
 			return f, nil
 		}
 		f.lock.Close()
@@ -69,7 +68,7 @@ const workPatience = 2 * time.Second
 // client is gone is at work, and waited for; mine chooses which.
 func (f folder) lockOrphan(mine func(*journal.State) bool) bool {
 	for deadline := time.Now().Add(workPatience); ; time.Sleep(2 * time.Millisecond) {
-		if syscall.Flock(int(f.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		if tryLock(f.lock) == nil {
 			return true
 		}
 		st, err := journal.Load(f.journal())

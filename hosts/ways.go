@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/ukdbg/ukdbg/vmm"
 )
@@ -90,8 +89,7 @@ func shared(g *Guest) bool {
 
 // socket tells whether a unix socket can be connected to and nobody is.
 func (h *Host) socket(ctx context.Context, w Way) Way {
-	const readWrite = 6 // R_OK|W_OK of access(2)
-	switch err := syscall.Access(w.Path, readWrite); {
+	switch err := mayReadWrite(w.Path); {
 	case strings.HasPrefix(w.Path, "@"):
 	case errors.Is(err, fs.ErrPermission):
 		w.Note = "no permission for " + w.Path
@@ -112,5 +110,3 @@ func (h *Host) socket(ctx context.Context, w Way) Way {
 	}
 	return w
 }
-
-func readable(path string) bool { return syscall.Access(path, 4) == nil }

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
+
+	"github.com/ukdbg/ukdbg/internal/inode"
 )
 
 // fileID names the content of a file, without reading it: another file, and the same
@@ -19,8 +20,8 @@ type fileID struct {
 
 func idOf(st os.FileInfo) fileID {
 	id := fileID{Size: st.Size(), Time: st.ModTime().UnixNano()}
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		id.Dev, id.Ino = uint64(sys.Dev), sys.Ino
+	if n, ok := inode.Of(st); ok {
+		id.Dev, id.Ino = n.Dev, n.Ino
 	}
 	return id
 }
@@ -28,16 +29,8 @@ func idOf(st os.FileInfo) fileID {
 // openRegular opens a regular file; a pipe or a device in its place cannot hold it
 // up.
 func openRegular(path string) (*os.File, fileID, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, st, err := inode.Open(path)
 	if err != nil {
-		return nil, fileID{}, err
-	}
-	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s: not a regular file", path)
-	}
-	if err != nil {
-		f.Close() // the error at hand says more
 		return nil, fileID{}, err
 	}
 	return f, idOf(st), nil

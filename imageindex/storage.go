@@ -10,8 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/inode"
 )
 
 // storage is the folder for files taken out of archives. Each is named by the SHA-256 of
@@ -97,7 +98,7 @@ func privateDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); !st.IsDir() || st.Mode().Perm()&0o022 != 0 || ok && int(sys.Uid) != os.Geteuid() {
+	if n, ok := inode.Of(st); !st.IsDir() || ok && (st.Mode().Perm()&0o022 != 0 || n.UID != os.Geteuid()) {
 		return fmt.Errorf("%s is not a folder of this user's alone", dir)
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -49,7 +48,7 @@ func mapFile(path string, f *os.File) (*file, error) {
 	}
 	out := &file{f: f, size: st.Size(), time: st.ModTime()}
 	if st.Size() > 0 {
-		out.data, err = syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+		out.data, err = mmap(f, int(st.Size()))
 		out.mapped = err == nil
 	}
 	if !out.mapped {
@@ -88,7 +87,7 @@ func (f *file) close() error {
 		return nil
 	}
 	if f.mapped {
-		_ = syscall.Munmap(f.data) // fails only for what is no mapping
+		_ = munmap(f.data) // fails only for what is no mapping
 		f.data, f.mapped = nil, false
 	}
 	return f.f.Close()

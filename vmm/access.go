@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/ukdbg/ukdbg/internal/inode"
 )
 
 // Numbers of capabilities(7).
@@ -94,9 +95,10 @@ func (r Proc) rights(pid int) rights {
 	x.readsAll = ours&(1<<capDACReadSearch|1<<capDACOverride) != 0
 	x.capabilities = theirs&^capability(self, "CapPrm:") != 0
 	x.uid, x.gid = oneID(other, "Uid:"), oneID(other, "Gid:")
-	var st syscall.Stat_t
-	if syscall.Stat(r.path(pid, "."), &st) == nil && x.uid > 0 {
-		x.owned = int(st.Uid) == x.uid
+	if st, err := os.Stat(r.path(pid, ".")); err == nil && x.uid > 0 {
+		if n, ok := inode.Of(st); ok {
+			x.owned = n.UID == x.uid
+		}
 	}
 	if b, err := os.ReadFile(filepath.Join(string(r), "sys/kernel/yama/ptrace_scope")); err == nil {
 		x.yama = max(number(strings.TrimSpace(string(b))), 0)

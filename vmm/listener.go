@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
+	"github.com/ukdbg/ukdbg/internal/inode"
 	"github.com/ukdbg/ukdbg/internal/sockdiag"
 )
 
@@ -156,11 +156,14 @@ func boundTo(name string) func(sockdiag.UnixSocket) bool {
 	if abstract, ok := strings.CutPrefix(name, "@"); ok {
 		return func(s sockdiag.UnixSocket) bool { return s.Path == "\x00"+abstract }
 	}
-	var st syscall.Stat_t
-	known := syscall.Stat(name, &st) == nil
+	var file inode.Inode
+	known := false
+	if st, err := os.Stat(name); err == nil {
+		file, known = inode.Of(st)
+	}
 	return func(s sockdiag.UnixSocket) bool {
 		if known && s.File != 0 {
-			return s.File == uint32(st.Ino) && path.Base(s.Path) == path.Base(name)
+			return s.File == uint32(file.Ino) && path.Base(s.Path) == path.Base(name)
 		}
 		return s.Path == name
 	}

@@ -54,6 +54,9 @@ func (r Proc) List(ctx context.Context) ([]Process, error) {
 // each calls fn with every process's number, in order of size.
 func (r Proc) each(ctx context.Context, fn func(pid int)) error {
 	d, err := os.Open(string(r))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the guests of a host are looked for in Linux's /proc, which is not here (reach one by its address: tcp:HOST:PORT, unix:PATH): %w", err)
+	}
 	if err != nil {
 		return err
 	}

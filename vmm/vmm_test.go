@@ -204,3 +204,11 @@ func FuzzProcFiles(f *testing.F) {
 		ReadFirecrackerConfig(strings.NewReader(string(b)))
 	})
 }
+
+// Where there is no /proc that is told, with what works there.
+func TestNoProc(t *testing.T) {
+	_, err := Proc(filepath.Join(t.TempDir(), "none")).List(context.Background())
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "Linux's /proc") || !strings.Contains(err.Error(), "tcp:HOST:PORT") {
+		t.Error(err)
+	}
+}

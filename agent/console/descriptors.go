@@ -4,7 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
+
+	"github.com/ukdbg/ukdbg/internal/inode"
 )
 
 // maxFDs bounds the descriptors of a process that are looked at.
@@ -32,8 +33,11 @@ func descriptors(dir string, id fileID) (out []string) {
 	defer d.Close()
 	names, _ := d.Readdirnames(maxFDs)
 	for _, n := range names {
-		var st syscall.Stat_t
-		if syscall.Stat(filepath.Join(dir, "fd", n), &st) == nil && (fileID{uint64(st.Dev), st.Ino}) == id {
+		st, err := os.Stat(filepath.Join(dir, "fd", n))
+		if err != nil {
+			continue
+		}
+		if i, ok := inode.Of(st); ok && (fileID{i.Dev, i.Ino}) == id {
 			out = append(out, n)
 		}
 	}

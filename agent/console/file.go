@@ -3,8 +3,9 @@ package console
 import (
 	"fmt"
 	"os"
-	"syscall"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/inode"
 )
 
 // fileID names a file as long as it exists.
@@ -24,11 +25,11 @@ type fileState struct {
 // openLog opens a regular file, and nothing that would block or act on being
 // opened.
 func openLog(path string) (*os.File, fileState, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, info, err := inode.Open(path)
 	if err != nil {
 		return nil, fileState{}, err
 	}
-	st, err := stateOf(f)
+	st, err := fromInfo(info, path)
 	if err != nil {
 		f.Close()
 		return nil, fileState{}, err
@@ -57,9 +58,9 @@ func fromInfo(info os.FileInfo, path string) (fileState, error) {
 	if !info.Mode().IsRegular() {
 		return fileState{}, fmt.Errorf("%s is no regular file (%s)", path, info.Mode().Type())
 	}
-	sys, ok := info.Sys().(*syscall.Stat_t)
+	n, ok := inode.Of(info)
 	if !ok {
 		return fileState{}, fmt.Errorf("%s: this system does not tell which file it is", path)
 	}
-	return fileState{id: fileID{uint64(sys.Dev), uint64(sys.Ino)}, uid: sys.Uid, size: info.Size(), mtime: info.ModTime()}, nil
+	return fileState{id: fileID{n.Dev, n.Ino}, uid: uint32(n.UID), size: info.Size(), mtime: info.ModTime()}, nil
 }

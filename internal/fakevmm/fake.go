@@ -83,7 +83,7 @@ func (m *machine) mapRAM() error {
 		return err
 	}
 	// The descriptor stays open, as QEMU's.
-	how := unix.MAP_PRIVATE | unix.MAP_POPULATE
+	how := unix.MAP_PRIVATE | populate
 	if m.Shared {
 		how = unix.MAP_SHARED
 	}

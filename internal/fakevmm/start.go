@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // roleVar tells a process that it is a fake; its value is the script's file.
@@ -84,7 +83,7 @@ func Start(s Snapshot, opt Options) (*VM, error) {
 	}
 	vm.cmd = &exec.Cmd{
 		Path: "/proc/self/exe", Args: append(args, opt.Args...), Env: []string{roleVar + "=" + file, "GOMAXPROCS=1", "GOGC=off"},
-		Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+		Stderr: os.Stderr, SysProcAttr: endsWithUs(),
 	}
 	if vm.in, err = vm.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"hash/crc32"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -64,7 +63,7 @@ func (d Dir) Open(key Key) *Cache {
 }
 
 func (c *Cache) load() {
-	f, err := os.OpenFile(c.dir.file(c.key), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(c.dir.file(c.key), os.O_RDONLY|noLink, 0)
 	if err != nil {
 		return
 	}
@@ -73,13 +72,13 @@ func (c *Cache) load() {
 	if err != nil || !st.Mode().IsRegular() || !private(st) || st.Size() < headerSize || st.Size() > maxFile {
 		return
 	}
-	data, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	data, err := mapFile(f, int(st.Size()))
 	if err != nil {
 		return
 	}
 	have, ok := directory(data, c.key)
 	if !ok {
-		_ = syscall.Munmap(data)
+		_ = unmap(data)
 		return
 	}
 	c.data, c.have = data, have
@@ -166,7 +165,7 @@ func (c *Cache) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.data != nil {
-		_ = syscall.Munmap(c.data) // it is a mapping
+		_ = unmap(c.data) // it is a mapping
 	}
 	c.data, c.have = nil, nil
 	return err

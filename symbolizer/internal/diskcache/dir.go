@@ -10,8 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/inode"
 )
 
 // Bounds in bytes: of a folder by default, and of one file.
@@ -37,10 +38,11 @@ func (d Dir) file(key Key) string {
 // errUnsafe says that others could put something into the folder.
 var errUnsafe = errors.New("the folder belongs to somebody else or others may write to it")
 
-// private reports whether only this user can have written what st describes.
+// private reports whether only this user can have written what st describes. Where
+// a system does not tell whose a file is, nothing is kept.
 func private(st fs.FileInfo) bool {
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	return ok && int(sys.Uid) == os.Geteuid() && st.Mode().Perm()&0o022 == 0
+	n, ok := inode.Of(st)
+	return ok && n.UID == os.Geteuid() && st.Mode().Perm()&0o022 == 0
 }
 
 // prepare makes the folder.
