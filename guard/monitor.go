@@ -25,6 +25,12 @@ func (u *undoing) byMonitor(ctx context.Context, m journal.Monitor, rep *Report)
 	}
 	defer os.RemoveAll(s.dir)
 	via := monitorOf(m)
+	if u.orphan {
+		err := commands(ctx, via, func(hmp human) error { return nobodyDebugs(hmp, u.st.Spec) })
+		if err != nil {
+			return err
+		}
+	}
 	state, err := openStub(ctx, via, s)
 	if err != nil {
 		return err

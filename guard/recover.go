@@ -53,7 +53,7 @@ func recoverOne(ctx context.Context, opt Options, f folder, mine func(*journal.S
 		st.Monitor = opt.Monitor
 		st.VMM.Monitors = append([]journal.Monitor{{Path: opt.Monitor}}, st.VMM.Monitors...)
 	}
-	u := undoing{w: w, st: st, logf: func(string, ...any) {}}
+	u := undoing{w: w, st: st, logf: func(string, ...any) {}, orphan: true}
 	rep := u.once(ctx)
 	rep.Took = time.Since(began)
 	_ = w.Close() // the file is read by path

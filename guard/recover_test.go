@@ -2,6 +2,8 @@ package guard
 
 import (
 	"context"
+	"errors"
+	"github.com/ukdbg/ukdbg/target"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,4 +121,34 @@ func TestTemporaryStubOfOthers(t *testing.T) {
 	if n := g.stubs(t); n != 1 || !g.Running(t) {
 		t.Errorf("%d stubs, running %v", n, g.Running(t))
 	}
+}
+
+// A debugger that attached since is somebody's at work: nothing is taken from it, and
+// the rest is done when it has gone.
+func TestRecoverWhileAnotherDebugs(t *testing.T) {
+	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", QMP: true, GDB: "unix"})
+	c := start(t, order{Target: g.GDBAddr(), Break: []uint64{g.sym["serve"]}})
+	killBoth(t, c)
+	spec, err := target.ParseSpec(g.GDBAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := gdbstub.Dial(t.Context(), spec, gdbstub.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := Recover(context.Background(), Options{State: c.state, Monitor: g.QMPPath})
+	if len(list) != 1 || !errors.Is(list[0].Err, gdbstub.ErrBusy) || !strings.Contains(list[0].Err.Error(), "another debugger is connected") {
+		t.Fatalf("%+v", list)
+	}
+	if _, err := other.ReadRegisters(t.Context(), 0); err != nil || g.Running(t) {
+		t.Errorf("the other's session: %v; the guest runs: %v", err, g.Running(t))
+	}
+	if _, err := other.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if list = Recover(context.Background(), Options{State: c.state, Monitor: g.QMPPath}); len(list) != 1 || list[0].Err != nil {
+		t.Errorf("%+v", list)
+	}
+	g.mustBeAsFound(t, c.state, true, soon)
 }

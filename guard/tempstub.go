@@ -75,25 +75,55 @@ func (t *tempStub) open(ctx context.Context, w *journal.Writer) error {
 // since it started: a VM has one at most, and opening another would take it away
 // from whoever uses it. One that a dead ukdbg left is nobody's.
 func stubIsFree(hmp human) error {
+	at, free, err := stubOf(hmp, "")
+	switch {
+	case err != nil || at == "":
+		return err
+	case !free:
+		return fmt.Errorf("%w: somebody is connected to a stub of this VM at %.200q", gdbstub.ErrBusy, at)
+	case !strings.Contains(at, stubDir):
+		return fmt.Errorf("%w: somebody has opened a stub of this VM at %.200q; attach to that", gdbstub.ErrBusy, at)
+	}
+	return nil
+}
+
+// nobodyDebugs looks whether somebody else has attached to the VM since its debugger
+// and guard died: to take the stub away would end that session, and let the guest go
+// under its hands. spec is the stub's address.
+func nobodyDebugs(hmp human, spec string) error {
+	at, free, err := stubOf(hmp, spec)
+	if err == nil && at != "" && !free {
+		err = fmt.Errorf("%w: another debugger is connected to the stub at %.200q: end that session and recover again", gdbstub.ErrBusy, at)
+	}
+	return err
+}
+
+// stubOf is where the VM's stub listens, "" if it has none; free says that nobody is
+// connected to it. One on a chardev of its own (-gdb chardev:ID) is known by spec.
+func stubOf(hmp human, spec string) (at string, free bool, err error) {
 	text, err := hmp("info chardev")
 	if err != nil {
-		return err
+		return "", false, err
 	}
 	for line := range strings.Lines(text) {
-		at, ok := strings.CutPrefix(line, "gdb: filename=")
+		label, at, ok := strings.Cut(line, ": filename=")
 		if !ok {
 			continue
 		}
-		at, free := strings.CutPrefix(strings.TrimSpace(at), "disconnected:")
+		at, free = strings.CutPrefix(strings.TrimSpace(at), "disconnected:")
 		at, _, _ = strings.Cut(at, ",")
-		switch {
-		case !free:
-			return fmt.Errorf("%w: somebody is connected to a stub of this VM at %.200q", gdbstub.ErrBusy, at)
-		case !strings.Contains(at, stubDir):
-			return fmt.Errorf("%w: somebody has opened a stub of this VM at %.200q; attach to that", gdbstub.ErrBusy, at)
+		if label == "gdb" || spec != "" && sameStub(at, spec) {
+			return at, free, nil
 		}
 	}
-	return nil
+	return "", false, nil
+}
+
+// sameStub compares the address a VMM listens at with one that leads to it: of a TCP
+// socket only the port is the same for certain.
+func sameStub(at, spec string) bool {
+	port := func(s string) string { return s[strings.LastIndexByte(s, ':')+1:] }
+	return at == spec || strings.HasPrefix(at, "tcp:") && strings.HasPrefix(spec, "tcp:") && port(at) == port(spec)
 }
 
 func (t *tempStub) journaled(found journal.RunState, status string) journal.TempStub {

@@ -67,6 +67,9 @@ type undoing struct {
 	unsure bool
 	// ordered is when the guard let the guest run, zero if it did not.
 	ordered time.Time
+	// orphan: client and guard are dead, so nobody who is connected to the stub is
+	// theirs.
+	orphan bool
 }
 
 const (
