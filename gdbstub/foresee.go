@@ -10,6 +10,7 @@ import "github.com/ukdbg/ukdbg/target"
 // else: whatever is done in between may have changed it.
 type foresight struct {
 	want []target.Range // what to ask for with the next registers; Data is ours
+	sure bool           // all of it was there
 	came []target.Range // what came with the registers, for the method after
 	due  []target.Range // what came for the method that runs now
 	when uint64         // the stop it came in
@@ -34,9 +35,12 @@ func (f *foresight) turnOver() {
 	f.learns, f.asked = f.asked, false
 }
 
-// learn notes what was read behind the registers.
-func (f *foresight) learn(ranges []target.Range) {
-	n, bytes := 0, 0
+// learn notes what was read behind the registers. Ranges that follow one another, as
+// the pages of a stack, are asked for together up to chunk bytes if all of them was
+// there: each request costs the stub two packets.
+func (f *foresight) learn(ranges []target.Range, chunk int) {
+	n, bytes, whole := 0, 0, false
+	f.sure = true
 	for _, r := range ranges {
 		addr, last := r.Addr, r.Addr+uint64(len(r.Data))-1
 		if len(r.Data) == 0 || last < addr || last > ^uint64(foreseenSlack) {
@@ -49,6 +53,14 @@ func (f *foresight) learn(ranges []target.Range) {
 			last = min(last|(pageSize-1), (last+foreseenSlack)|(stackLike-1))
 		}
 		size := int(last - addr + 1)
+		before := whole
+		whole = r.Err == nil && r.N == len(r.Data)
+		f.sure = f.sure && whole
+		if n > 0 && before && whole && f.want[n-1].Addr+uint64(len(f.want[n-1].Data)) == addr && len(f.want[n-1].Data)+size <= chunk {
+			n--
+			addr, bytes = f.want[n].Addr, bytes-len(f.want[n].Data)
+			size = int(last - addr + 1)
+		}
 		if n == foreseenRanges || bytes+size > foreseenBytes {
 			break
 		}

@@ -60,7 +60,7 @@ func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 		if err != nil {
 			return target.Event{}, err
 		}
-		if err := c.readFor(ctx, glance); err != nil {
+		if err := c.readFor(ctx, glance, false); err != nil {
 			return target.Event{}, err
 		}
 	}

@@ -25,6 +25,8 @@ type reader struct {
 	free   []int
 	noChop bool // the stub's largest read is certain
 	chunk  int  // the largest read worth trying when the flow began
+	// foreseen: all of it was there a moment ago, so pieces may straddle pages.
+	foreseen bool
 }
 
 // progress of one range.
@@ -48,7 +50,10 @@ func (r *reader) next(cl *call, p []byte) ([]byte, int, bool) {
 	}
 	rg, st := &r.ranges[i], &r.state[i]
 	addr := rg.Addr + uint64(st.asked)
-	n := r.c.pieceSize(addr, len(rg.Data)-st.asked)
+	n := min(len(rg.Data)-st.asked, r.c.chunk)
+	if !r.foreseen {
+		n = r.c.pieceSize(addr, n)
+	}
 	if st.limit > 0 {
 		n = min(n, st.limit)
 		st.limit = 0
@@ -191,7 +196,7 @@ func (c *Client) readForeseen(ctx context.Context, ranges []target.Range) error 
 	f := &c.foresight
 	defer func() {
 		if f.learns && c.prof.pipelining {
-			f.learn(ranges)
+			f.learn(ranges, c.chunk)
 		}
 	}()
 	if len(f.due) == 0 || f.when != c.epoch || c.Running() {

@@ -63,6 +63,7 @@ type all struct {
 // newAll prepares the flow; that what it reads was foreseen is for the caller to note.
 func (c *Client) newAll() *all {
 	f := &all{behind: c.newReader(c.foresight.want), sets: make([]registerSet, len(c.threads))}
+	f.behind.foreseen = c.foresight.sure
 	for i := range f.sets {
 		if len(f.sets) > 1 {
 			f.regs.list = append(f.regs.list, ask{text: "Hg" + c.threads[i].String()})

@@ -75,7 +75,7 @@ const (
 	unstoppedStack  = 64 << 10
 	maxStackLimit   = 1 << 20
 	// firstWindow is what one packet of QEMU's stub can carry.
-	firstWindow = 2 << 10
+	firstWindow = 1 << 10
 	// queue is how many batches of captures may wait for unwinding, batchSize how many
 	// make a batch, and batchTime how long one waits to become full.
 	// The first firstTicks are handed on at once.
