@@ -280,14 +280,14 @@ func (s *Session) sampleWarnings(kind profiler.Kind, accelerator string) []strin
 // glance is the run control of a guest that is not controlled: a stop is a look.
 type glance struct{ observer }
 
-func (glance) Running() bool { return true }
+func (glance) Running() bool                { return true }
+func (glance) Resume(context.Context) error { return nil }
 
-// Resume ends the look.
-func (g glance) Resume(ctx context.Context) error {
+// Rest lets others have the monitor between two looks.
+func (g glance) Rest(ctx context.Context) {
 	if r, ok := g.observer.(interface{ Rest(context.Context) }); ok {
 		r.Rest(ctx)
 	}
-	return nil
 }
 
 func (g glance) Stop(context.Context) (target.Stop, time.Time, error) {

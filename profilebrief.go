@@ -37,6 +37,9 @@ func (g *cappedGuest) Stop(ctx context.Context) (target.Stop, time.Time, error) 
 // Sampling says that stops follow one another, until it is called with false.
 func (g *cappedGuest) Sampling(on bool) { g.a.Sampling(on) }
 
+// Rest says that nothing is asked for a while.
+func (g *cappedGuest) Rest(ctx context.Context) { g.a.Rest(ctx) }
+
 // Resume is target.ErrLapsed if the guest runs already: what was read last may be of
 // a guest that ran.
 func (g *cappedGuest) Resume(ctx context.Context) error {

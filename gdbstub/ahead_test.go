@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ukdbg/ukdbg/internal/stubtest"
 	"github.com/ukdbg/ukdbg/target"
@@ -138,4 +139,39 @@ func TestAheadOfAnothersStop(t *testing.T) {
 	if g.s.Do(func() { runs = g.s.Running }); runs {
 		t.Error("a guest that stands for another reason was let run")
 	}
+}
+
+// TestRest: what QEMU says to an order to run is taken when it comes, also by who reads
+// the link himself, and not with the next stop.
+func TestRest(t *testing.T) {
+	const sp = stubtest.Base + 0x2f00
+	g := sample(t)
+	g.stop(sp)
+	taken := func() bool {
+		g.c.mu.Lock()
+		defer g.c.mu.Unlock()
+		return g.c.run.taken
+	}
+	must(t, g.c.Resume(bg))
+	g.c.Sampling(true)
+	if running(t, g.s); !taken() {
+		t.Error("the order before sampling is not known to be taken")
+	}
+	for range 5 {
+		if _, err := g.c.Halt(bg); err != nil {
+			t.Fatal(err)
+		}
+		must(t, g.c.Resume(bg))
+		g.c.Rest(bg)
+		if !taken() {
+			t.Error("the order is not known to be taken")
+		}
+	}
+	if s := g.c.Stats(); s.Latest == 0 || s.Latest > time.Second {
+		t.Errorf("the longest stop with the way back took %v", s.Latest)
+	}
+	if _, err := g.c.Halt(bg); err != nil {
+		t.Fatal(err)
+	}
+	g.c.Rest(bg) // of a guest that stands: nothing
 }

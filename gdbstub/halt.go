@@ -21,8 +21,30 @@ func (c *Client) Sampling(on bool) {
 	}
 	c.rmu.Unlock()
 	c.events.hold(on)
-	if !on {
+	if on {
+		c.Rest(context.Background()) // it may have been let run just now
+	} else {
 		c.handBack()
+	}
+}
+
+// restTime bounds the wait for an order to run to be acknowledged.
+const restTime = 5 * time.Millisecond
+
+// Rest is for who samples, between two stops: it takes QEMU's word that the guest runs
+// again when that comes. Nobody else reads the link then, and with the next stop the
+// journal would have it too late, and the account of the stop too long.
+func (c *Client) Rest(ctx context.Context) {
+	if !c.prof.qemu || !c.events.isHeld() {
+		return
+	}
+	for began := time.Now(); time.Since(began) < restTime; {
+		c.mu.Lock()
+		over := c.err != nil || !c.run.running || c.run.taken
+		c.mu.Unlock()
+		if over || c.readFor(ctx, restTime, false) != nil {
+			return
+		}
 	}
 }
 

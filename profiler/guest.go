@@ -9,7 +9,9 @@ import (
 	"github.com/ukdbg/ukdbg/target"
 )
 
-// Guest is run control as sampling needs it.
+// Guest is run control as sampling needs it. One that has Rest(context.Context) is told
+// after each sample, when it runs again, that it will not be stopped for a while: what
+// takes a moment is done then, and not before the next.
 type Guest interface {
 	// Running reports whether the guest runs now.
 	Running() bool
@@ -51,12 +53,21 @@ type halter interface {
 	Sampling(on bool)
 	// Halt stops the guest if it runs and returns the next event but output.
 	Halt(ctx context.Context) (target.Event, error)
+	// Rest comes between two stops, when the guest was let run.
+	Rest(ctx context.Context)
 }
 
 // Sampling says that stops follow one another, until it is called with false.
 func (g *controlled) Sampling(on bool) {
 	if h, ok := g.c.(halter); ok {
 		h.Sampling(on)
+	}
+}
+
+// Rest says that nothing is asked for a while.
+func (g *controlled) Rest(ctx context.Context) {
+	if h, ok := g.c.(halter); ok {
+		h.Rest(ctx)
 	}
 }
 

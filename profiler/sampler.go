@@ -74,7 +74,9 @@ const (
 	defaultMaxStack = 16 << 10
 	unstoppedStack  = 64 << 10
 	maxStackLimit   = 1 << 20
-	// firstWindow is what one packet of QEMU's stub can carry.
+	// firstWindow is how much is copied of a stack at first: it fits one packet of
+	// QEMU's stub with what the stub's client reads around it. Where nothing is stopped
+	// for it, twice as much.
 	firstWindow = 1 << 10
 	// queue is how many batches of captures may wait for unwinding, batchSize how many
 	// make a batch, and batchTime how long one waits to become full.
@@ -203,7 +205,11 @@ func newRun(s *Sampler, opt Options, cpus []target.CPU) *run {
 func (r *run) loop(ctx context.Context) error {
 	defer func() { r.handOn(); close(r.work); <-r.done }()
 	begin := r.profile.Start
-	window := min(firstWindow, r.opt.MaxStack)
+	window := firstWindow
+	if r.s.Unstopped {
+		window *= 2
+	}
+	window = min(window, r.opt.MaxStack)
 	budget := budget{share: r.opt.MaxPause, last: begin}
 	earliest := budget.spend(r.opt.Spent, begin) // by the pause budget
 	backlog := int64(0)
@@ -317,6 +323,9 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 		p.Total += pause
 		p.Longest = max(p.Longest, pause)
 		p.Stops++
+	}
+	if g, ok := r.s.Guest.(interface{ Rest(context.Context) }); ok {
+		g.Rest(ctx)
 	}
 	if rerr != nil && !errors.Is(rerr, target.ErrLapsed) {
 		return pause, fmt.Errorf("letting the guest run again after a sample: %w", errors.Join(rerr, cerr))

@@ -112,34 +112,49 @@ func (b *burner) count() (c burnt, err error) {
 // watch begins to listen to QEMU's events; the function it returns tells for how
 // long the VM was stopped since, and how often, by QEMU's time stamps.
 func (b *burner) watch() (func() (time.Duration, int, error), error) {
-	ctx := context.Background()
-	c, err := b.second.Open(ctx)
+	end, err := watchStops(b.second)
 	if err != nil {
 		return nil, err
 	}
 	return func() (sum time.Duration, stops int, err error) {
+		list, err := end()
+		for _, d := range list {
+			sum += d
+		}
+		return sum, len(list), err
+	}, nil
+}
+
+// watchStops begins to listen to QEMU's events at a monitor; the function it returns
+// tells how long each stop since then was, by QEMU's time stamps.
+func watchStops(m qmp.Monitor) (func() ([]time.Duration, error), error) {
+	ctx := context.Background()
+	c, err := m.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func() (list []time.Duration, err error) {
 		defer c.Close()
 		if err := c.Execute(ctx, "query-status", nil, nil); err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 		events, more := c.Events()
 		if more > 0 {
-			return 0, 0, fmt.Errorf("%d events too many to count stops by", more)
+			return nil, fmt.Errorf("%d events too many to count stops by", more)
 		}
 		var since time.Time
 		for _, e := range events {
 			switch e.Name {
 			case "STOP":
 				since = e.Time()
-				stops++
 			case "RESUME":
 				if !since.IsZero() {
-					sum += e.Time().Sub(since)
+					list = append(list, e.Time().Sub(since))
 				}
 				since = time.Time{}
 			}
 		}
-		return sum, stops, nil
+		return list, nil
 	}, nil
 }
 

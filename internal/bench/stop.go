@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/qmp"
 	"github.com/ukdbg/ukdbg/target"
 )
 
@@ -17,31 +20,59 @@ const stackSize = 512
 
 // oneStop measures for how long a stop holds the guest in which the registers
 // and the top of the stack of every processor are read: from the stop reply to
-// the order to go on. The peer asks one thing after the other, as gdb does.
+// the order to go on, and by QEMU's own time stamps of its stop and going on, between
+// which its time to obey lies as well. The peer asks one thing after the other, as gdb
+// does.
 func oneStop(page *strings.Builder, dir string, n int) error {
 	for _, w := range []struct {
 		cpus int
 		goal string
 	}{{1, "at most 100 µs"}, {4, "at most 250 µs"}} {
-		g, err := boot(dir, "x86_64", "-smp", strconv.Itoa(w.cpus))
+		m := qmp.Monitor{Path: filepath.Join(dir, "stop.qmp")}
+		if err := os.Remove(m.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		g, err := boot(dir, "x86_64", "-smp", strconv.Itoa(w.cpus), "-qmp", "unix:"+m.Path+",server=on,wait=off")
 		if err != nil {
 			return err
 		}
-		var ours, naive []float64
+		var ours, naive stops
 		for i := 0; i < rounds && err == nil; i++ {
-			var a, b []float64
-			if a, err = stopsOfOurs(g, n/rounds); err == nil {
-				b, err = stopsNaive(g, w.cpus, n/rounds)
-			}
-			ours, naive = append(ours, a...), append(naive, b...)
+			err = errors.Join(ours.add(m, func() ([]float64, error) { return stopsOfOurs(g, n/rounds) }),
+				naive.add(m, func() ([]float64, error) { return stopsNaive(g, w.cpus, n/rounds) }))
 		}
 		if err := errors.Join(err, g.close()); err != nil {
 			return err
 		}
 		fmt.Fprintf(page, "| one stop: registers and stacks of %d CPU, µs | %s | one packet at a time: %s | %.1f × | %s |\n",
-			w.cpus, spread(ours), spread(naive), median(naive)/median(ours), w.goal)
+			w.cpus, ours.text(), naive.text(), median(naive.told)/median(ours.told), w.goal)
 	}
 	return nil
+}
+
+// stops are how long each of some stops was, in µs: as its client was told, and by
+// QEMU's time stamps.
+type stops struct{ told, stamped []float64 }
+
+func (s *stops) add(m qmp.Monitor, run func() ([]float64, error)) error {
+	end, err := watchStops(m)
+	if err != nil {
+		return err
+	}
+	told, err := run()
+	list, werr := end()
+	if err := errors.Join(err, werr); err != nil {
+		return err
+	}
+	s.told = append(s.told, told...)
+	for _, d := range list {
+		s.stamped = append(s.stamped, float64(d.Nanoseconds())/1000)
+	}
+	return nil
+}
+
+func (s *stops) text() string {
+	return fmt.Sprintf("%s; by QEMU's time stamps %.0f", spread(s.told), median(s.stamped))
 }
 
 // rounds is how often the two take turns: the machine is shared, and what slows
@@ -66,18 +97,20 @@ func stopsOfOurs(g *guest, n int) (took []float64, err error) {
 		_, lerr := c.Leave(ctx)
 		err = errors.Join(err, lerr)
 	}()
+	c.Sampling(true) // as profile does
+	defer c.Sampling(false)
+	if err := c.Resume(ctx); err != nil {
+		return nil, err
+	}
 	for i := -n / 10; i < n; i++ {
-		if err := c.Resume(ctx); err != nil {
-			return nil, err
-		}
 		time.Sleep(between)
-		if err := c.Interrupt(ctx); err != nil {
+		e, err := c.Halt(ctx)
+		if err != nil {
 			return nil, err
 		}
-		if e := <-c.Events(); e.Kind != target.EventStopped {
+		if e.Kind != target.EventStopped {
 			return nil, fmt.Errorf("event %d: %w", e.Kind, e.Err)
 		}
-		began := time.Now()
 		regs, err := c.ReadAllRegisters(ctx)
 		if err != nil {
 			return nil, err
@@ -93,14 +126,7 @@ func stopsOfOurs(g *guest, n int) (took []float64, err error) {
 			return nil, err
 		}
 		if i >= 0 {
-			took = append(took, float64(time.Since(began).Nanoseconds())/1000)
-		}
-		time.Sleep(between)
-		if err := c.Interrupt(ctx); err != nil {
-			return nil, err
-		}
-		if e := <-c.Events(); e.Kind != target.EventStopped {
-			return nil, fmt.Errorf("event %d: %w", e.Kind, e.Err)
+			took = append(took, float64(time.Since(e.Time).Nanoseconds())/1000)
 		}
 	}
 	return took, nil
