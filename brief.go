@@ -71,7 +71,8 @@ func (b *brief) lend(ctx context.Context) (giveBack func(), err error) {
 		return nil, err
 	}
 	return func() {
-		b.stopped = !b.a.Running() && b.status == "running"
+		// Somebody else's stop is theirs to end.
+		b.stopped = b.a.Stands() && b.status == "running"
 		b.mu.Unlock()
 	}, nil
 }

@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ukdbg/ukdbg/guard"
@@ -52,12 +53,19 @@ func (g *cappedGuest) Resume(ctx context.Context) error {
 	return nil
 }
 
+// errPausedMeanwhile: a profile would have to let the guest run.
+var errPausedMeanwhile = errors.New("somebody has paused the guest since ukdbg was attached, and it is left so: a profile is of a guest that runs; let it run and try again")
+
 // control makes the stub behind b what the session's guest is read by, in stops
 // that are the sampler's, until the function it returns is called.
 func (s *Session) control(ctx context.Context, b *brief, sampler *profiler.Sampler, opt *profiler.Options) (giveBack func(*profiler.Profile), err error) {
 	back, err := b.lend(ctx)
 	if err != nil {
 		return nil, mark(err, ErrUnreachable)
+	}
+	if b.status == "running" && !b.a.Running() {
+		back()
+		return nil, errPausedMeanwhile
 	}
 	sampler.Guest, sampler.Machine = &cappedGuest{Guest: profiler.Control(b.a), a: b.a}, listed{b.a, s.cpus}
 	opt.Spent = b.a.Stats().Stopped

@@ -175,3 +175,37 @@ func TestRest(t *testing.T) {
 	}
 	g.c.Rest(bg) // of a guest that stands: nothing
 }
+
+// TestHaltAfterAnothersStop: who stopped the guest between two samples finds it so: the
+// stop was told before ours was asked for, though nobody had read it.
+func TestHaltAfterAnothersStop(t *testing.T) {
+	const sp = stubtest.Base + 0x2f00
+	g := sample(t)
+	g.stop(sp)
+	g.c.Sampling(true)
+	for range 3 {
+		g.halt(sp)
+		g.look(256)
+	}
+	must(t, g.c.Resume(bg))
+	running(t, g.s)
+	g.c.Rest(bg)
+	g.s.Stop("T02thread:p01.01;")
+	time.Sleep(20 * time.Millisecond)
+	e, err := g.c.Halt(bg)
+	if err != nil || e.Kind != target.EventStopped || e.Stop.Reason != target.StopForeign {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if g.c.Stands() {
+		t.Error("the stop is taken for ours")
+	}
+	g.c.Sampling(false)
+	if f, err := g.c.Leave(bg); err != nil || f.Running {
+		t.Errorf("%+v, %v", f, err)
+	}
+	g.s.Do(func() {
+		if g.s.Running {
+			t.Error("somebody else's stop was undone")
+		}
+	})
+}

@@ -48,14 +48,30 @@ func (c *Client) Rest(ctx context.Context) {
 	}
 }
 
-// Halt asks the guest to stop and returns the next event but output: its stop, or
-// what happened before.
-func (c *Client) Halt(ctx context.Context) (target.Event, error) {
-	if c.Running() {
-		ask := c.Interrupt
-		if c.events.isHeld() {
-			ask = c.haltAhead
+// maxHeard bounds how often what came is taken before a stop is asked for: a stub that
+// goes on talking is asked all the same.
+const maxHeard = 64
+
+// hear takes what has come while nobody read.
+func (c *Client) hear(ctx context.Context) {
+	for range maxHeard {
+		before := c.Stats().BytesIn
+		if c.readFor(ctx, 0, false) != nil || c.Stats().BytesIn == before {
+			return
 		}
+	}
+}
+
+// Halt asks the guest to stop and returns the next event but output: its stop, or
+// what happened before. A stop that somebody else made meanwhile is told as theirs.
+func (c *Client) Halt(ctx context.Context) (target.Event, error) {
+	ask := c.Interrupt
+	if c.events.isHeld() {
+		// A stop told before ours is asked for is not ours.
+		c.hear(ctx)
+		ask = c.haltAhead
+	}
+	if c.Running() {
 		if err := ask(ctx); err != nil {
 			return target.Event{}, err
 		}

@@ -58,6 +58,13 @@ func (c *Client) Running() bool {
 	return c.run.running
 }
 
+// Stands reports whether the guest stands because of us.
+func (c *Client) Stands() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.run.running && !c.run.stoppedSince.IsZero()
+}
+
 // stopped takes a stop reply that answers no "?"; mu is held.
 func (c *Client) stopped(r stopReply) {
 	c.run.told = time.Now()
