@@ -212,32 +212,28 @@ func (r *run) loop(ctx context.Context) error {
 	window = min(window, r.opt.MaxStack)
 	budget := budget{share: r.opt.MaxPause, last: begin}
 	earliest := budget.spend(r.opt.Spent, begin) // by the pause budget
-	backlog := int64(0)
+	slots := schedule{begin: begin, period: r.period, total: int64(r.opt.Duration / r.period)}
 	if r.s.Unstopped {
-		backlog = int64(catchUp / r.period)
+		slots.backlog = int64(catchUp / r.period)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
-	for slot := int64(0); ; slot++ {
-		// After a late or dear sample the slots that have passed are missed, but for
-		// those that can be made up for.
+	for {
 		now := time.Now()
 		if earliest.After(now) {
 			now = earliest
 		}
-		if passed := int64(now.Sub(begin)/r.period) - backlog; passed > slot {
-			total := int64(r.opt.Duration / r.period)
-			r.profile.Missed += int(min(passed, total) - min(slot, total))
-			slot = passed
-		}
-		at := begin.Add(time.Duration(slot)*r.period + rand.N(r.period))
+		at, missed := slots.next(now)
+		r.profile.Missed += missed
+		at = at.Add(rand.N(r.period))
 		if at.Before(earliest) {
 			at = earliest.Add(rand.N(r.period))
 		}
 		end := begin.Add(r.opt.Duration)
 		last := !at.Before(end)
 		if last {
+			r.profile.Missed += slots.rest()
 			at = end
 		}
 		if !r.wait(ctx, timer, at) {
@@ -260,11 +256,6 @@ func (r *run) loop(ctx context.Context) error {
 		earliest = budget.spend(pause, time.Now())
 	}
 }
-
-// catchUp is for how long a slot that has passed is sampled all the same, where nothing
-// is stopped for it: a host that was busy for a moment costs no samples. Their lateness
-// counts like that of all.
-const catchUp = 5 * time.Millisecond
 
 // shortWait is what is waited for exactly, and not with the runtime's timers.
 const shortWait = 2 * time.Millisecond

@@ -151,11 +151,11 @@ func TestPauseBudgetLowersTheRate(t *testing.T) {
 	}
 }
 
-// A host that is busy for a moment costs a guest that is not stopped no samples; where
-// each is a stop, stops do not follow at once. What is missed is counted in both.
+// A host that is busy for a moment costs a guest that is not stopped few samples, which
+// come late; each slot is sampled or counted as missed.
 func TestCatchesUp(t *testing.T) {
 	const rate, total = 1000, 300
-	run := func(unstopped bool) *Profile {
+	for _, unstopped := range []bool{false, true} {
 		g := newFake(thirds)
 		g.hiccup = func(read int) time.Duration {
 			if read%20 == 0 {
@@ -166,18 +166,11 @@ func TestCatchesUp(t *testing.T) {
 		s := sampler(g)
 		s.Unstopped = unstopped
 		p := mustRun(t, s, Options{Rate: rate, Duration: total * time.Second / rate, MaxPause: 1})
-		if all := p.Ticks + p.Missed; all < total-1 || all > total+1 {
+		if all := p.Ticks + p.Missed; all != total || p.Ticks == 0 {
 			t.Errorf("%d samples and %d missed of %d", p.Ticks, p.Missed, total)
 		}
-		return p
-	}
-	for try := 1; ; try++ {
-		stopped, looked := run(false), run(true)
-		if looked.Missed < stopped.Missed/2 && looked.Latest > 2*time.Millisecond {
-			return
-		}
-		if try == 5 { // a busy host has hiccups of its own
-			t.Fatalf("missed %d, late by up to %v, and %d where each is a stop", looked.Missed, looked.Latest, stopped.Missed)
+		if p.Latest < 2*time.Millisecond && unstopped {
+			t.Errorf("samples were late by %v at most behind one that took 4 ms", p.Latest)
 		}
 	}
 }
