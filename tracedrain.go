@@ -207,10 +207,7 @@ func (b *bufferDrainer) resume(ctx context.Context) error {
 	}
 	b.r.s.drained = true
 	b.r.s.newEpoch()
-	stopped := time.Since(b.stopped)
-	b.r.stats.Stops++
-	b.r.stats.Stopped += int64(stopped)
-	b.r.stats.Longest = max(b.r.stats.Longest, int64(stopped))
+	b.r.stats.stood(time.Since(b.stopped))
 	return nil
 }
 

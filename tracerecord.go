@@ -48,6 +48,13 @@ type RecordStats struct {
 	Gone string
 }
 
+// stood counts a stop of the guest.
+func (st *RecordStats) stood(d time.Duration) {
+	st.Stops++
+	st.Stopped += int64(d)
+	st.Longest = max(st.Longest, int64(d))
+}
+
 const (
 	defaultEvery = 100 * time.Millisecond
 	leastPeriod  = 2 * time.Millisecond

@@ -93,10 +93,7 @@ func (d *ringDrainer) resume(ctx context.Context) error {
 	if err := d.run.Resume(ctx); err != nil {
 		return mark(err, ErrUnreachable)
 	}
-	stopped := time.Since(d.stopped)
-	d.r.stats.Stops++
-	d.r.stats.Stopped += int64(stopped)
-	d.r.stats.Longest = max(d.r.stats.Longest, int64(stopped))
+	d.r.stats.stood(time.Since(d.stopped))
 	return nil
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/ukdbg/ukdbg/target"
 )
 
-// TestHaltQEMU stops and lets run again and again, as a profile does: every stop is
-// told once, and afterwards events come through their channel as before.
-func TestHaltQEMU(t *testing.T) {
+// serving is a guest that serves, stopped by a client.
+func serving(t *testing.T) (*guesttest.VM, *Client) {
+	t.Helper()
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp"})
 	vm.WaitConsole(t, "requests served", 30*time.Second)
 	spec, err := target.ParseSpec(vm.GDBAddr())
@@ -22,6 +22,13 @@ func TestHaltQEMU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return vm, c
+}
+
+// TestHaltQEMU stops and lets run again and again, as a profile does: every stop is
+// told once, and afterwards events come through their channel as before.
+func TestHaltQEMU(t *testing.T) {
+	vm, c := serving(t)
 	defer c.Close()
 	before := c.Stats().Stops
 	c.Sampling(true)
@@ -72,16 +79,7 @@ func TestHaltQEMU(t *testing.T) {
 // TestHaltOfAGuestThatEnds: the end is told to who waits for a stop, and closing
 // during Sampling leaves nobody waiting.
 func TestHaltOfAGuestThatEnds(t *testing.T) {
-	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp"})
-	vm.WaitConsole(t, "requests served", 30*time.Second)
-	spec, err := target.ParseSpec(vm.GDBAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := Dial(t.Context(), spec, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	vm, c := serving(t)
 	c.Sampling(true)
 	if err := c.Resume(t.Context()); err != nil {
 		t.Fatal(err)

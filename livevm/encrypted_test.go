@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/ukdbg/ukdbg/internal/monitortest"
 	"github.com/ukdbg/ukdbg/qmp"
 )
 
@@ -30,28 +29,7 @@ type scripted struct {
 
 func (s *scripted) listen(t *testing.T) qmp.Monitor {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ukmon")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "mon")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.serve(c)
-			c.Close()
-		}
-	}()
-	return qmp.Monitor{Path: path}
+	return qmp.Monitor{Path: monitortest.Listen(t, s.serve)}
 }
 
 func (s *scripted) serve(c net.Conn) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/monitortest"
 )
 
 const hello = `{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}` + "\r\n"
@@ -19,28 +21,7 @@ const hello = `{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7
 // serve is a monitor that greets each client and hands it to talk.
 func serve(t *testing.T, talk func(net.Conn)) Monitor {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ukqmp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "mon")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			talk(c) // one client at a time, as QEMU
-			c.Close()
-		}
-	}()
-	return Monitor{Path: path, Timeout: 2 * time.Second}
+	return Monitor{Path: monitortest.Listen(t, talk), Timeout: 2 * time.Second}
 }
 
 // script answers each line with the next of the replies, after the greeting.

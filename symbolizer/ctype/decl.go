@@ -185,21 +185,24 @@ func nameable(t *Type) bool {
 	return t.Name != ""
 }
 
-func (p *declPrinter) record(t *Type, show, level int) {
-	p.put(t.keyword() + " ")
-	if t.Name != "" {
-		p.put(t.Name)
+// head prints what comes before the braces of a record or an enumeration, and
+// reports whether these are shown.
+func (p *declPrinter) head(keyword, name string, show int) (braces bool) {
+	p.put(keyword + " ")
+	if name != "" {
+		p.put(name)
 		if show > 0 {
 			p.put(" ")
 		}
 	}
-	if show < 0 {
-		if t.Name == "" {
-			p.put("{...}")
-		}
-		return
+	if show < 0 && name == "" {
+		p.put("{...}")
 	}
-	if show == 0 && t.Name != "" {
+	return show > 0 || show == 0 && name == ""
+}
+
+func (p *declPrinter) record(t *Type, show, level int) {
+	if !p.head(t.keyword(), t.Name, show) {
 		return
 	}
 	indent := strings.Repeat(" ", level+4)
@@ -227,20 +230,7 @@ func (p *declPrinter) record(t *Type, show, level int) {
 }
 
 func (p *declPrinter) enum(t *Type, show int) {
-	p.put("enum ")
-	if t.Name != "" {
-		p.put(t.Name)
-		if show > 0 {
-			p.put(" ")
-		}
-	}
-	if show < 0 {
-		if t.Name == "" {
-			p.put("{...}")
-		}
-		return
-	}
-	if show == 0 && t.Name != "" {
+	if !p.head("enum", t.Name, show) {
 		return
 	}
 	p.put("{")
