@@ -39,13 +39,14 @@ func Image(p *vmm.Process) (path, why string) {
 
 // isELF reports whether a regular file is an ELF file, with DWARF if wanted.
 func isELF(path string, dwarf bool) bool {
-	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
-		return false
-	}
-	f, err := elf.Open(path)
+	file, err := vmm.OpenRegular(path)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer file.Close()
+	f, err := elf.NewFile(file)
+	if err != nil {
+		return false
+	}
 	return !dwarf || f.Section(".debug_info") != nil || f.Section(".zdebug_info") != nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // DefaultID is the name of a Firecracker that was given none.
@@ -94,7 +95,7 @@ func (r Proc) readConfig(p *Process) {
 	if p.ConfigFile == "" {
 		return
 	}
-	f, err := openRegular(p.ConfigFile)
+	f, err := OpenRegular(p.ConfigFile)
 	if err != nil {
 		p.Unseen = append(p.Unseen, "its --config-file")
 		return
@@ -108,15 +109,17 @@ func (r Proc) readConfig(p *Process) {
 	r.Apply(p, c)
 }
 
-// openRegular opens a file unless it is a pipe, a device or the like, which
-// would have us wait or do something.
-func openRegular(path string) (*os.File, error) {
-	st, err := os.Stat(path)
+// OpenRegular opens a file whose name is somebody else's choice, unless it is a pipe,
+// a device or the like, which would have us wait or do something. It may become one
+// between two looks, so it is opened without waiting and looked at then.
+func OpenRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		f.Close()
 		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrInvalid}
 	}
-	return os.Open(path)
+	return f, nil
 }

@@ -55,9 +55,18 @@ func once(ctx context.Context, e env, flags *targetFlags, name string, f func(co
 	if cause := context.Cause(ctx); errors.Is(cause, errGuardLost) {
 		return cause // what f says follows from it
 	} else if cause != nil {
-		return errors.Join(errors.New("interrupted"), err)
+		return interrupted(err)
 	}
 	return err
+}
+
+// interrupted is the error of a verb that was ended from outside, with what more it
+// has to say than that.
+func interrupted(err error) error {
+	if err == context.Canceled {
+		err = nil
+	}
+	return errors.Join(errors.New("interrupted"), err)
 }
 
 // printJSON writes v indented, which is what --json gives.

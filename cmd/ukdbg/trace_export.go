@@ -60,7 +60,7 @@ in a folder and sent first the next time.
 				st, err := x.Push(ctx, push)
 				fmt.Fprint(e.err, ukdbg.PushedText(st, "span"))
 				if ctx.Err() != nil {
-					return errors.Join(errors.New("interrupted"), err)
+					return interrupted(err)
 				}
 				return err
 			}
