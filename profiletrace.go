@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -46,6 +47,30 @@ func NewTraceProfile(kind profiler.Kind) *TraceProfile {
 	return &TraceProfile{
 		kind: kind, allocs: analysis.NewAllocs(), known: analysis.NewLocks(), locks: map[lockWait]*lockSum{}, slides: map[*stream.Guest]uint64{},
 	}
+}
+
+// told reports whether a guest has tracepoints the profile can be made of.
+func (t *TraceProfile) told(g *stream.Guest) bool {
+	if t.kind == profiler.Heap {
+		return t.allocs.Told(g)
+	}
+	return t.known.Told(g)
+}
+
+// TraceLacks says what a profile of kind Heap or Lock would have to be made of and the
+// guest's image has not, so that no recording of it, which may stop the guest again
+// and again, would be of use. It is empty where a recording may tell.
+func (s *Session) TraceLacks(ctx context.Context, kind profiler.Kind) ([]string, error) {
+	g, err := s.traceGuest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := NewTraceProfile(kind)
+	if t.told(g) {
+		return nil, nil
+	}
+	t.guests = []*stream.Guest{g}
+	return t.Missing(), nil
 }
 
 // Visitor takes the records.

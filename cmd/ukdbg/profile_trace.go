@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/profiler"
@@ -20,7 +20,18 @@ import (
 // traceProfile makes a profile of trace records: of a file, of a dump's buffer, or
 // of a live guest recorded for a while.
 func traceProfile(ctx context.Context, e env, flags *targetFlags, name string, opt ukdbg.ProfileOptions, out *profileOutput) (err error) {
-	src, done, err := profileSource(ctx, e, flags, name, opt.Duration)
+	src, done, err := profileSource(ctx, e, flags, name, opt)
+	var none lacksError
+	if errors.As(err, &none) && opt.Kind == profiler.Heap {
+		p, err := walkedHeap(ctx, e, flags, name, none.warnings())
+		if err != nil {
+			return err
+		}
+		guest := ukdbg.TraceResource(nil)
+		guest.ServiceName = ukdbg.ImageName(flags.image, name)
+		out.take(p, guest)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -70,8 +81,21 @@ func walkedHeap(ctx context.Context, e env, flags *targetFlags, name string, why
 	return p, nil
 }
 
-// profileSource opens the records; done lets go of them.
-func profileSource(ctx context.Context, e env, flags *targetFlags, name string, length time.Duration) (src stream.Source, done func() error, err error) {
+// lacksError says that no trace record tells what a profile is made of.
+type lacksError struct{ what []string }
+
+func (l lacksError) Error() string { return "nothing to make a profile of: " + l.warnings()[0] }
+
+func (l lacksError) warnings() (out []string) {
+	for _, w := range l.what {
+		out = append(out, "not known: "+w)
+	}
+	return out
+}
+
+// profileSource opens the records; done lets go of them. A live guest is recorded,
+// unless its tracepoints could not tell what the profile is made of (lacksError).
+func profileSource(ctx context.Context, e env, flags *targetFlags, name string, opt ukdbg.ProfileOptions) (src stream.Source, done func() error, err error) {
 	if ukdbg.IsTraceFile(name) {
 		f, err := ukdbg.OpenTraceFile(name, flags.image, e.in, false)
 		if err != nil {
@@ -82,10 +106,11 @@ func profileSource(ctx context.Context, e env, flags *targetFlags, name string, 
 	// The guest's buffer is drained, as trace record does.
 	flags.verb, flags.stops.budget = verbRecord, ""
 	var snap *ukdbg.Trace
-	live := false
+	live, lacks := false, []string(nil)
 	err = once(ctx, e, flags, name, func(ctx context.Context, s *ukdbg.Session) (err error) {
 		if live = s.Live() || s.Observing(); live {
-			return nil
+			lacks, err = s.TraceLacks(ctx, opt.Kind)
+			return err
 		}
 		snap, err = s.Trace(ctx)
 		return err
@@ -96,6 +121,9 @@ func profileSource(ctx context.Context, e env, flags *targetFlags, name string, 
 	if !live {
 		return snap.Source(), func() error { return nil }, nil
 	}
+	if len(lacks) > 0 {
+		return nil, nil, lacksError{lacks}
+	}
 	file, err := os.CreateTemp("", "ukdbg-*.ukt")
 	if err != nil {
 		return nil, nil, err
@@ -103,9 +131,11 @@ func profileSource(ctx context.Context, e env, flags *targetFlags, name string, 
 	remove := func() error { return errors.Join(file.Close(), os.Remove(file.Name())) }
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if _, err := recordTo(ctx, e, flags, name, file, length, 0); err != nil {
+	st, err := recordTo(ctx, e, flags, name, file, opt.Duration, 0)
+	if err != nil {
 		return nil, nil, errors.Join(err, remove())
 	}
+	fmt.Fprintln(e.err, recordedText(&st)) // with the stops it took
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, nil, errors.Join(err, remove())
 	}

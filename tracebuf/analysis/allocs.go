@@ -228,6 +228,9 @@ func (a *Allocs) Chains() []Chain {
 	return out
 }
 
+// Told reports whether a guest has tracepoints that tell of allocations.
+func (a *Allocs) Told(g *stream.Guest) bool { return len(a.of(g).sizeArg) > 0 }
+
 // Missing names the tracepoints that would tell more.
 func (a *Allocs) Missing(g *stream.Guest) []string {
 	r := a.of(g)

@@ -149,6 +149,9 @@ func (a *Locks) Locks() []*Lock {
 	return out
 }
 
+// Told reports whether a guest has tracepoints that tell of locks.
+func (a *Locks) Told(g *stream.Guest) bool { return len(a.of(g)) > 0 }
+
 // Missing names the tracepoints that would tell more.
 func (a *Locks) Missing(g *stream.Guest) []string {
 	m := a.of(g)

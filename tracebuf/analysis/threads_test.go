@@ -59,6 +59,9 @@ func TestLocks(t *testing.T) {
 		t.Errorf("%+v", locks[0])
 	}
 	bare := tracetest.New(t, "vfs_open %s")
+	if bare := source(bare).Guests()[0]; NewLocks().Told(bare) || NewAllocs().Told(bare) {
+		t.Error("an image without such tracepoints is said to tell of locks or allocations")
+	}
 	if m := NewLocks().Missing(source(bare).Guests()[0]); len(m) == 0 {
 		t.Error("nothing is missing where there are no tracepoints")
 	}
