@@ -7,8 +7,9 @@ import (
 )
 
 // tableSymbols are what boot code calls the top page table: of Unikraft (the
-// x86_64 and the arm64 platform library) and of the guest in guest/.
-var tableSymbols = []string{"x86_bpt_pml4", "arm64_bpt_l0_pt0", "boot_pml4", "boot_l1"}
+// x86_64 and the arm64 platform library, which counts levels from the pages up, so
+// that its l3 is what the Arm ARM calls level 0) and of the guest in guest/.
+var tableSymbols = []string{"x86_bpt_pml4", "arm64_bpt_l3_pt0", "boot_pml4", "boot_l1"}
 
 // PageTables are the link-time addresses of what may be the image's top page
 // table. Whether one is in use, its mapping of the image's own bytes must show.
