@@ -254,6 +254,7 @@ func TestNotADump(t *testing.T) {
 		"has 13 bytes":           []byte("what is this?"),
 		"looks like text":        bytes.Repeat([]byte("no dump at all\n"), 20),
 		"has 2 bytes":            []byte("hm"),
+		"a zip archive":          []byte("PK\x03\x04\x14\x00"),
 		"not a 64-bit":           elf32,
 		"goes after -e":          exec,
 		"EM_RISCV":               riscv,

@@ -96,6 +96,8 @@ func looksLikeRAM(in input) bool {
 // notKnown says what a file of no known format seems to be.
 func notKnown(in input) string {
 	switch {
+	case bytes.HasPrefix(in.head, []byte("PK\x03\x04")):
+		return "it is a zip archive; of one that 'ukdbg report' wrote, 'ukdbg crash' explains the fault and the other verbs take the dump.zst and trace.ukt in it"
 	case in.size < 64:
 		return fmt.Sprintf("it has %d bytes", in.size)
 	case looksLikeRAM(in) || in.opt.Base != nil || in.opt.Machine != "":

@@ -12,15 +12,6 @@ func (x *Finder) Value(reg int, pc uint64) (uint64, bool) {
 	return x.value(reg, at, 0)
 }
 
-// Address computes the address of a memory operand of the instruction at pc.
-func (x *Finder) Address(m insn.Mem, pc uint64) (uint64, bool) {
-	at, ok := x.Func.byAddr[pc]
-	if !ok {
-		return 0, false
-	}
-	return x.address(m, at)
-}
-
 func (x *Finder) address(m insn.Mem, at int) (uint64, bool) { return x.addressAt(m, at, 0) }
 
 func (x *Finder) addressAt(m insn.Mem, at, depth int) (uint64, bool) {

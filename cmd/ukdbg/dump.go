@@ -167,8 +167,12 @@ func dumpText(file string, st ukdbg.DumpStats) string {
 	if st.Minimal {
 		kind = "minimal dump"
 	}
-	text := fmt.Sprintf("%s: %s, %s of %s of memory, %d CPUs, %.1f s · %s\n", asserts.Escape(file), kind,
-		ukdbg.SizeText(uint64(st.Size)), ukdbg.SizeText(uint64(st.Memory)), st.CPUs, st.Took.Seconds(), what)
+	cpus := "1 CPU"
+	if st.CPUs != 1 {
+		cpus = fmt.Sprintf("%d CPUs", st.CPUs)
+	}
+	text := fmt.Sprintf("%s: %s, %s of %s of memory, %s, %.1f s · %s\n", asserts.Escape(file), kind,
+		ukdbg.SizeText(uint64(st.Size)), ukdbg.SizeText(uint64(st.Memory)), cpus, st.Took.Seconds(), what)
 	for _, n := range st.Notes {
 		text += "note: " + asserts.Escape(n) + "\n"
 	}

@@ -39,20 +39,6 @@ func DecodeHex(dst, src []byte) (n int, ok bool) {
 	return n, bad&notHex == 0
 }
 
-// IsHex reports whether p is made of hex digits only, in pairs. The empty
-// string is.
-func IsHex(p []byte) bool {
-	if len(p)%2 != 0 {
-		return false
-	}
-	for _, c := range p {
-		if nibble[c] == notHex {
-			return false
-		}
-	}
-	return true
-}
-
 // ParseUint reads big-endian hex digits up to the first byte that is none. ok
 // is false if there is no digit or the number does not fit 64 bits.
 func ParseUint(p []byte) (v uint64, rest []byte, ok bool) {

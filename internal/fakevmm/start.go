@@ -102,9 +102,6 @@ func Start(s Snapshot, opt Options) (*VM, error) {
 	return vm, nil
 }
 
-// PID is its process number.
-func (vm *VM) PID() int { return vm.cmd.Process.Pid }
-
 // Do has the fake do something: "status paused" answers so from now on; "hang" answers
 // nothing any more, "answer" answers again; "burn 200ms" uses CPU time; "busy on"
 // goes on doing so, "busy off" ends it.
