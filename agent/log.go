@@ -67,6 +67,7 @@ func (l *logger) forget(prefix string) {
 
 // clean makes a line of a text: control characters are written as Go has them.
 func clean(s string) string {
+	s = strings.ReplaceAll(s, "\n", "; ") // several errors in one
 	for _, c := range s {
 		if c < ' ' || c >= 0x7f && c < 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfffd || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069 {
 			q := strconv.QuoteToGraphic(s)

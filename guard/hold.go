@@ -57,8 +57,9 @@ func HoldShutdown(ctx context.Context, m qmp.Monitor, opt Options) (*Held, error
 	h.settings = s
 	if err != nil {
 		var busy *qmp.InUseError
-		if errors.As(err, &busy) || nobodyThere(err) {
-			h.settings = nil // nothing was asked of it
+		var refused *qmp.CommandError
+		if errors.As(err, &busy) || errors.As(err, &refused) || nobodyThere(err) {
+			h.settings = nil // nothing was asked of it, or it did nothing
 		}
 		// Else it may have been done all the same.
 		return nil, errors.Join(err, h.Release(context.WithoutCancel(ctx)))

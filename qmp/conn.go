@@ -102,15 +102,24 @@ func (c *Conn) Yield(ctx context.Context) error {
 	return nil
 }
 
-// bound lets what follows take at most limit, or until ctx ends.
+// bound lets what follows take at most limit, or until ctx ends. After end nothing of
+// it comes any more: the link is another's then, or gone.
 func (c *Conn) bound(ctx context.Context, limit time.Duration) (end func()) {
+	link, done := c.link, make(chan struct{})
 	deadline := time.Now().Add(limit)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	c.link.SetDeadline(deadline)
-	stop := context.AfterFunc(ctx, func() { c.link.SetDeadline(time.Unix(1, 0)) })
-	return func() { stop() }
+	link.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() {
+		link.SetDeadline(time.Unix(1, 0))
+		close(done)
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
 }
 
 // linkError names what a failed read or write of the link means.

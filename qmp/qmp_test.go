@@ -190,3 +190,35 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A context that ends just as a command does ends that command or nothing: not the
+// process, as the link is given back meanwhile, nor the command after it.
+func TestCancelAtTheEnd(t *testing.T) {
+	answers := make([]string, 8)
+	for i := range answers {
+		answers[i] = `{"return": {}}` + "\n"
+	}
+	m := serve(t, script(hello, answers...))
+	for i := range 300 {
+		err := m.Do(t.Context(), func(c *Conn) error {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				for range i * 20 { // some microseconds, more each time
+					if ctx.Err() != nil {
+						return
+					}
+				}
+				cancel()
+			}()
+			err := c.Execute(ctx, "query-status", nil, nil)
+			cancel()
+			if err != nil {
+				return nil // it was in time
+			}
+			return c.Execute(t.Context(), "query-status", nil, nil)
+		})
+		if err != nil {
+			t.Fatalf("the command after one whose context ended: %v", err)
+		}
+	}
+}

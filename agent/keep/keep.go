@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -35,6 +36,28 @@ type Keeper struct {
 	opt  Options
 	mu   sync.Mutex
 	held map[guest]*hold
+	// refused are the guests that could not be held, each with a guard that may still
+	// be putting something back.
+	refused map[guest]refusal
+}
+
+// refusal is why and when a guest could not be held.
+type refusal struct {
+	err error
+	at  time.Time
+}
+
+// again is after how long it is tried again to hold a guest that could not be.
+const again = 10 * time.Minute
+
+// failed is why a guest could not be held a short time ago.
+func (k *Keeper) failed(p *vmm.Process) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.refused[nameOf(p)]; ok && time.Since(r.at) < again {
+		return r.err
+	}
+	return nil
 }
 
 // guest names a VMM's process for ever.
@@ -73,7 +96,7 @@ func New(ctx context.Context, opt Options) (*Keeper, error) {
 	if err := makeFolder(opt.Dir); err != nil {
 		return nil, err
 	}
-	return &Keeper{opt: opt, held: map[guest]*hold{}}, nil
+	return &Keeper{opt: opt, held: map[guest]*hold{}, refused: map[guest]refusal{}}, nil
 }
 
 func nameOf(p *vmm.Process) guest { return guest{p.PID, p.StartTime} }
@@ -92,16 +115,21 @@ func (k *Keeper) Hold(ctx context.Context, p *vmm.Process) error {
 	if p.KeepsEnded() {
 		return ErrKeptAnyway
 	}
+	if err := k.failed(p); err != nil {
+		return err
+	}
 	mon, err := freeMonitor(ctx, p)
 	if err != nil {
 		return err
 	}
 	h, err := guard.HoldShutdown(ctx, mon, k.opt.Guard)
-	if err != nil {
-		return err
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if err != nil {
+		maps.DeleteFunc(k.refused, func(_ guest, r refusal) bool { return time.Since(r.at) > again })
+		k.refused[nameOf(p)] = refusal{err, time.Now()}
+		return err
+	}
 	k.held[nameOf(p)] = &hold{h, mon}
 	return nil
 }
@@ -120,7 +148,10 @@ func freeMonitor(ctx context.Context, p *vmm.Process) (qmp.Monitor, error) {
 		}
 		errs = append(errs, err)
 	}
-	return qmp.Monitor{}, errors.Join(errs...)
+	if len(errs) == 1 {
+		return qmp.Monitor{}, ErrNoMonitor
+	}
+	return qmp.Monitor{}, fmt.Errorf("%w: %w", ErrNoMonitor, errors.Join(errs[1:]...))
 }
 
 // isOf fails for a monitor that another process serves: a command line names what it
@@ -221,6 +252,9 @@ func (k *Keeper) release(ctx context.Context, p *vmm.Process, h *hold) error {
 
 // Drop forgets a guest, with its setting put back if its VMM still lives.
 func (k *Keeper) Drop(ctx context.Context, p *vmm.Process) error {
+	k.mu.Lock()
+	delete(k.refused, nameOf(p))
+	k.mu.Unlock()
 	if h := k.find(p); h != nil {
 		return k.release(ctx, p, h)
 	}

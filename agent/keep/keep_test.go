@@ -5,11 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/ukdbg/ukdbg/internal/monitortest"
+	"github.com/ukdbg/ukdbg/qmp"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -291,5 +296,35 @@ func TestRoom(t *testing.T) {
 		if err != nil || len(entries) != c.left || c.left > 0 && !strings.HasPrefix(entries[c.left-1].Name(), "20261124") {
 			t.Errorf("%v, %v", entries, err)
 		}
+	}
+}
+
+// A guest whose VMM refuses is not asked again at each look, with a guard for each.
+func TestRefusedOnce(t *testing.T) {
+	var asked atomic.Int32
+	path := monitortest.Listen(t, func(c net.Conn) {
+		io.WriteString(c, `{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 5}, "package": ""}, "capabilities": []}}`+"\r\n")
+		for in := bufio.NewScanner(c); in.Scan(); {
+			if strings.Contains(in.Text(), "set-action") {
+				asked.Add(1)
+				io.WriteString(c, `{"error": {"class": "CommandNotFound", "desc": "no such command"}}`+"\r\n")
+				continue
+			}
+			io.WriteString(c, `{"return": {}}`+"\r\n")
+		}
+	})
+	k, err := New(t.Context(), options(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &vmm.Process{PID: os.Getpid(), Kind: vmm.QEMU, Monitors: []vmm.Monitor{{Proto: vmm.QMP, Path: path}}}
+	for range 3 {
+		var refused *qmp.CommandError
+		if err := k.Hold(t.Context(), p); !errors.As(err, &refused) {
+			t.Error(err)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("it was asked %d times", n)
 	}
 }
