@@ -2,6 +2,7 @@ package gdbstub
 
 import (
 	"context"
+	"errors"
 	"os"
 	"syscall"
 	"testing"
@@ -112,8 +113,11 @@ func TestPendingHitsOfTheDead(t *testing.T) {
 				if e := wait(t, dead); e.Kind != target.EventStopped {
 					t.Fatalf("event %+v", e)
 				}
-				s := dead.link.(*socket)
-				s.once.Do(func() { must(t, s.file.Close()) }) // a death ends only its own descriptor
+				if adopt {
+					// A death ends only its own descriptor.
+					s := dead.link.(*socket)
+					s.once.Do(func() { must(t, s.file.Close()) })
+				}
 				must(t, dead.Close())
 				b := watch(v)
 				st := &journal.State{
@@ -126,8 +130,11 @@ func TestPendingHitsOfTheDead(t *testing.T) {
 					must(t, err)
 				} else {
 					must(t, kept.Close())
-					time.Sleep(5 * time.Millisecond) // QEMU hears that the other is gone
-					c = v.dial(Options{Orphan: st})
+					eventually(t, "QEMU hears that the other is gone", func() bool {
+						c, err = Dial(bg, v.gdb, Options{Orphan: st})
+						return !errors.Is(err, ErrBusy)
+					})
+					must(t, err)
 					must(t, c.Recover(bg, st))
 				}
 				leave(t, c)
