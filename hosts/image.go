@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ukdbg/ukdbg/internal/inode"
 	"github.com/ukdbg/ukdbg/vmm"
 )
 
@@ -39,7 +40,7 @@ func Image(p *vmm.Process) (path, why string) {
 
 // isELF reports whether a regular file is an ELF file, with DWARF if wanted.
 func isELF(path string, dwarf bool) bool {
-	file, err := vmm.OpenRegular(path)
+	file, _, err := inode.Open(path)
 	if err != nil {
 		return false
 	}

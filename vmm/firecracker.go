@@ -3,9 +3,9 @@ package vmm
 import (
 	"encoding/json"
 	"io"
-	"os"
 	"strings"
-	"syscall"
+
+	"github.com/ukdbg/ukdbg/internal/inode"
 )
 
 // DefaultID is the name of a Firecracker that was given none.
@@ -95,7 +95,7 @@ func (r Proc) readConfig(p *Process) {
 	if p.ConfigFile == "" {
 		return
 	}
-	f, err := OpenRegular(p.ConfigFile)
+	f, _, err := inode.Open(p.ConfigFile)
 	if err != nil {
 		p.Unseen = append(p.Unseen, "its --config-file")
 		return
@@ -107,19 +107,4 @@ func (r Proc) readConfig(p *Process) {
 		return
 	}
 	r.Apply(p, c)
-}
-
-// OpenRegular opens a file whose name is somebody else's choice, unless it is a pipe,
-// a device or the like, which would have us wait or do something. It may become one
-// between two looks, so it is opened without waiting and looked at then.
-func OpenRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return nil, err
-	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		f.Close()
-		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrInvalid}
-	}
-	return f, nil
 }
