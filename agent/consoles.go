@@ -145,8 +145,12 @@ func (c *consoles) meta(g *guest) json.RawMessage {
 	target := targetOf(&g.host)
 	g.mu.Unlock()
 	meta, err := json.Marshal(remembered{g.proc.PID, g.proc.StartTime, target, g.likelyImage(), g.about(c.a.cfg)})
+	if err == nil && len(meta) > console.MaxMeta {
+		err = console.ErrOversize
+	}
 	if err != nil {
-		c.a.log.once(g.topic("console"), "%s: what is remembered of it: %v", g.name(), err)
+		c.a.log.once(g.topic("console"), "%s: faults that come while the agent is away will not be told: %v", g.name(), err)
+		return nil
 	}
 	return meta
 }
@@ -263,6 +267,18 @@ func (c *consoles) recall(there func(pid int, start uint64) bool) {
 			c.a.tell(func() { c.ended(nil, f, err) })
 		})
 	}
+}
+
+// prune removes what is remembered of logs that are long gone.
+func (c *consoles) prune() {
+	if c.watcher == nil || c.cfg.State == "" {
+		return
+	}
+	c.wg.Go(func() {
+		if _, err := console.Recall(c.cfg.State); err != nil {
+			c.a.log.once("recall", "consoles of before: %v", err)
+		}
+	})
 }
 
 // close ends the following; the places are remembered.

@@ -29,6 +29,8 @@ const (
 	quietTrace = time.Second
 	// longestPause is the longest pause after failures.
 	longestPause = 5 * time.Minute
+	// pruneEvery is how often is tidied up what is remembered of consoles.
+	pruneEvery = time.Hour
 	// fileEvery is how often the configuration's file is looked at.
 	fileEvery = 2 * time.Second
 )
@@ -36,6 +38,7 @@ const (
 // manage looks for guests and gives out work until ctx ends.
 func (a *agent) manage(ctx context.Context) error {
 	var scanned, sent, filed time.Time
+	pruned := time.Now()
 	file := stamp(a.opt.File)
 	for {
 		for _, f := range a.fleet.takeTold() {
@@ -49,6 +52,10 @@ func (a *agent) manage(ctx context.Context) error {
 			}
 			a.self.measure(now, float64(a.cfg.Limits.CPU))
 			a.out.tell()
+		}
+		if now.Sub(pruned) >= pruneEvery {
+			pruned = now
+			a.console.prune()
 		}
 		if now.Sub(filed) >= fileEvery {
 			filed = now

@@ -21,7 +21,7 @@ type Options struct {
 	// not at all. It is used where State is "".
 	Places *Places
 	// Meta is kept beside the place for Remembered: what its user wants to know
-	// of the guest when the guest itself is gone. At most 16 KiB.
+	// of the guest when the guest itself is gone. At most MaxMeta.
 	Meta json.RawMessage
 	// Watcher tells of growth; nil for one of this follower's own.
 	Watcher *Watcher
@@ -74,4 +74,5 @@ type Stats struct {
 // ErrOversize says that Options.Meta is too large.
 var ErrOversize = errors.New("more than 16 KiB are to be remembered of a console")
 
-const maxMeta = 16 << 10
+// MaxMeta bounds Options.Meta, in bytes.
+const MaxMeta = 16 << 10

@@ -85,7 +85,7 @@ const (
 // log that is not there yet is waited for. The follower ends with ctx, which
 // does not lose the place, and with Close.
 func Follow(ctx context.Context, opt Options) (*Follower, error) {
-	if len(opt.Meta) > maxMeta {
+	if len(opt.Meta) > MaxMeta {
 		return nil, ErrOversize
 	}
 	if opt.Quiet <= 0 {
@@ -189,7 +189,7 @@ func (f *Follower) Close() error {
 // SetMeta replaces Options.Meta, from the next time the place is kept on. More than
 // is allowed is ErrOversize.
 func (f *Follower) SetMeta(meta json.RawMessage) error {
-	if len(meta) > maxMeta {
+	if len(meta) > MaxMeta {
 		return ErrOversize
 	}
 	f.mu.Lock()

@@ -84,7 +84,7 @@ func loadPlace(path string) (p place, ok bool, err error) {
 func decodePlace(b []byte) (p place, ok bool) {
 	err := json.Unmarshal(b, &p)
 	sane := len(p.Lineage) == 16 && p.Offset >= 0 && p.TailSize >= 0 && p.TailSize <= tailSize && int64(p.TailSize) <= p.Offset && p.Source.Path != ""
-	return p, err == nil && sane && len(p.Known) <= maxKnown && len(p.Meta) <= maxMeta
+	return p, err == nil && sane && len(p.Known) <= maxKnown && len(p.Meta) <= MaxMeta
 }
 
 // save replaces a state file. With sync it is on the disk when save returns, not
