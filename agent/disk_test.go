@@ -123,7 +123,10 @@ func TestReloadKeepsReceivers(t *testing.T) {
 	vm := fake(t, snap, fakevmm.Options{Name: name, Console: log, Shared: true})
 	text := "listen: {address: \"127.0.0.1:0\"}\nguests: {every: 500ms, include: [" + name + "]}\nprofile: {enabled: false}\nlimits: {spool: " + spool + "}\n"
 	write := func(more string) {
-		if err := os.WriteFile(file, []byte(text+more), 0o600); err != nil {
+		if err := os.WriteFile(file+".new", []byte(text+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,7 +142,6 @@ func TestReloadKeepsReceivers(t *testing.T) {
 	a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`, 20*time.Second)
 	for n, change := range []string{otlp + "\"1\"}}]}\ntraces: {enabled: false}\n", otlp + "\"2\"}}]}\n"} {
 		write(change)
-		a.reload <- struct{}{}
 		a.scrapes("ukdbg_agent_config_reloads_total "+string(rune('1'+n)), 20*time.Second)
 		a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`, 20*time.Second)
 	}

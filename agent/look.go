@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/config"
@@ -14,16 +15,45 @@ import (
 // errGone says that a guest ended while it was looked at.
 var errGone = errors.New("the guest is gone")
 
+// how is what a look has to know of the schedule.
+type how struct {
+	// runs: its VMM used CPU time of late.
+	runs bool
+	// shared: other lanes may have its monitor for a moment.
+	shared bool
+}
+
+// busyTries is how often a monitor is asked for that other lanes may have, busyWait how
+// long is waited at first; the longest hold is 20 ms.
+const (
+	busyTries = 4
+	busyWait  = 25 * time.Millisecond
+)
+
 // look brings up to date what is known of a guest: the ways to it, its run state,
 // and its image.
-func (a *agent) look(ctx context.Context, g *guest) error {
+func (a *agent) look(ctx context.Context, g *guest, how how) error {
 	_, _, index := a.fleet.now()
 	g.mu.Lock()
 	h := g.host
 	first, known := !g.looked, g.imagePath != "" && g.imageErr == nil
 	g.mu.Unlock()
-	h.Ways, h.State, h.StateFrom, h.Notes = nil, "", "", nil
-	a.host.Look(ctx, &h)
+	was := h
+	for try := range busyTries {
+		h.Ways, h.State, h.StateFrom, h.Notes = nil, "", "", nil
+		a.host.Look(ctx, &h)
+		if _, had := was.Way(hosts.Monitor); !had || !how.shared || h.State != "" {
+			break
+		}
+		if _, has := h.Way(hosts.Monitor); has {
+			break // nobody has it, it does not answer
+		}
+		if try == busyTries-1 {
+			h.Ways, h.State, h.StateFrom = was.Ways, was.State, was.StateFrom
+			break
+		}
+		time.Sleep(busyWait << try)
+	}
 	if !a.same(g) {
 		return nil
 	}
@@ -37,7 +67,7 @@ func (a *agent) look(ctx context.Context, g *guest) error {
 	case !known && (first || refresh != g.lookedUp):
 		g.lookedUp = refresh
 		a.findImage(ctx, g, &h, index)
-	case known && !g.proved:
+	case known && !g.proved && how.runs:
 		g.lookedUp = refresh
 		a.prove(ctx, g, &h, index)
 	}
@@ -93,7 +123,8 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 
 // prove finds out by a guest's memory whether what lies beside its kernel is its image:
 // it may have been built anew since the guest began. If not it is looked for in the
-// index. It comes with the second look, as faults and samples can wait for it.
+// index. It comes with a later look, when the guest runs: until then nothing depends on
+// it, and hundreds of idle guests cost nothing.
 func (a *agent) prove(ctx context.Context, g *guest, h *hosts.Guest, index *imageindex.Index) {
 	s, err := a.session(ctx, g)
 	if err == nil {

@@ -302,7 +302,11 @@ func (a *agent) start(ctx context.Context, g *guest, l lane, now time.Time, slow
 		case g.quiet < 2:
 			every = lookBusy
 		}
-		work = func(ctx context.Context) error { return a.look(ctx, g) }
+		how := how{
+			runs:   g.quiet < 2,
+			shared: g.work[laneProfile].busy || g.work[laneTrace].busy || g.trace.follow != nil,
+		}
+		work = func(ctx context.Context) error { return a.look(ctx, g, how) }
 	case laneProfile:
 		if !c.Profile.Enabled {
 			g.set(featureProfile, state{State: "off"})
@@ -395,7 +399,7 @@ func (a *agent) finished(g *guest, l lane, err error, every time.Duration) {
 		w.failed = 0
 		if l == laneLook {
 			a.console.looked(g)
-			if !g.proved && g.imageFile() != "" {
+			if !g.proved && g.quiet < 2 && g.imageFile() != "" {
 				// Not all at once, where a host full of guests is seen for the first time.
 				w.due = time.Now().Add(proveAfter + rand.N(every))
 			}
