@@ -103,22 +103,32 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 			m.Debug, err = "", fmt.Errorf("%w: %s is not what it runs", imageindex.ErrUnknown, m.Debug)
 		}
 	}
+	if err == nil && m.Debug != "" {
+		a.found(g, m)
+		return
+	}
 	g.mu.Lock()
 	g.image, g.imageErr, g.imagePath = m, err, m.Debug
 	g.mu.Unlock()
-	st := state{State: "ok", Detail: m.How, Command: a.lsCommand()}
+	st := state{State: "unknown", Command: a.lsCommand()}
 	switch {
 	case errors.Is(err, imageindex.ErrUnknown):
-		st.State, st.Detail = "unknown", fmt.Sprintf("%s; look for the image with hash %s", why, orNone(m.Hash))
+		st.Detail = fmt.Sprintf("%s; look for the image with hash %s", why, orNone(m.Hash))
 	case err != nil:
-		st.State, st.Detail = "unknown", fmt.Sprintf("%s; %v", why, err)
-	case m.Debug == "":
-		st.State, st.Detail = "unknown", fmt.Sprintf("%s is known, without debug information; hash %s", m.Kernel, orNone(m.Hash))
+		st.Detail = fmt.Sprintf("%s; %v", why, err)
+	default:
+		st.Detail = fmt.Sprintf("%s is known, without debug information; hash %s", m.Kernel, orNone(m.Hash))
 	}
 	g.set(featureImage, st)
-	if st.State != "ok" {
-		a.log.once(g.topic("image"), "%s: image=unknown: %s", g.name(), st.Detail)
-	}
+	a.log.once(g.topic("image"), "%s: image=unknown: %s", g.name(), st.Detail)
+}
+
+// found notes a guest's image.
+func (a *agent) found(g *guest, m imageindex.Match) {
+	g.mu.Lock()
+	g.image, g.imageErr, g.imagePath = m, nil, m.Debug
+	g.mu.Unlock()
+	g.set(featureImage, state{State: "ok", Detail: m.How, Command: a.lsCommand()})
 }
 
 // prove finds out by a guest's memory whether what lies beside its kernel is its image:
@@ -126,6 +136,12 @@ func (a *agent) findImage(ctx context.Context, g *guest, h *hosts.Guest, index *
 // index. It comes with a later look, when the guest runs: until then nothing depends on
 // it, and hundreds of idle guests cost nothing.
 func (a *agent) prove(ctx context.Context, g *guest, h *hosts.Guest, index *imageindex.Index) {
+	if m, err := a.lookUp(ctx, h, index); err == nil && m.Proved && m.Debug != "" && version(m.Debug) != g.refused {
+		g.proved = true
+		a.found(g, m)
+		return
+	}
+	// Whoever opens it is asked last: that takes its debug information, and memory.
 	s, err := a.session(ctx, g)
 	if err == nil {
 		err = s.Close(context.WithoutCancel(ctx))

@@ -306,6 +306,9 @@ func (a *agent) start(ctx context.Context, g *guest, l lane, now time.Time, slow
 			runs:   g.quiet < 2,
 			shared: g.work[laneProfile].busy || g.work[laneTrace].busy || g.trace.follow != nil,
 		}
+		if how.runs && !g.proved {
+			limit += lookTimes * c.Guests.Timeout
+		}
 		work = func(ctx context.Context) error { return a.look(ctx, g, how) }
 	case laneProfile:
 		if !c.Profile.Enabled {

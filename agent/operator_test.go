@@ -88,7 +88,7 @@ func TestHangingStub(t *testing.T) {
 		}
 	}()
 	c := quick(t, unique(t, "stub-*"))
-	c.Guests.Timeout, c.Limits.Workers, c.Profile.AtOnce = 300*time.Millisecond, 1, 1
+	c.Guests.Timeout, c.Limits.Workers, c.Profile.AtOnce = time.Second, 1, 1
 	c.Stops.Profile = 0.05
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Args: []string{"-name", good}})
 	vm.WaitConsole(t, "requests served", time.Minute)
@@ -103,13 +103,13 @@ func TestHangingStub(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the stub was not asked")
 	}
-	first := a.guest(good, 30*time.Second, func(g status.Guest) bool { return g.Profile.Samples > 0 }).Profile.At
-	a.guest(dead, 30*time.Second, func(g status.Guest) bool { return strings.Contains(g.Problem, "profile failed") })
-	a.guest(good, 30*time.Second, func(g status.Guest) bool { return g.Profile.At.After(first) })
+	first := a.guest(good, time.Minute, func(g status.Guest) bool { return g.Profile.Samples > 0 }).Profile.At
+	a.guest(dead, time.Minute, func(g status.Guest) bool { return strings.Contains(g.Problem, "profile failed") })
+	a.guest(good, time.Minute, func(g status.Guest) bool { return g.Profile.At.After(first) })
 
 	for range 2 {
 		before := a.guest(good, 5*time.Second, known).Profile.At
-		a.guest(good, 30*time.Second, func(g status.Guest) bool { return g.Profile.At.After(before) })
+		a.guest(good, time.Minute, func(g status.Guest) bool { return g.Profile.At.After(before) })
 		time.Sleep(700 * time.Millisecond) // into the next burst
 		if err := syscall.Kill(vm.Pid(), syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
