@@ -322,3 +322,32 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// Where one ring cannot be read, what was read of the others is handed out, and no
+// record is lost or comes twice.
+func TestOneRingUnreadable(t *testing.T) {
+	g := ringtest.NewGuest()
+	rd := reader(t, g, ring.Options{})
+	for i := range uint32(20) {
+		g.Write(int(i)&1, uint64(i), i)
+	}
+	second := uint64(ringtest.Rings + ringtest.Ring + 64)
+	g.Hole = [2]uint64{second, second + ringtest.Size}
+	var got []uint64
+	err := rd.Poll(t.Context(), func(r *ring.Record) error {
+		got = append(got, r.Uint(0))
+		return nil
+	})
+	if err == nil || len(got) != 10 {
+		t.Fatalf("%d records, %v", len(got), err)
+	}
+	g.Hole = [2]uint64{}
+	more, lost := poll(t, rd)
+	if got = append(got, more...); len(got) != 20 || lost != 0 {
+		t.Errorf("%v, %d lost", got, lost)
+	}
+	slices.Sort(got)
+	if len(slices.Compact(got)) != 20 {
+		t.Errorf("twice: %v", got)
+	}
+}
