@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -23,8 +24,9 @@ import (
 // that was left. So it is stepped until a step ends without a hit.
 
 const (
-	// stepPatience is how long such a step may take.
-	stepPatience = 100 * time.Millisecond
+	// stepPatience is how long such a step may take. One onto an instruction that waits
+	// for an interrupt does not end, and has told nothing that is to be told.
+	stepPatience = 20 * time.Millisecond
 	// maxSteps is how many leave nothing: the second begins with what the first left.
 	maxSteps = 2
 )
@@ -75,10 +77,11 @@ func (c *Client) tellHits(ctx context.Context) {
 	}
 	for _, cpu := range c.awake(ctx, cpus) {
 		for range maxSteps {
-			if !c.stepUntold(ctx, cpu) {
-				return
+			ended, err := c.stepUntold(ctx, cpu)
+			if err != nil {
+				return // what is asked next fails as well, and says so
 			}
-			if c.allTold(cpu) {
+			if !ended || c.allTold(cpu) {
 				break
 			}
 		}
@@ -111,7 +114,7 @@ func (c *Client) awake(ctx context.Context, cpus []target.CPU) (list []target.CP
 		a.list = append(a.list, ask{text: "qThreadExtraInfo," + c.threads[cpu].String()})
 	}
 	if c.exchange(ctx, &a) != nil {
-		return nil // what is asked next fails as well, and says so
+		return nil
 	}
 	halted := []byte(hex.EncodeToString([]byte("[halted")))
 	for i, cpu := range cpus {
@@ -122,25 +125,39 @@ func (c *Client) awake(ctx context.Context, cpus []target.CPU) (list []target.CP
 	return list
 }
 
-// stepUntold takes one processor an instruction further, and reports whether that can
-// be done with the next. The stop is no event.
-func (c *Client) stepUntold(ctx context.Context, cpu target.CPU) bool {
+// stepUntold takes one processor an instruction further and reports whether it got
+// there. The stop is no event.
+func (c *Client) stepUntold(ctx context.Context, cpu target.CPU) (ended bool, err error) {
 	c.setUntold(true)
 	defer c.setUntold(false)
-	if c.resume(ctx, []target.Action{{CPU: cpu, Step: true}}) != nil {
-		return false
+	if err := c.resume(ctx, []target.Action{{CPU: cpu, Step: true}}); err != nil {
+		return false, err
 	}
 	patient, cancel := context.WithTimeout(ctx, stepPatience)
 	defer cancel()
-	if c.stands(patient) != nil && c.halted(ctx) != nil {
-		return false
+	ended = c.stands(patient) == nil
+	if !ended {
+		if err := c.halted(ctx); err != nil {
+			return false, err
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// As when a method begins: it is another stop.
 	c.epoch, c.selected = c.run.epoch, -1
-	return c.err == nil && !c.run.exited && !c.run.foreign
+	switch {
+	case c.err != nil:
+		return ended, c.err
+	case c.run.exited:
+		return ended, target.ErrLost
+	case c.run.foreign:
+		return ended, errForeign
+	}
+	return ended, nil
 }
+
+// errForeign: somebody else has stopped the guest, which therefore stays as it is.
+var errForeign = errors.New("the guest was stopped by somebody else")
 
 // foreignStop reports whether somebody else has stopped the guest that we let run.
 func (c *Client) foreignStop() bool {
