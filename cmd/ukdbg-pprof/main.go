@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	if err := driver.PProf(&driver.Options{}); err != nil {
+	if err := driver.PProf(&driver.Options{HTTPServer: serve}); err != nil {
 		fmt.Fprintf(os.Stderr, "ukdbg-pprof: %v\n", err)
 		os.Exit(1)
 	}

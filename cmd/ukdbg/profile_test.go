@@ -219,6 +219,20 @@ func TestWeb(t *testing.T) {
 	if !strings.Contains(page, "serve") {
 		t.Errorf("no function of the profile in pprof's page:\n%.500s", page)
 	}
+	// A name of somebody else's that leads here shows nothing.
+	req, err := http.NewRequest(http.MethodGet, url+"top", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "rebound.example"
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("asked as %s it answers %s", req.Host, r.Status)
+	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
