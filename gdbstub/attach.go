@@ -91,7 +91,7 @@ func (c *Client) hello(ctx context.Context) (features, error) {
 		}
 		if c.direct != nil {
 			// An ended ctx is seen to below.
-			_ = c.readFor(context.Background(), glance, false)
+			_ = c.readFor(context.Background(), glance)
 		}
 		select {
 		case <-wake:

@@ -282,7 +282,7 @@ func (c *Client) waitLocked(ctx context.Context) error {
 		return nil
 	}
 	if c.direct != nil {
-		return c.readFor(ctx, patience, true)
+		return c.readFor(ctx, patience)
 	}
 	c.timer.Reset(patience)
 	defer c.timer.Stop()

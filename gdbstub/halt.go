@@ -42,7 +42,7 @@ func (c *Client) Rest(ctx context.Context) {
 		c.mu.Lock()
 		over := c.err != nil || !c.run.running || c.run.taken
 		c.mu.Unlock()
-		if over || c.readFor(ctx, restTime, false) != nil {
+		if over || c.readFor(ctx, restTime) != nil {
 			return
 		}
 	}
@@ -56,7 +56,7 @@ const maxHeard = 64
 func (c *Client) hear(ctx context.Context) {
 	for range maxHeard {
 		before := c.Stats().BytesIn
-		if c.readFor(ctx, 0, false) != nil || c.Stats().BytesIn == before {
+		if c.readFor(ctx, 0) != nil || c.Stats().BytesIn == before {
 			return
 		}
 	}
@@ -98,7 +98,7 @@ func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 		if err != nil {
 			return target.Event{}, err
 		}
-		if err := c.readFor(ctx, glance, false); err != nil {
+		if err := c.readFor(ctx, glance); err != nil {
 			return target.Event{}, err
 		}
 	}

@@ -54,13 +54,6 @@ func (s *socket) await(d time.Duration) error {
 	return err
 }
 
-func (s *socket) watch(d time.Duration) (ready bool, err error) {
-	for began := time.Now(); !ready && err == nil && time.Since(began) < d; {
-		ready, err = s.ask.wait(s.raw, 0)
-	}
-	return ready, err
-}
-
 func (s *socket) receive(p []byte) (int, error) {
 	s.p = p
 	if err := s.raw.Control(s.take); err != nil {

@@ -15,8 +15,6 @@ type direct interface {
 	// await returns when there is something to take, or may be, and after d. For
 	// ever, d below 0, waits only the reading goroutine.
 	await(d time.Duration) error
-	// watch is await without sleeping, and reports whether there is something.
-	watch(d time.Duration) (bool, error)
 	// receive takes what is there, 0 bytes if nothing is.
 	receive(p []byte) (int, error)
 }
@@ -24,11 +22,6 @@ type direct interface {
 const (
 	// glance is how long the owner of an exchange looks at nothing but the link.
 	glance = 5 * time.Millisecond
-	// soon is for how long the answers of a guest that was stopped to be sampled are
-	// watched for before who waits for them goes to sleep. It stands meanwhile, so its
-	// processor is free; and a sleeper must be woken, which costs the stub some
-	// microseconds for each packet it sends and us more.
-	soon = 150 * time.Microsecond
 	// turnGrace is how soon after the last exchange the reading goroutine goes on,
 	// at most twice as much. The guest's going on ends it at once.
 	turnGrace = 3 * time.Millisecond
@@ -134,23 +127,15 @@ func (c *Client) takeIn(d direct, buf []byte) error {
 }
 
 // readFor waits until something came, and takes it; at most for d, and a glance.
-// standing: it is the answer of a guest that stands for it.
-func (c *Client) readFor(ctx context.Context, d time.Duration, standing bool) error {
+func (c *Client) readFor(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	c.rmu.Lock()
 	c.turn.owner, c.turn.asking = true, true
 	c.turn.waits++
-	watch := c.turn.held && standing
 	c.rmu.Unlock()
-	ready, err := false, error(nil)
-	if watch {
-		ready, err = c.direct.watch(min(d, soon))
-	}
-	if !ready && err == nil {
-		err = c.direct.await(min(d, glance))
-	}
+	err := c.direct.await(min(d, glance))
 	c.rmu.Lock()
 	c.turn.asking = false
 	if err == nil {

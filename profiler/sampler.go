@@ -226,10 +226,7 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		at, missed := slots.next(now)
 		r.profile.Missed += missed
-		at = at.Add(rand.N(r.period))
-		if at.Before(earliest) {
-			at = earliest.Add(rand.N(r.period))
-		}
+		at = moment(at.Add(rand.N(r.period)), earliest, r.period, r.s.Unstopped)
 		end := begin.Add(r.opt.Duration)
 		last := !at.Before(end)
 		if last {

@@ -1,6 +1,9 @@
 package profiler
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 // schedule hands out the slots of a run, one period each: in each a sample is due. A
 // slot that has passed is missed, but for those that are younger than the backlog.
@@ -32,3 +35,13 @@ func (s *schedule) next(now time.Time) (begin time.Time, missed int) {
 
 // rest is how many slots, that last handed out among them, are not sampled any more.
 func (s *schedule) rest() int { return int(max(0, s.total-s.slot+1)) }
+
+// moment is when a slot is sampled that was to be at a moment, but cannot before
+// earliest: at random from then on, as all are, or at once where a late sample stops
+// nothing. With a random wait for each, a backlog would never be caught up.
+func moment(at, earliest time.Time, period time.Duration, unstopped bool) time.Time {
+	if !unstopped && at.Before(earliest) {
+		return earliest.Add(rand.N(period))
+	}
+	return at
+}

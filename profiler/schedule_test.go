@@ -49,3 +49,20 @@ func TestSchedule(t *testing.T) {
 		})
 	}
 }
+
+// A backlog is caught up if nothing is waited for between its samples.
+func TestMoment(t *testing.T) {
+	earliest := time.Unix(100, 0)
+	const period = time.Millisecond
+	for range 100 {
+		if at := moment(earliest.Add(-3*period), earliest, period, true); at.After(earliest) {
+			t.Fatalf("a late sample that stops nothing waits for %v more", at.Sub(earliest))
+		}
+		if at := moment(earliest.Add(-period), earliest, period, false); at.Before(earliest) || !at.Before(earliest.Add(period)) {
+			t.Fatalf("a stop is asked for %v from when the budget allows it", at.Sub(earliest))
+		}
+		if at := moment(earliest.Add(period), earliest, period, false); at != earliest.Add(period) {
+			t.Fatalf("one that is not late is moved by %v", at.Sub(earliest))
+		}
+	}
+}
