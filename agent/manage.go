@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
@@ -258,26 +259,36 @@ func (a *agent) name(ctx context.Context, list []*process) {
 	a.fleet.mu.Unlock()
 }
 
-// give gives out the work that is due and returns when there will be more.
+// give gives out the work that is due, what has been due for longest first, and
+// returns when there will be more. Any other order would starve a guest where places
+// are few.
 func (a *agent) give(ctx context.Context, now time.Time) (next time.Time) {
 	next = now.Add(time.Minute)
 	_, _, slow := a.self.used()
+	type piece struct {
+		g *guest
+		l lane
+	}
+	var due []piece
 	for _, g := range a.fleet.byKey {
 		for l := range lanes {
 			w := &g.work[l]
-			if w.busy || w.stuck {
-				continue
-			}
-			if w.due.After(now) {
+			switch {
+			case w.busy || w.stuck:
+			case w.due.After(now):
 				if w.due.Before(next) {
 					next = w.due
 				}
-				continue
+			default:
+				due = append(due, piece{g, l})
 			}
-			// Where no place is free the manager is woken when one is.
-			if a.start(ctx, g, l, now, slow) && !w.busy && w.due.Before(next) {
-				next = w.due
-			}
+		}
+	}
+	slices.SortFunc(due, func(p, q piece) int { return p.g.work[p.l].due.Compare(q.g.work[q.l].due) })
+	for _, p := range due {
+		// Where no place is free the manager is woken when one is.
+		if w := &p.g.work[p.l]; a.start(ctx, p.g, p.l, now, slow) && !w.busy && w.due.Before(next) {
+			next = w.due
 		}
 	}
 	return next
