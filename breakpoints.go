@@ -40,7 +40,7 @@ type Breakpoint struct {
 }
 
 // IsWatch reports whether b watches data.
-func (b *Breakpoint) IsWatch() bool { return b.Kind >= target.WatchWrite }
+func (b *Breakpoint) IsWatch() bool { return b.Kind.IsWatch() }
 
 // Breakpoints lists the breakpoints in order of their ids.
 func (s *Session) Breakpoints() []*Breakpoint { return s.breaks }
@@ -134,7 +134,7 @@ func (s *Session) takeOut(ctx context.Context, list []target.Breakpoint) error {
 			errs = append(errs, fmt.Errorf("removing the breakpoint at %#x: %w", b.Addr, err))
 			continue
 		}
-		if b.Kind >= target.WatchWrite {
+		if b.Kind.IsWatch() {
 			s.newEpoch() // processors may be an instruction further now
 		}
 		s.inserted = slices.DeleteFunc(s.inserted, func(have target.Breakpoint) bool { return have == b })

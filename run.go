@@ -176,7 +176,7 @@ func (s *Session) stepOff(ctx context.Context) (ev target.Event, stopped bool, e
 		}
 		off := slices.Clone(s.inserted)
 		off = slices.DeleteFunc(off, func(b target.Breakpoint) bool {
-			return b.Addr != regs.PC() || b.Kind > target.BreakHardware
+			return b.Addr != regs.PC() || b.Kind.IsWatch()
 		})
 		if len(off) == 0 {
 			continue
@@ -281,7 +281,7 @@ func (s *Session) judge(ctx context.Context, ev target.Event, here arrived) (boo
 // patched reports whether a stop at pc is explained by one of our patches.
 func (s *Session) patched(pc uint64) bool {
 	for _, p := range s.inserted {
-		if p.Addr == pc && p.Kind <= target.BreakHardware {
+		if p.Addr == pc && !p.Kind.IsWatch() {
 			return true
 		}
 	}

@@ -92,7 +92,7 @@ func (s *Session) passAccess(ctx context.Context, cpu target.CPU) (target.Event,
 		return target.Event{}, fmt.Errorf("reading registers of CPU %d: %w", cpu, err)
 	}
 	off := slices.DeleteFunc(slices.Clone(s.inserted), func(b target.Breakpoint) bool {
-		return b.Kind <= target.BreakHardware && b.Addr != regs.PC()
+		return !b.Kind.IsWatch() && b.Addr != regs.PC()
 	})
 	if err := s.takeOut(ctx, off); err != nil {
 		return target.Event{}, err

@@ -165,7 +165,7 @@ func (c *Client) remove(ctx context.Context, b target.Breakpoint) error {
 	if in := c.breaks[i]; in.patched {
 		err = c.unpatch(ctx, in)
 	} else {
-		if in.Kind >= target.WatchWrite {
+		if in.Kind.IsWatch() {
 			c.tellHits(ctx)
 		}
 		c.breaks[i].unsure = true
@@ -232,7 +232,7 @@ func (c *Client) countBreaks() {
 	c.run.breakpoints = len(c.breaks)
 	watches := 0
 	for i := range c.breaks {
-		if c.breaks[i].Kind >= target.WatchWrite {
+		if c.breaks[i].Kind.IsWatch() {
 			watches++
 		}
 	}

@@ -179,7 +179,7 @@ func (c *Client) tellOldHits(ctx context.Context) error {
 	st := c.opt.Orphan
 	watches := 0
 	for _, b := range st.Breaks {
-		if target.BreakKind(b.Kind) >= target.WatchWrite {
+		if target.BreakKind(b.Kind).IsWatch() {
 			watches++
 		}
 	}

@@ -19,7 +19,7 @@ func TestPendingHits(t *testing.T) {
 	for name, o := range map[string]vmOptions{
 		"x86_64":        {arch: "x86_64"},
 		"arm64":         {arch: "arm64"},
-		"arm64, 2 CPUs": {arch: "arm64", smp: 2, src: "race_arm64.S"},
+		"arm64, 2 CPUs": {arch: "arm64", smp: 2, both: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := startVM(t, o)

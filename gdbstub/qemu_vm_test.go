@@ -3,7 +3,6 @@ package gdbstub
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"debug/elf"
 	"encoding/json"
@@ -36,8 +35,8 @@ type vm struct {
 
 type vmOptions struct {
 	arch string // x86_64 or arm64
-	src  string // in testdata, "" for the loop
 	smp  int
+	both bool // on arm64 the second processor runs as well
 	tcp  bool
 	args []string
 }
@@ -53,11 +52,13 @@ func startVM(t testing.TB, o vmOptions) *vm {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	image := filepath.Join(dir, "loop.elf")
-	src := func(def string) string { return filepath.Join("testdata", cmp.Or(o.src, def)) }
-	cc := []string{"gcc", "-m32", "-Wl,-Ttext=0x100000", src("loop_x86.S")}
+	cc := []string{"gcc", "-m32", "-Wl,-Ttext=0x100000", "testdata/loop_x86.S"}
 	qemu := []string{"qemu-system-x86_64"}
 	if o.arch == "arm64" {
-		cc = []string{"aarch64-linux-gnu-gcc", "-Wl,-Ttext=0x40200000", src("loop_arm64.S")}
+		cc = []string{"aarch64-linux-gnu-gcc", "-Wl,-Ttext=0x40200000", "testdata/loop_arm64.S"}
+		if o.both {
+			cc = append(cc, "-DBOTH")
+		}
 		qemu = []string{"qemu-system-aarch64", "-machine", "virt", "-cpu", "max"}
 	}
 	cc = append(cc, "-nostdlib", "-static", "-no-pie", "-Wl,-n,--build-id=none", "-o", image)

@@ -92,6 +92,9 @@ const (
 	WatchAccess
 )
 
+// IsWatch reports whether it watches data.
+func (k BreakKind) IsWatch() bool { return k >= WatchWrite }
+
 // Breakpoint is a place where the guest stops.
 type Breakpoint struct {
 	Kind BreakKind

@@ -1,10 +1,17 @@
-/* As loop_x86.S, for QEMU's virt machine; one processor runs, others halt. */
+/* As loop_x86.S, for QEMU's virt machine; one processor runs, with BOTH a second one. */
 	.text
 	.globl _start
 _start:
-	ldr x0, =counter
-1:	bl work
-	b 1b
+#ifdef BOTH
+	ldr x0, =0xc4000003		/* PSCI CPU_ON (Arm DEN 0022, 5.1.4) */
+	mov x1, #1
+	adr x2, 1f
+	mov x3, #0
+	hvc #0
+#endif
+1:	ldr x0, =counter
+2:	bl work
+	b 2b
 	.globl work
 work:
 	ldr x2, [x0]
