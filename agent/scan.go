@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -141,7 +142,7 @@ func parseStat(b []byte) (st stat, ok bool) {
 	}
 	st.comm = b[open+1 : end]
 	b = b[end+1:]
-	var ticks uint64
+	var used uint64
 	for field := 3; field <= 22; field++ {
 		b = bytes.TrimLeft(b, " ")
 		var word []byte
@@ -160,16 +161,20 @@ func parseStat(b []byte) (st stat, ok bool) {
 		if field == 22 {
 			st.start = n
 		} else {
-			ticks += n
+			used += n
 		}
 	}
-	st.cpu = time.Duration(ticks) * tick
+	if used > uint64(math.MaxInt64/tick) {
+		return st, false
+	}
+	st.cpu = time.Duration(used) * tick
 	return st, true
 }
 
+// number reads a decimal number of at most 1<<62.
 func number(b []byte) (n uint64, ok bool) {
 	for _, c := range b {
-		if c < '0' || c > '9' || n > 1<<60 {
+		if c < '0' || c > '9' || n > 1<<58 {
 			return 0, false
 		}
 		n = 10*n + uint64(c-'0')
