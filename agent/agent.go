@@ -182,6 +182,7 @@ func (a *agent) adopt(ctx context.Context, c *config.Config) error {
 		}
 	}
 	a.out, a.keeper = out, keeper
+	a.useFiles()
 	debug.SetMemoryLimit(int64(c.Limits.Memory))
 	a.reindex(ctx, old)
 	if old == nil || old.Console != c.Console {

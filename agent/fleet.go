@@ -39,6 +39,8 @@ type fleet struct {
 	// says what is wrong with the file as it is, "" if nothing.
 	reloads, refused uint64
 	badFile          string
+	files            []file         // with certificates and tokens that are in force
+	renewed          uint64         // how often one of them was read again
 	loaded           time.Time      // when the configuration in force was
 	faults           []status.Fault // the latest, oldest first
 

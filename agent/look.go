@@ -8,6 +8,7 @@ import (
 
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/renewed"
 	"github.com/ukdbg/ukdbg/hosts"
 	"github.com/ukdbg/ukdbg/imageindex"
 )
@@ -157,7 +158,7 @@ func (a *agent) prove(ctx context.Context, g *guest, h *hosts.Guest, index *imag
 }
 
 // version names a file as it is now.
-func version(path string) string { return path + " " + stamp(path) }
+func version(path string) string { return path + " " + renewed.Stamp(path) }
 
 // lsCommand is the verb that shows guests with their images.
 func (a *agent) lsCommand() string {

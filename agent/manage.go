@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
-	"github.com/ukdbg/ukdbg/internal/inode"
+	"github.com/ukdbg/ukdbg/agent/renewed"
 	"github.com/ukdbg/ukdbg/vmm"
 )
 
@@ -32,7 +31,8 @@ const (
 	longestPause = 5 * time.Minute
 	// pruneEvery is how often is tidied up what is remembered of consoles.
 	pruneEvery = time.Hour
-	// fileEvery is how often the configuration's file is looked at.
+	// fileEvery is how often the configuration's file is looked at, and those with
+	// certificates and tokens.
 	fileEvery = 2 * time.Second
 )
 
@@ -40,7 +40,7 @@ const (
 func (a *agent) manage(ctx context.Context) error {
 	var scanned, sent, filed time.Time
 	pruned := time.Now()
-	file := stamp(a.opt.File)
+	file := renewed.Stamp(a.opt.File)
 	for {
 		for _, f := range a.fleet.takeTold() {
 			f()
@@ -60,10 +60,11 @@ func (a *agent) manage(ctx context.Context) error {
 		}
 		if now.Sub(filed) >= fileEvery {
 			filed = now
-			if f := stamp(a.opt.File); f != file {
+			if f := renewed.Stamp(a.opt.File); f != file {
 				file = f
 				a.reload(ctx)
 			}
+			a.renew()
 		}
 		if now.Sub(sent) >= a.cfg.Export.Every {
 			if !sent.IsZero() {
@@ -81,25 +82,12 @@ func (a *agent) manage(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-a.opt.Reload:
-			file = stamp(a.opt.File)
+			file = renewed.Stamp(a.opt.File)
 			a.reload(ctx)
 		case <-a.wake:
 		case <-time.After(max(time.Until(next), time.Millisecond)):
 		}
 	}
-}
-
-// stamp tells one state of a file from another.
-func stamp(path string) string {
-	if path == "" {
-		return ""
-	}
-	st, err := os.Stat(path)
-	if err != nil {
-		return err.Error()
-	}
-	n, _ := inode.Of(st)
-	return fmt.Sprint(st.ModTime().UnixNano(), st.Size(), n.Ino)
 }
 
 // reload takes over the file's configuration, if it is a good one.

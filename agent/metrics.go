@@ -16,8 +16,8 @@ func (a *agent) metrics(now time.Time) []exporters.Metric {
 	cpu, share, slow := a.self.used()
 	f := &a.fleet
 	f.mu.Lock()
-	seen, ignored, scans, reloads, refused := f.seen, f.ignored, f.scans, f.reloads, f.refused
-	cfg, out := f.cfg, f.out
+	seen, ignored, scans, reloads, refused, renewals := f.seen, f.ignored, f.scans, f.reloads, f.refused, f.renewed
+	cfg, out, files := f.cfg, f.out, f.files
 	f.mu.Unlock()
 	if cfg == nil {
 		return nil // asked before there is anything
@@ -33,6 +33,8 @@ func (a *agent) metrics(now time.Time) []exporters.Metric {
 	b.counter("ukdbg.agent.scans", "How often guests were looked for.", "{scan}", float64(scans))
 	b.counter("ukdbg.agent.config.reloads", "Configurations taken over.", "{file}", float64(reloads))
 	b.counter("ukdbg.agent.config.refused", "Changed configuration files that were refused.", "{file}", float64(refused))
+	b.counter("ukdbg.agent.credentials.renewed", "How often certificates and tokens were read again, as their files changed.", "{file}", float64(renewals))
+	b.gauge("ukdbg.agent.credentials.failing", "Certificates and tokens whose files cannot be read as they are now; those of before stay in force.", "{file}", float64(failing(files)))
 	for _, p := range []struct {
 		name string
 		pool *pool

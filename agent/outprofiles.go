@@ -21,15 +21,13 @@ func (o *outputs) openProfiles(c *config.Config) error {
 		if r.Tenant != "" {
 			ep.Headers = map[string]string{"X-Scope-OrgID": r.Tenant}
 		}
-		var err error
-		if ep.TLS, err = trust(r.CAFile); err != nil {
-			return err
+		secret, header := r.BearerFile, transport.Bearer
+		if r.PasswordFile != "" {
+			secret, header = r.PasswordFile, func(password string) string { return transport.Basic(r.User, password) }
 		}
-		if ep.Authorize = bearer(r.BearerFile); r.PasswordFile != "" {
-			ep.Authorize = func() (string, error) {
-				password, err := config.ReadSecret(r.PasswordFile)
-				return transport.Basic(r.User, password), err
-			}
+		files, err := credentials(&ep, r.CAFile, secret, header)
+		if err != nil {
+			return err
 		}
 		mode := pyroscope.Ingest
 		if r.Mode == "connect" {
@@ -39,21 +37,21 @@ func (o *outputs) openProfiles(c *config.Config) error {
 		if err != nil {
 			return err
 		}
-		if err := o.add(c, stored("pyroscope "+s.Name(), s.Close), s, fmt.Sprintf("%+v", r), r.CAFile); err != nil {
+		if err := o.add(c, stored("pyroscope "+s.Name(), s.Close, files), s, fmt.Sprintf("%+v", r)); err != nil {
 			return err
 		}
 	}
 	for _, r := range c.Export.Parca {
-		ep := transport.Endpoint{URL: r.URL, Authorize: bearer(r.BearerFile)}
-		var err error
-		if ep.TLS, err = trust(r.CAFile); err != nil {
+		ep := transport.Endpoint{URL: r.URL}
+		files, err := credentials(&ep, r.CAFile, r.BearerFile, transport.Bearer)
+		if err != nil {
 			return err
 		}
 		s, err := parca.NewSender(ep)
 		if err != nil {
 			return err
 		}
-		if err := o.add(c, stored("parca "+s.Name(), s.Close), s, fmt.Sprintf("%+v", r), r.CAFile); err != nil {
+		if err := o.add(c, stored("parca "+s.Name(), s.Close, files), s, fmt.Sprintf("%+v", r)); err != nil {
 			return err
 		}
 	}
@@ -61,8 +59,8 @@ func (o *outputs) openProfiles(c *config.Config) error {
 }
 
 // stored is a receiver that keeps series of pprof profiles.
-func stored(name string, end func()) *receiver {
-	return &receiver{name: name, signal: delivery.Profiles, end: end, profile: func(res otlp.Resource, p *profiler.Profile) (delivery.Batch, error) {
+func stored(name string, end func(), files []file) *receiver {
+	return &receiver{name: name, signal: delivery.Profiles, end: end, files: files, profile: func(res otlp.Resource, p *profiler.Profile) (delivery.Batch, error) {
 		if res.HostName != redacted {
 			res.HostName = nodeOf(&res) // where it runs, as a series' label
 		}

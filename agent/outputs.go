@@ -3,14 +3,10 @@ package agent
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,6 +40,7 @@ type receiver struct {
 	queue  *delivery.Queue
 	spool  *spool.Spool // nil without one
 	end    func()
+	files  []file // with certificates and tokens
 	// profile makes a batch of a profile, nil for other signals.
 	profile func(otlp.Resource, *profiler.Profile) (delivery.Batch, error)
 
@@ -132,18 +129,17 @@ func (o *outputs) begin() (gone *outputs) {
 
 func (o *outputs) openOTLP(c *config.Config, r *config.OTLP) error {
 	ep := transport.Endpoint{URL: r.URL, Headers: r.Headers, Gzip: true}
-	var err error
-	if ep.TLS, err = trust(r.CAFile); err != nil {
+	files, err := credentials(&ep, r.CAFile, r.BearerFile, transport.Bearer)
+	if err != nil {
 		return err
 	}
-	ep.Authorize = bearer(r.BearerFile)
 	for _, name := range r.Signals {
 		signal := map[string]delivery.Signal{"traces": delivery.Traces, "logs": delivery.Logs, "metrics": delivery.Metrics, "profiles": delivery.Profiles}[name]
 		sender, err := otlp.NewSender(ep)
 		if err != nil {
 			return err
 		}
-		rec := &receiver{name: "otlp " + sender.Name(), signal: signal, end: sender.Close}
+		rec := &receiver{name: "otlp " + sender.Name(), signal: signal, end: sender.Close, files: files}
 		if signal == delivery.Profiles {
 			rec.profile = func(res otlp.Resource, p *profiler.Profile) (delivery.Batch, error) {
 				return otlpprofiles.Batch(p, otlpprofiles.Options{Resource: res, Version: o.version}), nil
@@ -151,7 +147,7 @@ func (o *outputs) openOTLP(c *config.Config, r *config.OTLP) error {
 		}
 		one := *r
 		one.Signals = nil
-		if err := o.add(c, rec, sender, fmt.Sprintf("%+v", one), r.CAFile); err != nil {
+		if err := o.add(c, rec, sender, fmt.Sprintf("%+v", one)); err != nil {
 			return err
 		}
 	}
@@ -160,8 +156,8 @@ func (o *outputs) openOTLP(c *config.Config, r *config.OTLP) error {
 
 // add takes a receiver that the configuration says something about, with a spool of
 // its own.
-func (o *outputs) add(c *config.Config, r *receiver, sender delivery.Sender, says, caFile string) error {
-	r.spec = fmt.Sprint(r.name, " ", r.signal, " ", says, " ", stamp(caFile), " ", c.Limits.Queue, " ", c.Limits.Spool)
+func (o *outputs) add(c *config.Config, r *receiver, sender delivery.Sender, says string) error {
+	r.spec = fmt.Sprint(r.name, " ", r.signal, " ", says, " ", c.Limits.Queue, " ", c.Limits.Spool)
 	for _, was := range o.before() {
 		if was.spec == r.spec {
 			r.end()
@@ -312,43 +308,4 @@ func (o *outputs) dropped(r *receiver, err error) {
 // wants reports whether anybody takes a signal.
 func (o *outputs) wants(signal delivery.Signal) bool {
 	return slices.ContainsFunc(o.receivers, func(r *receiver) bool { return r.signal == signal })
-}
-
-// bearer reads the token anew for each request: it may be renewed in its file.
-func bearer(path string) func() (string, error) {
-	if path == "" {
-		return nil
-	}
-	return func() (string, error) {
-		token, err := config.ReadSecret(path)
-		if err != nil {
-			return "", err
-		}
-		return transport.Bearer(token), nil
-	}
-}
-
-// maxCerts bounds a file of certificates, in bytes.
-const maxCerts = 4 << 20
-
-// trust makes a TLS configuration that trusts a file's certificates alone, nil for
-// the system's.
-func trust(path string) (*tls.Config, error) {
-	if path == "" {
-		return nil, nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	pem, err := io.ReadAll(io.LimitReader(f, maxCerts))
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate in PEM", path)
-	}
-	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }

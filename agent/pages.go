@@ -9,11 +9,15 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/agent/config"
+	"github.com/ukdbg/ukdbg/agent/renewed"
 	"github.com/ukdbg/ukdbg/agent/status"
 )
 
 // pages are the agent's own pages; nil is none.
-type pages struct{ server *status.Server }
+type pages struct {
+	server *status.Server
+	files  []file
+}
 
 // serve opens the pages.
 func (a *agent) serve(ctx context.Context, c *config.Config) (*pages, error) {
@@ -21,28 +25,39 @@ func (a *agent) serve(ctx context.Context, c *config.Config) (*pages, error) {
 	if l.Address == "" {
 		return nil, nil
 	}
+	p := &pages{}
 	opt := status.Options{Listen: l.Address, Metrics: a.metricsNow, Snapshot: a.page, Ready: a.ready}
 	if l.CertFile != "" {
-		if _, err := config.ReadSecret(l.KeyFile); err != nil {
-			return nil, err
-		}
-		cert, err := tls.LoadX509KeyPair(l.CertFile, l.KeyFile)
+		cert, err := renewed.Read(func() (*tls.Certificate, error) { return certificate(l.CertFile, l.KeyFile) }, l.CertFile, l.KeyFile)
 		if err != nil {
 			return nil, err
 		}
-		opt.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		opt.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.Get() }}
+		p.files = append(p.files, cert)
 	}
 	if l.BearerFile != "" {
-		var err error
-		if opt.Bearer, err = config.ReadSecret(l.BearerFile); err != nil {
+		token, err := renewed.Read(func() (string, error) {
+			token, err := config.ReadSecret(l.BearerFile)
+			if err == nil {
+				err = status.CheckBearer(token)
+			}
+			return token, err
+		}, l.BearerFile)
+		if err != nil {
 			return nil, err
 		}
+		opt.Bearer = func() string {
+			token, _ := token.Get() // it was read once
+			return token
+		}
+		p.files = append(p.files, token)
 	}
-	s, err := status.Serve(ctx, opt)
+	var err error
+	p.server, err = status.Serve(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
-	return &pages{s}, nil
+	return p, nil
 }
 
 // serveInstead opens the pages where those of before may be in the way: they had
@@ -95,13 +110,18 @@ func (a *agent) page() status.Page {
 		p.Problems = append(p.Problems, "the configuration's file is not in force: "+f.badFile)
 	}
 	cfg, out := f.cfg, f.out
-	faults := slices.Clone(f.faults)
+	faults, files := slices.Clone(f.faults), f.files
 	f.mu.Unlock()
 	if cfg == nil {
 		return p // asked before there is anything
 	}
 	slices.Reverse(faults)
 	p.Faults = faults
+	for _, x := range files {
+		if err := x.Failing(); err != nil {
+			p.Problems = append(p.Problems, err.Error())
+		}
+	}
 	for _, g := range f.list() {
 		p.Guests = append(p.Guests, g.row())
 	}

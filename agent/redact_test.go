@@ -61,7 +61,7 @@ func TestRedactSeries(t *testing.T) {
 		if glob != "" {
 			redactResource(&res, []string{glob})
 		}
-		b, err := stored("store", func() {}).profile(res, &profiler.Profile{Kind: profiler.CPU})
+		b, err := stored("store", func() {}, nil).profile(res, &profiler.Profile{Kind: profiler.CPU})
 		if err != nil {
 			t.Fatal(err)
 		}

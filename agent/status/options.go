@@ -17,9 +17,10 @@ type Options struct {
 	// 127.0.0.1.
 	Listen string
 	// TLS and Bearer are demanded where Listen is no loopback address, and used
-	// wherever they are given. Bearer has at least 16 bytes.
+	// wherever they are given. Bearer returns the token that is wanted at this moment,
+	// of at least 16 bytes (CheckBearer); it is called for each request.
 	TLS    *tls.Config
-	Bearer string
+	Bearer func() string
 	// Hosts are further names that requests may call the server by where there is
 	// no bearer token: that of a proxy on this host.
 	Hosts []string
@@ -39,6 +40,14 @@ var ErrUnprotected = errors.New("beyond loopback the status port wants TLS and a
 // minBearer is the shortest bearer token, in bytes.
 const minBearer = 16
 
+// CheckBearer refuses a bearer token that could be guessed.
+func CheckBearer(token string) error {
+	if len(token) < minBearer {
+		return fmt.Errorf("the bearer token has %d bytes: at least %d are wanted", len(token), minBearer)
+	}
+	return nil
+}
+
 // check refuses what would let others read the page.
 func (o *Options) check() (addr string, err error) {
 	host, port, err := net.SplitHostPort(o.Listen)
@@ -52,10 +61,12 @@ func (o *Options) check() (addr string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("listening on %q: want the number of an address, as a name may lead anywhere: %w", o.Listen, err)
 	}
-	if o.Bearer != "" && len(o.Bearer) < minBearer {
-		return "", fmt.Errorf("the bearer token has %d bytes: at least %d are wanted", len(o.Bearer), minBearer)
+	if o.Bearer != nil {
+		if err := CheckBearer(o.Bearer()); err != nil {
+			return "", err
+		}
 	}
-	if !ip.IsLoopback() && (o.TLS == nil || o.Bearer == "") {
+	if !ip.IsLoopback() && (o.TLS == nil || o.Bearer == nil) {
 		return "", fmt.Errorf("listening on %s: %w", o.Listen, ErrUnprotected)
 	}
 	return net.JoinHostPort(host, port), nil

@@ -91,7 +91,6 @@ func (s *Server) Close(ctx context.Context) error {
 
 // guard lets through what may be asked for, and sets what every answer has.
 func guard(opt *Options, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(opt.Bearer))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
@@ -106,12 +105,13 @@ func guard(opt *Options, next http.Handler) http.Handler {
 			http.Error(w, "nothing can be changed here", http.StatusMethodNotAllowed)
 			return
 		}
-		if opt.Bearer == "" && !known(opt, r.Host) {
+		if opt.Bearer == nil && !known(opt, r.Host) {
 			http.Error(w, "this name is not one of this server's", http.StatusMisdirectedRequest)
 			return
 		}
 		probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
-		if opt.Bearer != "" && !probe {
+		if opt.Bearer != nil && !probe {
+			want := sha256.Sum256([]byte(opt.Bearer()))
 			got := sha256.Sum256([]byte(token(r)))
 			if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 				h.Add("WWW-Authenticate", `Bearer realm="ukdbg agent"`)

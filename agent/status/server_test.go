@@ -116,7 +116,10 @@ func TestRefuses(t *testing.T) {
 		{"[::]:0", nil, "", false}, {"some.host:0", tlsConfig, token, false}, {"127.0.0.1", nil, "", false}, {"[::ffff:8.8.8.8]:0", nil, "", false},
 	} {
 		opt := options()
-		opt.Listen, opt.TLS, opt.Bearer = c.listen, c.tls, c.bearer
+		opt.Listen, opt.TLS = c.listen, c.tls
+		if c.bearer != "" {
+			opt.Bearer = func() string { return c.bearer }
+		}
 		s, err := Serve(t.Context(), opt)
 		if (err == nil) != c.ok {
 			t.Errorf("%s tls %v bearer %q: %v", c.listen, c.tls != nil, c.bearer, err)
@@ -132,7 +135,8 @@ func TestBearer(t *testing.T) {
 	cert.StartTLS()
 	defer cert.Close()
 	opt := options()
-	opt.Listen, opt.TLS, opt.Bearer = "0.0.0.0:0", &tls.Config{Certificates: cert.TLS.Certificates}, "0123456789abcdef"
+	opt.Listen, opt.TLS = "0.0.0.0:0", &tls.Config{Certificates: cert.TLS.Certificates}
+	opt.Bearer = func() string { return "0123456789abcdef" }
 	_, port, _ := net.SplitHostPort(serve(t, opt).Addr().String())
 	url := "https://127.0.0.1:" + port
 	with := func(value string) func(*http.Request) {

@@ -15,6 +15,7 @@ type Queue struct {
 	out *outbox
 
 	wake    chan struct{} // a batch came
+	again   chan struct{} // the next attempt is to be now
 	closing chan struct{}
 	cancel  context.CancelFunc // ends an attempt
 	ended   chan struct{}
@@ -31,7 +32,7 @@ func New(opt Options) *Queue {
 	if j, ok := opt.Sender.(Joiner); ok {
 		out.joins = j.Joins
 	}
-	q := &Queue{out: out, wake: make(chan struct{}, 1), closing: make(chan struct{}), cancel: cancel, ended: make(chan struct{})}
+	q := &Queue{out: out, wake: make(chan struct{}, 1), again: make(chan struct{}, 1), closing: make(chan struct{}), cancel: cancel, ended: make(chan struct{})}
 	go q.run(ctx)
 	return q
 }
@@ -62,6 +63,15 @@ func (q *Queue) Put(ctx context.Context, b Batch) error {
 	default:
 	}
 	return nil
+}
+
+// Retry has what waits tried now, whenever the next attempt was planned: what kept the
+// receiver from taking it may be mended.
+func (q *Queue) Retry() {
+	select {
+	case q.again <- struct{}{}:
+	default:
+	}
 }
 
 // Stats tells what became of the batches so far.
@@ -103,6 +113,8 @@ func (q *Queue) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-later:
+		case <-q.again:
+			q.out.retry = time.Time{}
 		case <-q.woken(later):
 		case <-closing:
 			// The last chance: what waits is tried now, whenever the next attempt

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 )
 
 // Endpoint is where a receiver listens, and how it is spoken to.
@@ -21,6 +22,9 @@ type Endpoint struct {
 	Authorize func() (string, error)
 	// TLS configures grpcs and https; nil is the system's roots.
 	TLS *tls.Config
+	// RenewTLS, if set, is asked before each request in place of TLS. Where it returns
+	// another configuration than the last time, connections of before are used no more.
+	RenewTLS func() *tls.Config
 	// Gzip compresses requests. Receivers are told, and nearly all take it.
 	Gzip bool
 }
@@ -35,11 +39,14 @@ func Bearer(token string) string { return "Bearer " + token }
 
 // Client speaks to one endpoint.
 type Client struct {
-	http *http.Client
 	ep   Endpoint
 	base url.URL
 	name string
 	grpc bool
+
+	mu    sync.Mutex
+	http  *http.Client
+	trust *tls.Config // what http was made with
 }
 
 // Open checks the endpoint. No connection is opened yet.
@@ -51,14 +58,9 @@ func Open(ep Endpoint) (*Client, error) {
 	if err != nil || u.Host == "" {
 		return bad(strconv.Quote(ep.URL), "not a URL with a host")
 	}
-	transport := &http.Transport{TLSClientConfig: ep.TLS, Protocols: new(http.Protocols), Proxy: http.ProxyFromEnvironment}
-	c := &Client{ep: ep, name: u.Redacted()}
-	// The headers may hold a secret: never carry them to where a redirect points.
-	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c := &Client{ep: ep, name: u.Redacted(), trust: ep.TLS}
 	switch u.Scheme {
 	case "http", "https":
-		transport.Protocols.SetHTTP1(true)
-		transport.Protocols.SetHTTP2(true)
 	case "grpc", "grpcs":
 		if u.Path != "" && u.Path != "/" {
 			return bad(c.name, "a gRPC endpoint has no path")
@@ -66,16 +68,54 @@ func Open(ep Endpoint) (*Client, error) {
 		c.grpc, u.Path = true, ""
 		if u.Scheme == "grpc" {
 			u.Scheme = "http"
-			transport.Protocols.SetUnencryptedHTTP2(true)
 		} else {
 			u.Scheme = "https"
-			transport.Protocols.SetHTTP2(true)
 		}
 	default:
 		return bad(c.name, "unknown scheme "+strconv.Quote(u.Scheme))
 	}
 	c.base = *u
+	if ep.RenewTLS != nil {
+		c.trust = ep.RenewTLS()
+	}
+	c.http = c.connect()
 	return c, nil
+}
+
+// connect makes an HTTP client that trusts whom c trusts now.
+func (c *Client) connect() *http.Client {
+	p := new(http.Protocols)
+	switch {
+	case !c.grpc:
+		p.SetHTTP1(true)
+		p.SetHTTP2(true)
+	case c.base.Scheme == "http":
+		p.SetUnencryptedHTTP2(true)
+	default:
+		p.SetHTTP2(true)
+	}
+	return &http.Client{
+		// A clone: net/http sets in it which protocols may be negotiated.
+		Transport: &http.Transport{TLSClientConfig: c.trust.Clone(), Protocols: p, Proxy: http.ProxyFromEnvironment},
+		// The headers may hold a secret: never carry them to where a redirect points.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// client is the HTTP client to make a request with.
+func (c *Client) client() *http.Client {
+	if c.ep.RenewTLS == nil {
+		return c.http
+	}
+	now := c.ep.RenewTLS()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now != c.trust {
+		c.http.CloseIdleConnections()
+		c.trust = now
+		c.http = c.connect()
+	}
+	return c.http
 }
 
 // Name is the endpoint's URL without a password, for people.
@@ -88,4 +128,8 @@ func (c *Client) GRPC() bool { return c.grpc }
 func (c *Client) Base() url.URL { return c.base }
 
 // Close closes idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.http.CloseIdleConnections()
+}

@@ -90,7 +90,7 @@ func (c *Client) Call(ctx context.Context, method string, message []byte) ([]byt
 		ms := min(max(time.Until(deadline).Milliseconds(), 1), 99_999_999)
 		req.Header.Set("Grpc-Timeout", strconv.FormatInt(ms, 10)+"m")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.client().Do(req)
 	if err != nil {
 		return nil, linkError(err)
 	}

@@ -50,7 +50,7 @@ func (c *Client) Post(ctx context.Context, r Request) ([]byte, error) {
 	if c.ep.Gzip {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.client().Do(req)
 	if err != nil {
 		return nil, linkError(err)
 	}
