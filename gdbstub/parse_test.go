@@ -3,6 +3,7 @@ package gdbstub
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,7 +230,7 @@ func FuzzThreadList(f *testing.F) {
 				text = l.append(text)
 			}
 			again, _, ok := parseThreadList(nil, text)
-			if !ok || len(again) != len(list) || again[len(again)-1] != list[len(list)-1] {
+			if !ok || !slices.Equal(again, list) {
 				t.Fatalf("%q became %q", p, text)
 			}
 		}

@@ -2,7 +2,9 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -153,9 +155,24 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(Batch{Kind: 1, Items: 2, Payload: []byte("abc")}))
 	f.Add([]byte("UKSP"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := decode(data)
-		if err == nil && (b.Items < 0 || len(b.Payload) != len(data)-headerSize) {
-			t.Errorf("%+v of %d bytes", b, len(data))
+		if len(data) > 1<<16 {
+			return
+		}
+		check := func(data []byte) {
+			b, err := decode(data)
+			if err == nil && (b.Items < 0 || !bytes.Equal(encode(b), data)) {
+				t.Errorf("%+v of % x", b, data)
+			}
+			if err != nil && !errors.Is(err, ErrDamaged) {
+				t.Error(err)
+			}
+		}
+		check(data)
+		// Behind the checksum too.
+		if sealed := bytes.Clone(data); len(sealed) >= 8 {
+			copy(sealed, magic)
+			binary.LittleEndian.PutUint32(sealed[4:], crc32.ChecksumIEEE(sealed[8:]))
+			check(sealed)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -203,8 +204,8 @@ func (s *State) records() []Record {
 	if s.Interrupted {
 		out = append(out, Interrupt{})
 	}
-	if len(s.Heard) > 0 {
-		out = append(out, Heard{s.Heard[:min(len(s.Heard), maxRecord/2)]})
+	for part := range slices.Chunk(s.Heard, maxRecord/2) {
+		out = append(out, Heard{part})
 	}
 	if s.Detaching {
 		out = append(out, Detaching{})

@@ -2,6 +2,7 @@ package diskcache
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -222,11 +223,32 @@ func FuzzDirectory(f *testing.F) {
 		if len(data) > 1<<16 {
 			return
 		}
-		if have, ok := directory(data, Key{}); ok {
-			c := Cache{data: nil, have: have}
+		check := func(data []byte) {
+			have, ok := directory(data, Key{})
+			if !ok {
+				return
+			}
+			if len(have) > maxValues {
+				t.Fatalf("%d values", len(have))
+			}
+			c := Cache{have: have}
 			for i := range have {
-				c.Get(have[i].name)
+				if b := c.Get(have[i].name); len(b) > len(data) {
+					t.Fatalf("%d bytes of %d", len(b), len(data))
+				}
 			}
 		}
+		check(data)
+		// Behind the checksum too.
+		if len(data) < headerSize {
+			return
+		}
+		sealed := bytes.Clone(data)
+		copy(sealed, magic)
+		clear(sealed[8:40])
+		if n := int(binary.LittleEndian.Uint32(sealed[40:])); n <= maxValues && headerSize+n*entrySize <= len(sealed) {
+			binary.LittleEndian.PutUint32(sealed[44:], headSum(sealed[:headerSize+n*entrySize]))
+		}
+		check(sealed)
 	})
 }
