@@ -120,7 +120,7 @@ func (a *agent) took(ctx context.Context, g *guest, c *config.Config, r *ukdbg.T
 	policy := tailsample.Policy{Slow: c.Traces.Slow, Errors: c.Traces.Errors, Keep: float64(c.Traces.Keep)}
 	switch budget := a.fleet.spanBudget(); {
 	case t.sampler == nil:
-		s := tailsample.New(policy, budget, g.run())
+		s := tailsample.New(policy, budget, &a.fleet.room, g.run())
 		g.mu.Lock()
 		t.sampler = s
 		g.mu.Unlock()

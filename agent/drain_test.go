@@ -27,7 +27,7 @@ func TestGoneGuestIsFlushed(t *testing.T) {
 	out.begin()
 	a.fleet.setOutputs(c, out, nil)
 	g := &guest{proc: vmm.Process{PID: 1, Name: "x"}, instance: "i"}
-	g.trace.sampler = tailsample.New(tailsample.Policy{Keep: 1}, nil, "i")
+	g.trace.sampler = tailsample.New(tailsample.Policy{Keep: 1}, nil, nil, "i")
 	if sent := g.trace.sampler.Add(time.Now(), []exporters.Span{{ID: 2, Root: 1, Name: "vfs_read", Start: 1e18, End: 1e18 + 5}}); len(sent) != 0 {
 		t.Fatalf("it does not wait: %v", sent)
 	}
@@ -39,6 +39,58 @@ func TestGoneGuestIsFlushed(t *testing.T) {
 	spansOf(t, sink, func(_, _ string, s ptrace.Span) { names = append(names, s.Name()) })
 	if len(names) != 1 || names[0] != "vfs_read" {
 		t.Errorf("spans %v", names)
+	}
+}
+
+// What waits of all guests together for the ends of traces has its part of the agent's
+// memory; the guest that holds most makes room, and the metrics tell.
+func TestSpansThatWait(t *testing.T) {
+	c := quick(t, "x")
+	c.Limits.Memory = 32 << 20
+	a := &agent{cfg: c, log: newLogger(io.Discard), began: time.Now()}
+	a.opt.wall = time.Now
+	out, err := newOutputs(c, "test", a.log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.begin()
+	a.fleet.setOutputs(c, out, nil)
+	quiet := &guest{proc: vmm.Process{PID: 1, Name: "quiet"}, instance: "q"}
+	loud := []*guest{{proc: vmm.Process{PID: 2, Name: "loud"}, instance: "a"}, {proc: vmm.Process{PID: 3, Name: "loud too"}, instance: "b"}}
+	trace := func(g *guest, n int) {
+		r := &ukdbg.TraceReading{}
+		for range n {
+			id := uint64(g.trace.newest)
+			g.trace.newest += 2
+			r.Spans = append(r.Spans, exporters.Span{ID: id + 2, Root: id + 1, Name: "vfs_read", Start: 1e18, End: 1e18 + 5})
+		}
+		a.took(t.Context(), g, c, r)
+	}
+	trace(quiet, 100)
+	most := int64(c.Limits.Memory) / roomShare
+	for range 40 {
+		for _, g := range loud {
+			trace(g, 500)
+			if st := a.fleet.room.Stats(); st.Bytes > most || st.Most != most {
+				t.Fatalf("%+v, where %d may wait", st, most)
+			}
+		}
+	}
+	if st := quiet.spanStats(); st.Unfinished != 0 {
+		t.Errorf("who traces little lost something: %+v", st)
+	}
+	for _, g := range loud {
+		b := &numbers{}
+		b.guest(g)
+		told := map[string]float64{}
+		for _, m := range b.list {
+			if len(m.Points) > 0 {
+				told[m.Name] = m.Points[0].Value
+			}
+		}
+		if n := told["ukdbg.guest.traces.crowded"]; n < 1000 || n != told["ukdbg.guest.traces.unfinished"] {
+			t.Errorf("%v crowded of %v", n, told["ukdbg.guest.traces.unfinished"])
+		}
 	}
 }
 

@@ -14,6 +14,10 @@ import (
 	"github.com/ukdbg/ukdbg/imageindex"
 )
 
+// roomShare is the part of the agent's memory, one in so many, that spans may take up
+// that wait.
+const roomShare = 5
+
 // key names a VMM's process for as long as the host runs.
 type key struct {
 	pid   int
@@ -23,6 +27,8 @@ type key struct {
 // fleet is what all goroutines share: the guests there are, and what is in force.
 type fleet struct {
 	sending sync.RWMutex // held while something is handed to out
+
+	room tailsample.Room // of spans that wait for the ends of their traces
 
 	mu      sync.Mutex
 	byKey   map[key]*guest
@@ -67,6 +73,7 @@ func (f *fleet) setOutputs(c *config.Config, out *outputs, k *keep.Keeper) {
 	if f.cfg == nil || f.cfg.Traces.SpansPerSecond != c.Traces.SpansPerSecond {
 		f.budget = tailsample.NewBudget(c.Traces.SpansPerSecond)
 	}
+	f.room.Resize(int64(c.Limits.Memory) / roomShare)
 	f.cfg, f.out, f.keeper, f.loaded = c, out, k, time.Now()
 }
 

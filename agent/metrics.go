@@ -43,6 +43,10 @@ func (a *agent) metrics(now time.Time) []exporters.Metric {
 		b.gauge("ukdbg.agent.workers.free", "Places for work that are free.", "{worker}", float64(free), exporters.String("pool", p.name))
 		b.gauge("ukdbg.agent.workers.stuck", "Pieces of work that outlived their time.", "{worker}", float64(stuck), exporters.String("pool", p.name))
 	}
+	waiting := f.room.Stats()
+	b.gauge("ukdbg.agent.spans.waiting", "Spans of all guests that wait for the ends of their traces.", "{span}", float64(waiting.Spans))
+	b.gauge("ukdbg.agent.spans.waiting.size", "Memory these take up, about.", "By", float64(waiting.Bytes))
+	b.gauge("ukdbg.agent.spans.waiting.limit", "Memory these may take up; above it the guest that has most gives up its oldest trace.", "By", float64(waiting.Most))
 	images := a.images.Stats()
 	b.gauge("ukdbg.agent.images.open", "Images that are open.", "{image}", float64(images.Open))
 
@@ -140,6 +144,8 @@ func (b *numbers) guest(g *guest) {
 	}{{"sampled", spans.Sampled}, {"budget", spans.Budget}} {
 		b.counter("ukdbg.guest.spans.left_out", "Spans not sent on; ukdbg.span.duration counts them too.", "{span}", float64(d.n), who(exporters.String("reason", d.why))...)
 	}
+	b.counter("ukdbg.guest.traces.unfinished", "Traces decided upon before their ends, sent on or not.", "{trace}", float64(spans.Unfinished), who()...)
+	b.counter("ukdbg.guest.traces.crowded", "Those of them whose spans the agent had no room for any more.", "{trace}", float64(spans.Crowded), who()...)
 	if g.trace.sampler != nil {
 		durations, failed := g.trace.sampler.Points(g.found, b.now, who()...)
 		b.points(exporters.MetricHistogram, "ukdbg.span.duration", "How long operations of the guest took, sent on or not.", "s", durations)

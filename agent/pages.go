@@ -151,6 +151,8 @@ func (a *agent) page() status.Page {
 		{Name: "memory", Used: float64(rss()), Limit: float64(cfg.Limits.Memory), Unit: "By"},
 	}
 	if cfg.Traces.Enabled {
+		waiting := f.room.Stats()
+		p.Budgets = append(p.Budgets, status.Budget{Name: "spans that wait", Used: float64(waiting.Bytes), Limit: float64(waiting.Most), Unit: "By"})
 		p.Budgets = append(p.Budgets, status.Budget{Name: "spans", Used: a.spans.rate(p.Now), Limit: cfg.Traces.SpansPerSecond, Unit: "/s"})
 	}
 	return p

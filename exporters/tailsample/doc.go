@@ -2,7 +2,8 @@
 // all of them.
 //
 //	budget := tailsample.NewBudget(1000) // spans a second, of all guests of a host
-//	s := tailsample.New(tailsample.Policy{Errors: true, Keep: 0.01}, budget, instance)
+//	room := tailsample.NewRoom(64 << 20)  // bytes of spans that wait, of all guests of a host
+//	s := tailsample.New(tailsample.Policy{Errors: true, Keep: 0.01}, budget, room, instance)
 //	kept := s.Add(time.Now(), spans) // in order of their ends; for otlp.EncodeTraces
 //	durations, failed := s.Points(start, time.Now(), attrs...)
 //
@@ -21,5 +22,8 @@
 //
 // Memory is bounded whatever a guest sends: a trace that is long, waits long, or
 // waits longest of too many is decided upon before its end, and what comes of it
-// later goes the same way.
+// later goes the same way. So it is for all guests together: when the room is full, the
+// guest that holds most of it gives up its oldest trace, so one that traces more than
+// the others costs itself alone. What is then kept waits, within the budget, until the
+// guest's next Add.
 package tailsample

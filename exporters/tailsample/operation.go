@@ -99,8 +99,8 @@ func (op *operation) lasted(took int64) {
 // Points are the durations of all spans by name, and how many of them failed; start
 // is since when they are counted.
 func (s *Sampler) Points(start, now time.Time, attrs ...exporters.Attr) (durations, errors []exporters.Point) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
 	add := func(op *operation, which exporters.Attr) {
 		if op.spans == 0 {
 			return

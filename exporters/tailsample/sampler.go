@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/ukdbg/ukdbg/exporters"
@@ -33,8 +32,9 @@ type Stats struct {
 	// Sampled spans were left out by the policy, Budget for want of budget.
 	Sampled, Budget uint64
 	// Failed, Slow and Others are the traces kept, by reason; Unfinished are those
-	// decided upon before their end, kept or not.
-	Failed, Slow, Others, Unfinished uint64
+	// decided upon before their end, kept or not, Crowded of them because the room was
+	// full and this guest had most in it.
+	Failed, Slow, Others, Unfinished, Crowded uint64
 }
 
 // Limits of what waits for the end of its trace.
@@ -46,7 +46,7 @@ const (
 
 // Sampler chooses of the traces of one run of a guest. It is safe for concurrent use.
 type Sampler struct {
-	mu       sync.Mutex
+	room     *Room // whose lock is ours
 	policy   Policy
 	budget   *Budget
 	instance string
@@ -56,45 +56,53 @@ type Sampler struct {
 	waiting map[uint64]*trace
 	order   []uint64 // of those that wait, by when they were first seen
 	spans   int      // that wait
+	bytes   int64    // of them
 	settled settled
+	// ready is what was decided upon on behalf of other guests, and is kept.
+	ready []exporters.Span
 }
 
 // trace is what waits of one.
 type trace struct {
 	since       time.Time
 	spans       []exporters.Span
+	bytes       int64
 	failed      bool
 	first, last int64
 }
 
-// New makes a sampler; the budget may be nil for none. The instance is that of the
-// identifiers, otlp.Resource.InstanceID.
-func New(p Policy, b *Budget, instance string) *Sampler {
-	return &Sampler{policy: p, budget: b, instance: instance, waiting: map[uint64]*trace{}}
+// New makes a sampler; the budget may be nil for none, and the room for one that has no
+// end. The instance is that of the identifiers, otlp.Resource.InstanceID.
+func New(p Policy, b *Budget, room *Room, instance string) *Sampler {
+	if room == nil {
+		room = NewRoom(math.MaxInt64)
+	}
+	return &Sampler{policy: p, budget: b, room: room, instance: instance, waiting: map[uint64]*trace{}}
 }
 
 // Use puts another policy and budget in force.
 func (s *Sampler) Use(p Policy, b *Budget) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
 	s.policy, s.budget = p, b
 }
 
 // Restart forgets what waits and begins another run: the guest was set back, and
 // nothing of it will end.
 func (s *Sampler) Restart(instance string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
 	s.instance = instance
 	s.stats.Sampled += uint64(s.spans)
 	s.stats.Unfinished += uint64(len(s.order))
-	s.waiting, s.order, s.spans, s.settled = map[uint64]*trace{}, nil, 0, settled{}
+	s.room.hold(s, -s.spans, -s.bytes)
+	s.waiting, s.order, s.settled = map[uint64]*trace{}, nil, settled{}
 }
 
 // Stats tells what became of the spans.
 func (s *Sampler) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
 	return s.stats
 }
 
@@ -102,9 +110,9 @@ func (s *Sampler) Stats() Stats {
 // trace follow one another, its outermost last. Spans are copied where they are kept
 // longer.
 func (s *Sampler) Add(now time.Time, spans []exporters.Span) []exporters.Span {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []exporters.Span
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	out := s.taken()
 	for i := range spans {
 		out = s.take(out, now, &spans[i])
 	}
@@ -116,12 +124,19 @@ func (s *Sampler) Add(now time.Time, spans []exporters.Span) []exporters.Span {
 
 // Flush decides upon all that waits: the guest is gone.
 func (s *Sampler) Flush(now time.Time) []exporters.Span {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []exporters.Span
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	out := s.taken()
 	for len(s.order) > 0 {
 		out = s.giveUp(out, now, s.order[0])
 	}
+	return out
+}
+
+// taken is what was decided upon since the last time.
+func (s *Sampler) taken() []exporters.Span {
+	out := s.ready
+	s.ready = nil
 	return out
 }
 
@@ -151,6 +166,16 @@ func (s *Sampler) take(out []exporters.Span, now time.Time, sp *exporters.Span) 
 	if s.spans > maxWait {
 		out = s.giveUp(out, now, s.order[0])
 	}
+	for s.room.bytes > s.room.most {
+		// Who holds most gives up its oldest trace, be it another guest.
+		who := s.room.fullest()
+		who.stats.Crowded++
+		if who == s {
+			out = s.giveUp(out, now, s.order[0])
+		} else {
+			who.ready = who.giveUp(who.ready, now, who.order[0])
+		}
+	}
 	return out
 }
 
@@ -165,7 +190,9 @@ func (s *Sampler) hold(now time.Time, root uint64, sp *exporters.Span) {
 	t.spans = append(t.spans, *sp)
 	t.failed = t.failed || sp.Err
 	t.first, t.last = min(t.first, sp.Start), max(t.last, sp.End)
-	s.spans++
+	size := sizeOf(sp)
+	t.bytes += size
+	s.room.hold(s, 1, size)
 }
 
 // end decides upon a trace whose outermost span came.
@@ -279,7 +306,7 @@ func (s *Sampler) drop(root uint64) *trace {
 		return &trace{}
 	}
 	delete(s.waiting, root)
-	s.spans -= len(t.spans)
+	s.room.hold(s, -len(t.spans), -t.bytes)
 	i := slices.Index(s.order, root)
 	s.order = slices.Delete(s.order, i, i+1)
 	return t

@@ -64,7 +64,7 @@ func TestWhatIsKept(t *testing.T) {
 		spans = append(spans, request(i, took, bad)...)
 	}
 	run := func(slow time.Duration, instance string) (map[uint64]string, *Sampler) {
-		s := New(Policy{Slow: slow, Errors: true, Keep: 0.01}, nil, instance)
+		s := New(Policy{Slow: slow, Errors: true, Keep: 0.01}, nil, nil, instance)
 		return reasons(t, s.Add(begin, spans)), s
 	}
 	kept, s := run(10*time.Millisecond, "i-1")
@@ -137,7 +137,7 @@ func TestWhatIsKept(t *testing.T) {
 func TestBudget(t *testing.T) {
 	b := NewBudget(60) // a burst of 600
 	p := Policy{Slow: -1, Errors: true, Keep: 1}
-	one, two := New(p, b, "1"), New(p, b, "2")
+	one, two := New(p, b, nil, "1"), New(p, b, nil, "2")
 	now := begin
 	count := func(s *Sampler, n int, bad bool) int {
 		kept := 0
@@ -178,7 +178,7 @@ func TestBudget(t *testing.T) {
 	if st := two.Stats(); st.Kept != 600 || st.Budget != 2700+2700+3000+300 || st.Sampled != 0 {
 		t.Errorf("%+v", st)
 	}
-	none := New(p, NewBudget(0), "3")
+	none := New(p, NewBudget(0), nil, "3")
 	if n := len(none.Add(now, request(1, time.Millisecond, true))); n != 0 {
 		t.Errorf("%d spans for nothing", n)
 	}
@@ -186,7 +186,7 @@ func TestBudget(t *testing.T) {
 
 // What waits is bounded; a trace decided upon before its end stays decided.
 func TestTracesWithoutAnEnd(t *testing.T) {
-	s := New(Policy{Slow: -1, Errors: true}, nil, "i")
+	s := New(Policy{Slow: -1, Errors: true}, nil, nil, "i")
 	var kept []exporters.Span
 	const n = maxWait
 	for i := range n {
@@ -236,7 +236,7 @@ func TestTracesWithoutAnEnd(t *testing.T) {
 }
 
 func TestNamesAreBounded(t *testing.T) {
-	s := New(Policy{}, nil, "i")
+	s := New(Policy{}, nil, nil, "i")
 	for i := range 1000 {
 		s.Add(begin, []exporters.Span{{ID: uint64(i + 1), Name: fmt.Sprint("op", i%200), End: 1, Err: i%200 == 199}})
 	}
@@ -254,14 +254,14 @@ func TestNamesAreBounded(t *testing.T) {
 func TestInputIsNotChanged(t *testing.T) {
 	r := request(1, time.Millisecond, false)
 	spare := r[2].Attrs[:2]
-	kept := New(Policy{Keep: 1}, nil, "i").Add(begin, r)
+	kept := New(Policy{Keep: 1}, nil, nil, "i").Add(begin, r)
 	if len(kept) != 3 || len(kept[2].Attrs) != 2 || spare[1] != (exporters.Attr{}) {
 		t.Errorf("%+v, %+v", kept, spare)
 	}
 }
 
 func BenchmarkAdd(b *testing.B) {
-	s := New(Policy{Errors: true, Keep: 0.01}, NewBudget(1000), "i")
+	s := New(Policy{Errors: true, Keep: 0.01}, NewBudget(1000), nil, "i")
 	var spans []exporters.Span
 	for i := range 1000 {
 		spans = append(spans, request(i, time.Millisecond, false)...)
