@@ -57,6 +57,9 @@ func (r *run) chunkOfMany(c *stream.Chunk, ivs []tracebuf.Interval) error {
 	if c.Lost != nil || c.Damage != nil {
 		return r.gap(&stream.Event{Chunk: c})
 	}
+	if len(c.Records) == 0 {
+		return nil // no event comes of it either
+	}
 	l := r.last
 	if l == nil || l.guest != c.Guest {
 		l = r.lane(c.Guest)

@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strconv"
 	"unicode"
@@ -119,16 +120,13 @@ func appendJSON(dst, s []byte) []byte {
 	return append(dst, '"')
 }
 
-// appendCSV appends a field of RFC 4180.
+// appendCSV appends a field of RFC 4180, without anything that could drive a
+// terminal: that is where lines go that nobody sends elsewhere.
 func appendCSV(dst, s []byte) []byte {
-	plain := true
-	for _, c := range s {
-		if c == '"' || c == ',' || c == '\n' || c == '\r' {
-			plain = false
-			break
-		}
+	if !clean(s) {
+		s = appendSafe(nil, s)
 	}
-	if plain {
+	if bytes.IndexByte(s, '"') < 0 && bytes.IndexByte(s, ',') < 0 {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')

@@ -37,6 +37,9 @@ func TestEscapes(t *testing.T) {
 	if got := string(appendJSON(nil, []byte("\"\\\x01é\xff\n"))); got != "\"\\\"\\\\\\u0001é\ufffd\\n\"" {
 		t.Errorf("%q", got)
 	}
+	if got := string(appendCSV(nil, []byte("\x1b[2J\r\n,é"))); got != `"\x1b[2J\x0d\x0a,é"` {
+		t.Errorf("%q", got)
+	}
 	if got := string(appendCSV(appendCSV(nil, []byte("a,\"b\"")), []byte("c"))); got != `"a,""b"""c` {
 		t.Errorf("%q", got)
 	}

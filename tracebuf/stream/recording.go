@@ -33,6 +33,8 @@ type reading struct {
 	guest      *Guest
 	clock      clock
 	generation uint32
+	// recorded: records came, and who reads them knows the definitions.
+	recorded bool
 }
 
 // NewRecording reads a recording from a file or a pipe.
@@ -97,6 +99,9 @@ func (s *Recording) block(b *recording.Block) (*Chunk, error) {
 		if len(o.guest.Definitions.All) > 0 {
 			return nil, errors.New("the definitions come twice")
 		}
+		if o.recorded {
+			return nil, errors.New("the definitions come after records")
+		}
 		body, err := b.Body(nil)
 		if err != nil {
 			return nil, err
@@ -139,6 +144,7 @@ func (s *Recording) block(b *recording.Block) (*Chunk, error) {
 		s.chunk = Chunk{Guest: o.guest, Generation: o.generation, Lost: &s.lost}
 		return &s.chunk, nil
 	case recording.KindData:
+		o.recorded = true
 		return s.data(o, b)
 	}
 	return nil, nil
