@@ -252,9 +252,24 @@ func (s *Session) printedFault(ctx context.Context) *asserts.Fault {
 // sourceFrames is how many frames of a report have their source lines.
 const sourceFrames = 12
 
-// NameFault gives a fault that somebody found the names and sources of the session's
-// image.
-func (s *Session) NameFault(f *asserts.Fault) (FaultReport, error) { return s.report(f) }
+// PrintedFault explains a fault that was found in console text by what the report
+// prints and by the session's image, without a guest. It adds to f what it finds out,
+// and is to be called once for each.
+func (s *Session) PrintedFault(ctx context.Context, f *asserts.Fault) (FaultReport, error) {
+	s.loadTypes()
+	if s.image != nil {
+		if regs, ok := f.Regs(); ok {
+			asserts.Refine(ctx, f, asserts.Machine{
+				Regs: regs, Memory: imageMemory{s}, Symbol: s.Symbolize, Section: s.SectionName,
+			})
+		}
+		frames := s.completeBacktrace(ctx, f, f.PrintedMemory())
+		x := explainer{ctx: ctx, s: s, f: f, frames: frames, mem: printed{f.PrintedMemory(), imageMemory{s}}}
+		x.explain()
+		s.behindTrap(f)
+	}
+	return s.report(f)
+}
 
 // report renders a fault with the session's names and sources.
 func (s *Session) report(f *asserts.Fault) (FaultReport, error) {
@@ -284,20 +299,7 @@ func (s *Session) report(f *asserts.Fault) (FaultReport, error) {
 func (s *Session) ReadLog(ctx context.Context, r io.Reader, found func(FaultReport) error) error {
 	sc := asserts.NewScanner(r)
 	for sc.Scan() {
-		f := sc.Fault()
-		s.loadTypes()
-		if s.image != nil {
-			if regs, ok := f.Regs(); ok {
-				asserts.Refine(ctx, f, asserts.Machine{
-					Regs: regs, Memory: imageMemory{s}, Symbol: s.Symbolize, Section: s.SectionName,
-				})
-			}
-			frames := s.completeBacktrace(ctx, f, f.PrintedMemory())
-			x := explainer{ctx: ctx, s: s, f: f, frames: frames, mem: printed{f.PrintedMemory(), imageMemory{s}}}
-			x.explain()
-			s.behindTrap(f)
-		}
-		rep, err := s.report(f)
+		rep, err := s.PrintedFault(ctx, sc.Fault())
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package ukdbg
 
 import (
 	"context"
+	"strings"
 
 	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/asserts/origin"
@@ -29,6 +30,8 @@ type explainer struct {
 	// prompt: a person types commands at the session.
 	prompt bool
 	funcs  map[uint64]*origin.Func
+	// private are texts of the guest's memory that the cause may name.
+	private []string
 }
 
 // explain adds cause, object, shadow and what to look at next.
@@ -104,7 +107,11 @@ func (x *explainer) cause() {
 // because sets the cause.
 func (x *explainer) because(text, from string) {
 	if x.f.Cause.Text == "" {
-		x.f.Cause = asserts.Cause{Text: text, From: from}
+		public := text
+		for _, p := range x.private {
+			public = strings.ReplaceAll(public, p, "…")
+		}
+		x.f.Cause = asserts.Cause{Text: text, Public: public, From: from}
 	}
 }
 

@@ -169,6 +169,7 @@ func (x *explainer) heldText(value uint64, who origin.Named, named bool) string 
 	case poison:
 		return what + x.readFrom(who, named)
 	case isText:
+		x.private = append(x.private, fmt.Sprintf("%#x", value), fmt.Sprintf("%q", text))
 		return fmt.Sprintf("the text %q: something was written over the pointer%s", text, x.readFrom(who, named))
 	case x.f.Subkind == asserts.SubNonCanonical:
 		return "which is no address" + x.readFrom(who, named)

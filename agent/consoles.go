@@ -13,6 +13,7 @@ import (
 	"github.com/ukdbg/ukdbg/agent/config"
 	"github.com/ukdbg/ukdbg/agent/console"
 	"github.com/ukdbg/ukdbg/agent/status"
+	"github.com/ukdbg/ukdbg/asserts"
 	"github.com/ukdbg/ukdbg/exporters"
 	"github.com/ukdbg/ukdbg/exporters/otlp"
 )
@@ -314,14 +315,14 @@ const maxFaults = 50
 // severityFatal is OpenTelemetry's FATAL.
 const severityFatal = 21
 
-// faultRecord is a fault in OpenTelemetry's words. The image gives names; contents
-// of memory that the report shows are left out.
+// faultRecord is a fault in OpenTelemetry's words. The image gives names and the cause;
+// contents of memory that the report shows are left out.
 func (a *agent) faultRecord(ctx context.Context, f *console.Fault, image string) (exporters.LogRecord, status.Fault) {
 	fault := f.Report
 	r := exporters.LogRecord{Observed: f.At, Severity: severityFatal, Event: "ukdbg.guest.fault", ID: f.ID}
 	row := status.Fault{At: f.At, Kind: string(fault.Kind), Fingerprint: f.Fingerprint}
 	var stack strings.Builder
-	rep, err := a.named(ctx, f, image)
+	rep, err := a.explained(ctx, f, image)
 	if err == nil {
 		fault = rep.Fault
 		row.Fingerprint = fault.Fingerprint(rep.Functions)
@@ -341,8 +342,8 @@ func (a *agent) faultRecord(ctx context.Context, f *console.Fault, image string)
 		}
 	}
 	row.Text = fault.Reason
-	if fault.Cause.Text != "" {
-		row.Text = fault.Cause.Text
+	if fault.Cause.Public != "" {
+		row.Text = fault.Cause.Public
 	}
 	if row.Text == "" {
 		row.Text = row.Kind
@@ -359,7 +360,7 @@ func (a *agent) faultRecord(ctx context.Context, f *console.Fault, image string)
 			r.Attrs = append(r.Attrs, exporters.String(at.key, at.v))
 		}
 	}
-	if fault.Address.Known {
+	if _, text := asserts.TextBytes(fault.Address.V); fault.Address.Known && !text {
 		r.Attrs = append(r.Attrs, exporters.Pointer("ukdbg.fault.address", fault.Address.V))
 	}
 	if fault.GuestTime.Known {
@@ -371,19 +372,19 @@ func (a *agent) faultRecord(ctx context.Context, f *console.Fault, image string)
 	return r, row
 }
 
-// named gives a report the names of the guest's image.
-func (a *agent) named(ctx context.Context, f *console.Fault, image string) (rep ukdbg.FaultReport, err error) {
+// explained explains a report by the guest's image, as the verb crash does.
+func (a *agent) explained(ctx context.Context, f *console.Fault, image string) (rep ukdbg.FaultReport, err error) {
 	if image == "" {
 		return rep, errNoImage
 	}
-	ctx, cancel := context.WithTimeout(ctx, nameLimit)
+	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
 	s, err := ukdbg.OpenImage(ctx, ukdbg.Options{Image: image, Images: a.images, CacheDir: a.opt.CacheDir})
 	if err != nil {
 		return rep, err
 	}
 	defer s.Close(context.WithoutCancel(ctx))
-	return s.NameFault(f.Report)
+	return s.PrintedFault(ctx, f.Report)
 }
 
-const nameLimit = 10 * time.Second
+const explainLimit = 10 * time.Second

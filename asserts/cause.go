@@ -7,6 +7,9 @@ type Cause struct {
 	// Text is the sentence: "read through a null pointer: r->conn is NULL, field
 	// fd". "" if no more is known than the reason.
 	Text string
+	// Public is Text without text from the guest's memory, which a pointer held: what
+	// may be told to others.
+	Public string
 	// From says what it was concluded from, "" if it was told.
 	From string
 }
