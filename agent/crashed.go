@@ -16,7 +16,13 @@ func (a *agent) newKeeper(ctx context.Context, c *config.Config) (*keep.Keeper, 
 	if c.Console.KeepCrashed == 0 {
 		return nil, nil
 	}
-	return keep.New(ctx, keep.Options{Dir: c.Console.DumpDir, For: c.Console.KeepCrashed, Guard: a.opt.Guard, Writer: "ukdbg agent " + a.opt.Version})
+	k, err := keep.New(ctx, keep.Options{Dir: c.Console.DumpDir, For: c.Console.KeepCrashed, Guard: a.opt.Guard, Writer: "ukdbg agent " + a.opt.Version})
+	if err == nil {
+		if rerr := k.Ready(); rerr != nil {
+			a.log.printf("dumps of guests that die: %v; made as soon as there is room", rerr)
+		}
+	}
+	return k, err
 }
 
 // keepCrashed has a guest kept when it ends, and takes the dump of one that did. It is

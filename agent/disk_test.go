@@ -110,6 +110,59 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A first start on a full disk, on which none of the agent's folders is there: it begins
+// with what it can hold in memory and says so, and makes the folders when there is room.
+func TestFirstStartOnFullDisk(t *testing.T) {
+	snap := snapshotOf(t, "ukguest-x86_64")
+	disk := smalldisk.Make(t, 1<<20)
+	disk.FillNames(t)
+	sink := newCollector(t)
+	sink.down(true)
+	c := quick(t, unique(t, "first-*"))
+	c.Profile.Enabled = false
+	c.Console.State, c.Limits.Spool = filepath.Join(disk.Dir, "state", "consoles"), filepath.Join(disk.Dir, "state", "spool")
+	c.Console.KeepCrashed, c.Console.DumpDir = 10*time.Second, filepath.Join(disk.Dir, "state", "dumps")
+	sink.to(c)
+	name := unique(t, "first-a")
+	log := filepath.Join(t.TempDir(), "console")
+	appendTo(t, log, "up\n")
+	vm := fake(t, snap, fakevmm.Options{Name: name, Console: log, Shared: true})
+	a := run(t, c, func(o *Options) { o.CacheDir = filepath.Join(disk.Dir, "cache") })
+	a.said("dumps of guests that die: mkdir "+filepath.Join(disk.Dir, "state")+": no space left on device; made as soon as there is room", time.Second)
+	a.said("logs: spool: mkdir "+filepath.Join(disk.Dir, "state")+": no space left on device; kept in memory", 10*time.Second)
+	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Console == log && known(g) })
+	a.scrapes(`ukdbg_export_spool_failing\{.*signal="logs"\} 1`, 10*time.Second)
+	appendTo(t, log, report)
+	a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`, 20*time.Second)
+	a.said(name+": console: how far it was read cannot be kept", 20*time.Second)
+	if made, err := filepath.Glob(filepath.Join(disk.Dir, "state", "*")); err != nil || len(made) > 0 {
+		t.Fatalf("the disk is not full: %v, %v", made, err)
+	}
+
+	disk.Empty(t)
+	a.said("metrics: the spool takes batches again", 20*time.Second)
+	a.said(name+": console: all is well again", 20*time.Second)
+	// It ends with its receiver away, and nothing is lost.
+	a.end()
+	if err := vm.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sink.down(false)
+	run(t, c, nil)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		guests, ids := faultsOf(t, sink)
+		if len(ids) == 1 && guests[0] == name {
+			break
+		}
+		if len(ids) > 1 || time.Now().After(end) {
+			t.Fatalf("faults of %v, as %v", guests, ids)
+		}
+	}
+	if st, err := os.Stat(c.Console.DumpDir); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("the folder for dumps: %v, %v", st, err)
+	}
+}
+
 // A configuration that is read again uses on the receivers of which it says the same,
 // and hands what waits of one that it changes to its successor.
 func TestReloadKeepsReceivers(t *testing.T) {

@@ -175,7 +175,7 @@ func (o *outputs) add(c *config.Config, r *receiver, sender delivery.Sender, say
 			}
 		}
 		if r.heirOf == nil {
-			s, err := spool.Open(dir, o.share)
+			s, err := spool.OpenLater(dir, o.share)
 			if err != nil {
 				r.end()
 				return fmt.Errorf("spool for %s: %w", r.name, err)

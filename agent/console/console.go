@@ -18,7 +18,7 @@ type Options struct {
 	// beginning.
 	FromEnd bool
 	// Places remembers it without a folder, for as long as this process lives; nil for
-	// not at all. It is used where State is "".
+	// not at all. It is used where State is "", and while that folder's disk takes nothing.
 	Places *Places
 	// Meta is kept beside the place for Remembered: what its user wants to know
 	// of the guest when the guest itself is gone. At most MaxMeta.

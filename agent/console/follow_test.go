@@ -268,6 +268,48 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A place that the disk does not take is remembered as long as the process lives: the
+// next follower of the log goes on there, and keeps it when there is room.
+func TestPlaceWithoutDisk(t *testing.T) {
+	disk := smalldisk.Make(t, 1<<20)
+	disk.FillNames(t)
+	l := newLog(t)
+	l.append("up\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	state, places := filepath.Join(disk.Dir, "state"), &Places{}
+	with := func(o *Options) { o.Places = places }
+	f := l.follow(ctx, state, with)
+	l.append(assertion("one"))
+	want(t, f, "one")
+	f.End()
+	if _, err := f.Next(); err != io.EOF {
+		t.Fatal(err)
+	}
+	if s := f.Stats(); !strings.Contains(s.Unkept, syscall.ENOSPC.Error()) {
+		t.Errorf("%+v", s)
+	}
+	f.Close()
+	l.append(assertion("two"))
+	g := l.follow(ctx, state, with)
+	want(t, g, "two")
+	disk.Empty(t)
+	l.append(assertion("three"))
+	want(t, g, "three")
+	g.End()
+	if _, err := g.Next(); err != io.EOF {
+		t.Fatal(err)
+	}
+	g.Close()
+	h := l.follow(ctx, state) // of another process
+	defer h.Close()
+	l.append(assertion("four"))
+	want(t, h, "four")
+	if len(places.by) != 0 {
+		t.Errorf("what the disk has is remembered in memory, too: %v", places.by)
+	}
+}
+
 // Where a console was first followed from its end, nothing from before that comes when
 // it is followed again.
 func TestFromEndTwice(t *testing.T) {

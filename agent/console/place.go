@@ -142,6 +142,12 @@ func (m *Places) put(p *place) {
 	m.by[p.Source.Path] = *p
 }
 
+func (m *Places) forget(path string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.by, path)
+}
+
 // Remembered is a console that was followed before.
 type Remembered struct {
 	Source Source

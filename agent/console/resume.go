@@ -19,8 +19,12 @@ func (f *Follower) resume() error {
 		if at, ok, err = loadPlace(f.path); err != nil {
 			return err
 		}
-	} else if f.opt.Places != nil {
-		at, ok = f.opt.Places.get(f.opt.Source.Path)
+	}
+	if f.opt.Places != nil {
+		// With a folder it is what the disk did not take.
+		if newer, there := f.opt.Places.get(f.opt.Source.Path); there {
+			at, ok = newer, true
+		}
 	}
 	if !ok {
 		f.first()
@@ -172,6 +176,13 @@ func (f *Follower) put(at *place, sync bool) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(f.opt.State, 0o700); err == nil {
 			err = at.save(f.path, sync)
+		}
+	}
+	if f.opt.Places != nil {
+		if err != nil {
+			f.opt.Places.put(at)
+		} else {
+			f.opt.Places.forget(at.Source.Path)
 		}
 	}
 	return err

@@ -37,6 +37,9 @@ func makeFolder(dir string) error {
 
 // write makes a dump, whole or not at all.
 func (k *Keeper) write(ctx context.Context, p *vmm.Process, s *ukdbg.Session) (path string, st ukdbg.DumpStats, err error) {
+	if err := k.Ready(); err != nil {
+		return "", st, err
+	}
 	if err := k.makeRoom(k.opt.MaxDumps-1, k.opt.MaxBytes/2); err != nil {
 		return "", st, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/ukdbg/ukdbg"
@@ -93,11 +94,16 @@ func New(ctx context.Context, opt Options) (*Keeper, error) {
 		opt.For = 30 * time.Second
 	}
 	opt.Guard.Verb = "agent keep-crashed"
-	if err := makeFolder(opt.Dir); err != nil {
+	k := &Keeper{opt: opt, held: map[guest]*hold{}, refused: map[guest]refusal{}}
+	if err := k.Ready(); err != nil && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return nil, err
 	}
-	return &Keeper{opt: opt, held: map[guest]*hold{}, refused: map[guest]refusal{}}, nil
+	return k, nil
 }
+
+// Ready makes the folder, and is why there is none: a disk may have no room for it yet.
+// It is tried again with each dump.
+func (k *Keeper) Ready() error { return makeFolder(k.opt.Dir) }
 
 func nameOf(p *vmm.Process) guest { return guest{p.PID, p.StartTime} }
 

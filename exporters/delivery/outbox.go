@@ -85,6 +85,9 @@ func newOutbox(opt Options) *outbox {
 	}
 	o := &outbox{Options: opt, backoff: firstBackoff}
 	if opt.Spool != nil {
+		if err := opt.Spool.Pending(); err != nil {
+			o.stats.DiskError = err.Error()
+		}
 		for _, n := range opt.Spool.Kept() {
 			o.waiting = append(o.waiting, entry{number: n, earlier: true})
 		}

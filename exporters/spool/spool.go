@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 var (
@@ -45,15 +46,16 @@ const (
 
 // Spool is a folder of batches. It is safe for concurrent use.
 type Spool struct {
-	dir    string
-	limit  int64
-	unlock func() error
+	dir   string
+	limit int64
 
-	mu    sync.Mutex
-	size  map[Number]int64
-	bytes int64
-	aside []asideFile // oldest first
-	next  Number
+	mu     sync.Mutex
+	unlock func() error // nil while it is not open
+	why    error        // that it is not
+	size   map[Number]int64
+	bytes  int64
+	aside  []asideFile // oldest first
+	next   Number
 }
 
 // asideFile is a batch that is kept for a person to look at.
@@ -76,21 +78,59 @@ func Open(dir string, limit int64) (*Spool, error) {
 		limit = DefaultBytes
 	}
 	s := &Spool{dir: dir, limit: limit, size: map[Number]int64{}}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
-	}
-	var err error
-	if s.unlock, err = lockFolder(filepath.Join(dir, "lock")); err != nil {
-		return nil, fmt.Errorf("spool %s: %w", dir, err)
-	}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool: %w", err), s.unlock())
+	if s.open(); s.why != nil {
+		return nil, s.why
 	}
 	return s, nil
 }
 
+// OpenLater is Open, but a disk that has no room to make the folder is no error: it is
+// tried again with each Add, which fails until then. Pending tells.
+func OpenLater(dir string, limit int64) (*Spool, error) {
+	s, err := Open(dir, limit)
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return s, err
+	}
+	if limit <= 0 {
+		limit = DefaultBytes
+	}
+	return &Spool{dir: dir, limit: limit, size: map[Number]int64{}, why: err}, nil
+}
+
+// Pending is why the folder could not be made yet, nil if it could.
+func (s *Spool) Pending() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.why
+}
+
+// open makes the folder and takes it.
+func (s *Spool) open() {
+	if s.why = os.MkdirAll(s.dir, 0o700); s.why != nil {
+		s.why = fmt.Errorf("spool: %w", s.why)
+		return
+	}
+	unlock, err := lockFolder(filepath.Join(s.dir, "lock"))
+	if err != nil {
+		s.why = fmt.Errorf("spool %s: %w", s.dir, err)
+		return
+	}
+	if err := s.load(); err != nil {
+		s.why = errors.Join(fmt.Errorf("spool: %w", err), unlock())
+		return
+	}
+	s.unlock = unlock
+}
+
 // Close gives the folder to others; what waits in it stays.
-func (s *Spool) Close() error { return s.unlock() }
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unlock == nil {
+		return nil // it never was ours
+	}
+	return s.unlock()
+}
 
 // Dir is the folder.
 func (s *Spool) Dir() string { return s.dir }
@@ -160,6 +200,11 @@ func (s *Spool) Add(b Batch) (Number, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.unlock == nil {
+		if s.open(); s.why != nil {
+			return 0, s.why
+		}
+	}
 	if s.bytes+size > s.limit {
 		return 0, ErrFull
 	}

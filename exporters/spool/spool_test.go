@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/ukdbg/ukdbg/internal/smalldisk"
 )
 
 func mustOpen(t *testing.T, dir string, limit int64) *Spool {
@@ -175,4 +177,44 @@ func FuzzDecode(f *testing.F) {
 			check(sealed)
 		}
 	})
+}
+
+// A folder that a full disk has no room for is made with the first batch that fits;
+// what else keeps it from being made is an error at once.
+func TestOpenLater(t *testing.T) {
+	disk := smalldisk.Make(t, 1<<20)
+	disk.FillNames(t)
+	dir := filepath.Join(disk.Dir, "spool")
+	if s, err := Open(dir, 0); !errors.Is(err, syscall.ENOSPC) || s != nil {
+		t.Fatalf("%v, %v", s, err)
+	}
+	s, err := OpenLater(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Batch{Kind: 1, Items: 2, Payload: []byte("three")}
+	if _, err := s.Add(b); !errors.Is(err, syscall.ENOSPC) || !errors.Is(s.Pending(), syscall.ENOSPC) || len(s.Kept()) > 0 {
+		t.Errorf("%v, pending: %v", err, s.Pending())
+	}
+	disk.Empty(t)
+	n, err := s.Add(b)
+	if err != nil || s.Pending() != nil {
+		t.Fatalf("with room: %v, pending: %v", err, s.Pending())
+	}
+	if got, err := s.Read(n); err != nil || string(got.Payload) != "three" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := Open(dir, 0); !errors.Is(err, ErrInUse) {
+		t.Errorf("another takes it, too: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	file := filepath.Join(disk.Dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenLater(filepath.Join(file, "spool"), 0); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("below a file: %v", err)
+	}
 }

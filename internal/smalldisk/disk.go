@@ -5,6 +5,7 @@ package smalldisk
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -25,7 +26,7 @@ func Make(t testing.TB, size int) *Disk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := syscall.Mount("none", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, fmt.Sprintf("size=%d,mode=700", size)); err != nil {
+	if err := syscall.Mount("none", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, fmt.Sprintf("size=%d,nr_inodes=%d,mode=700", size, maxFiles)); err != nil {
 		t.Fatalf("mounting a small disk, which takes root (CAP_SYS_ADMIN): %v", err)
 	}
 	t.Cleanup(func() {
@@ -36,6 +37,9 @@ func Make(t testing.TB, size int) *Disk {
 	})
 	return &Disk{dir}
 }
+
+// maxFiles is how many files and folders may be on the disk.
+const maxFiles = 4096
 
 func (d *Disk) ballast() string { return filepath.Join(d.Dir, "ballast") }
 
@@ -55,10 +59,26 @@ func (d *Disk) Fill(t testing.TB) {
 	}
 }
 
-// Empty gives back what Fill took.
+// FillNames takes all there is for further files and folders: a tmpfs that has no room
+// for bytes still makes them.
+func (d *Disk) FillNames(t testing.TB) {
+	t.Helper()
+	err := os.Mkdir(d.ballast()+"s", 0o700)
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(d.ballast()+"s", fmt.Sprint(i)), nil, 0o600)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling %s: %v", d.Dir, err)
+	}
+}
+
+// Empty gives back what Fill and FillNames took.
 func (d *Disk) Empty(t testing.TB) {
 	t.Helper()
-	if err := os.Remove(d.ballast()); err != nil {
+	if err := os.Remove(d.ballast()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(d.ballast() + "s"); err != nil {
 		t.Fatal(err)
 	}
 }
