@@ -90,7 +90,7 @@ func besideKernel(t *testing.T, p *stoppedtest.Process, opt Options) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Session{opt: opt, epoch: 1, stacks: map[uint64]stack{}, arch: arch.X86_64, image: im, mem: newCache(p)}
+	s := &Session{opt: opt, epoch: 1, stacks: map[threadKey]stack{}, arch: arch.X86_64, image: im, mem: newCache(p)}
 	s.mapping = symbolizer.Mapping{Image: im, Slide: p.First(t, "app")}
 	if s.types, err = ctype.New(im); err != nil {
 		t.Fatal(err)

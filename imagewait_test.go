@@ -24,7 +24,7 @@ func TestImageReadSlowly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &Session{live: a, machine: newProcessors(a), stacks: map[uint64]stack{}}
+		s := &Session{live: a, machine: newProcessors(a), stacks: map[threadKey]stack{}}
 		stands := func() (yes bool) {
 			stub.Do(func() { yes = !stub.Running })
 			return yes

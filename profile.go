@@ -84,10 +84,10 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	}
 	if k, ok := s.kernel.(currentThreads); ok && threads == nil {
 		if slots, err := k.CurrentSlots(ctx); err == nil {
-			probe := threadProbe{s: s, k: k, slot: slots}
+			probe := threadProbe{s: s, k: k, slot: slots, parked: map[parkedAt]profiler.Thread{}}
 			if sampler.Unstopped {
 				probe.stacks = &threadStacks{}
-				_ = probe.stacks.list(ctx, s) // without, the kernel's word tells
+				_ = probe.stacks.list(ctx, s, probe.parked) // without, the kernel's word tells
 			}
 			sampler.Threads = probe
 		}

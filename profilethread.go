@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 
+	"github.com/ukdbg/ukdbg/kernel"
+	"github.com/ukdbg/ukdbg/kernel/unikraft"
 	"github.com/ukdbg/ukdbg/profiler"
 	"github.com/ukdbg/ukdbg/target"
 )
@@ -29,11 +31,33 @@ type threadProbe struct {
 	slot map[target.CPU]uint64
 	// stacks are the threads' stacks, nil in a guest that is stopped for each sample.
 	stacks *threadStacks
+	// parked is where processors stand that the guest never started.
+	parked map[parkedAt]profiler.Thread
 }
 
-func (t threadProbe) Probe(cpu target.CPU, _ *target.Regs) []target.Range {
+// parkedAt is a program counter and a stack pointer that do not change as long as
+// the guest leaves the processor to its firmware.
+type parkedAt struct{ pc, sp uint64 }
+
+// parkedThread stands for a processor the guest never started: its time is no work.
+// It has no number, as no thread runs there.
+func parkedThread(name string) profiler.Thread {
+	return profiler.Thread{Name: name, Known: true, Idle: true}
+}
+
+// park notes a processor that names no thread while others do, and that executes
+// nothing of the image.
+func (t threadProbe) park(cpu target.CPU, regs *target.Regs) {
+	if t.parked == nil || len(t.parked) > len(t.s.cpus) || len(t.slot) == 0 || regs.Arch == nil || t.s.knowsImageAt(regs.PC()) {
+		return
+	}
+	t.parked[parkedAt{regs.PC(), regs.SP()}] = parkedThread(unikraft.NotStarted(cpu))
+}
+
+func (t threadProbe) Probe(cpu target.CPU, regs *target.Regs) []target.Range {
 	addr, ok := t.slot[cpu]
 	if !ok {
+		t.park(cpu, regs)
 		return nil
 	}
 	return []target.Range{{Addr: addr, Data: make([]byte, 8)}}
@@ -51,13 +75,19 @@ func (t threadProbe) Thread(ctx context.Context, _ target.Memory, _ target.CPU, 
 	if t.stacks != nil && !t.stacks.knows(id) {
 		// It came after the others were listed. What cannot be listed now is found by
 		// the word alone.
-		_ = t.stacks.list(ctx, t.s)
+		_ = t.stacks.list(ctx, t.s, t.parked)
 	}
 	return sampledThread(id, name), nil
 }
 
-// Owner is the thread on whose stack a sample's stack pointer lies.
+// Owner is the thread on whose stack a sample's stack pointer lies, or what
+// stands for a processor that was never started.
 func (t threadProbe) Owner(regs *target.Regs) (profiler.Thread, bool) {
+	if len(t.parked) > 0 && regs.Arch != nil {
+		if by, ok := t.parked[parkedAt{regs.PC(), regs.SP()}]; ok {
+			return by, true
+		}
+	}
 	if t.stacks == nil {
 		return profiler.Thread{}, false
 	}
@@ -86,8 +116,8 @@ type threadStack struct {
 	thread profiler.Thread
 }
 
-// list reads the threads anew.
-func (t *threadStacks) list(ctx context.Context, s *Session) error {
+// list reads the threads anew, and notes where processors stand that were never started.
+func (t *threadStacks) list(ctx context.Context, s *Session, parked map[parkedAt]profiler.Thread) error {
 	threads, err := s.Threads(ctx)
 	if err != nil {
 		return err
@@ -107,6 +137,10 @@ func (t *threadStacks) list(ctx context.Context, s *Session) error {
 		}
 		sp := th.Regs.SP()
 		switch {
+		case th.Addr == 0:
+			if th.Live && th.State == kernel.Idle && parked != nil {
+				parked[parkedAt{th.Regs.PC(), sp}] = parkedThread(th.Name)
+			}
 		case th.Stack == 0:
 			placeless++
 			t.boot, t.at = who, sp

@@ -83,7 +83,7 @@ type Session struct {
 	epoch   uint64
 	atCall  callSite // where the last step over stopped, if at an inlined call
 	threads []Thread
-	stacks  map[uint64]stack // by thread address, this epoch
+	stacks  map[threadKey]stack // of this epoch
 	// currentSlots are the words that name each processor's thread; they do not
 	// move once the kernel has set its processors up.
 	currentSlots map[target.CPU]uint64
@@ -112,7 +112,7 @@ func Open(ctx context.Context, opt Options) (*Session, error) {
 	if spec, err = reachable(ctx, spec); err != nil {
 		return nil, err
 	}
-	s := &Session{opt: opt, asked: asked, spec: spec, epoch: 1, stacks: map[uint64]stack{}}
+	s := &Session{opt: opt, asked: asked, spec: spec, epoch: 1, stacks: map[threadKey]stack{}}
 	if opt.Image != "" {
 		// Before the guest is stopped: a wrong file must cost it nothing.
 		if err = s.openImage(ctx); err != nil {
@@ -158,7 +158,7 @@ func (s *Session) loadTypes() {
 // OpenImage makes a session of an image alone, or of nothing: for console logs.
 // The context ends the search for debug files.
 func OpenImage(ctx context.Context, opt Options) (*Session, error) {
-	s := &Session{opt: opt, epoch: 1, stacks: map[uint64]stack{}, noKernel: "there is no guest"}
+	s := &Session{opt: opt, epoch: 1, stacks: map[threadKey]stack{}, noKernel: "there is no guest"}
 	if opt.Image == "" {
 		return s, nil
 	}

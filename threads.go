@@ -153,6 +153,18 @@ func (s *Session) Explain(t Thread, frames []Frame) Thread {
 	return t
 }
 
+// threadKey tells threads apart. One alone does not do: a processor without a
+// thread has no address, and a number is given anew when the kernel becomes known.
+type threadKey struct {
+	id   int
+	addr uint64
+}
+
+func (t Thread) key() threadKey { return threadKey{t.ID, t.Addr} }
+
+// Same reports whether t and o are the same thread, perhaps at different times.
+func (t Thread) Same(o Thread) bool { return t.key() == o.key() }
+
 // stack is a thread's stack as it was unwound in this epoch.
 type stack struct {
 	frames []unwind.Frame
@@ -164,14 +176,14 @@ func (s *Session) unwind(ctx context.Context, t Thread) ([]unwind.Frame, error) 
 	if t.epoch != s.epoch {
 		return nil, ErrStale
 	}
-	if st, ok := s.stacks[t.Addr]; ok {
+	if st, ok := s.stacks[t.key()]; ok {
 		return st.frames, st.err
 	}
 	if t.RegsErr != nil {
 		return nil, t.RegsErr
 	}
 	frames, err := s.unwindRegs(ctx, t.Regs)
-	s.stacks[t.Addr] = stack{frames, err}
+	s.stacks[t.key()] = stack{frames, err}
 	return frames, err
 }
 

@@ -81,7 +81,7 @@ func (r *runner) Hints() []uint64                    { return nil }
 func (r *runner) Close() error                       { return nil }
 
 func observing(r *runner) *Session {
-	s := &Session{observer: r, machine: newProcessors(r), view: newView(r), epoch: 1, stacks: map[uint64]stack{}}
+	s := &Session{observer: r, machine: newProcessors(r), view: newView(r), epoch: 1, stacks: map[threadKey]stack{}}
 	s.mem = s.view
 	return s
 }

@@ -44,7 +44,7 @@ type Thread struct {
 	// or it is not readable. Names need not be unique.
 	Name string
 	// Addr is the address of its structure, 0 for a processor that runs no
-	// thread yet.
+	// thread yet, or none at all: one the kernel never started is Idle.
 	Addr  uint64
 	State State
 	// New: it never ran; Entry is the function it will start in, 0 if not

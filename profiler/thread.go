@@ -20,7 +20,8 @@ type Threads interface {
 }
 
 // owner is the optional power of Threads to tell a thread by the registers alone:
-// those of a guest that is not stopped are of a moment before the probe's.
+// those of a guest that is not stopped are of a moment before the probe's, and a
+// processor without a thread has nothing to probe.
 type owner interface {
 	Owner(regs *target.Regs) (Thread, bool)
 }
@@ -32,7 +33,7 @@ const maxThreads = 1 << 16
 func (s *Sampler) thread(ctx context.Context, c *Capture, probe []target.Range) (Thread, error) {
 	// A thread not seen before is asked for first: its stack may become known by that.
 	t, err := s.probed(ctx, c, probe)
-	if o, ok := s.Threads.(owner); ok && err == nil && s.Unstopped {
+	if o, ok := s.Threads.(owner); ok && err == nil && (s.Unstopped || len(probe) == 0) {
 		if by, ok := o.Owner(&c.Regs); ok {
 			return by, nil
 		}

@@ -19,7 +19,7 @@ func cmdThreads(ctx context.Context, r *REPL, _ string) error {
 	if err != nil {
 		return err
 	}
-	WriteThreads(r.out, ThreadRows(ctx, r.s, threads), r.thread.Addr)
+	WriteThreads(r.out, ThreadRows(ctx, r.s, threads), r.thread.ID)
 	if torn := r.s.Torn(); torn != "" {
 		r.printf("%s(%s)%s\n", r.dim(), torn, r.plain())
 	}
@@ -50,13 +50,13 @@ func ThreadRows(ctx context.Context, s *ukdbg.Session, threads []ukdbg.Thread) [
 	return rows
 }
 
-// WriteThreads prints a table of threads; the one at addr is marked.
-func WriteThreads(w interface{ Write([]byte) (int, error) }, rows []ThreadRow, addr uint64) {
+// WriteThreads prints a table of threads; the one with the number id is marked.
+func WriteThreads(w interface{ Write([]byte) (int, error) }, rows []ThreadRow, id int) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "   ID\tNAME\tSTATE\tCPU TIME\tWHERE\n")
 	for _, t := range rows {
 		mark := "  "
-		if t.Addr == addr {
+		if t.ID == id {
 			mark = "▶ "
 		}
 		fmt.Fprintf(tw, "%s%3d\t%s\t%s\t%s\t%s\n", mark, t.ID, Printable(t.Name), Printable(t.Doing), cpuTime(t.Thread), Printable(t.Where))
@@ -155,11 +155,11 @@ func (r *REPL) applyAll(ctx context.Context, line string) error {
 			r.complain(err)
 			continue
 		}
-		if err := r.Execute(ctx, line); err != nil {
+		if err := r.run(ctx, line); err != nil {
 			continue // it was told
 		}
 		if r.s.Epoch() != epoch {
-			return nil
+			return nil // it let the guest run: who is where has changed
 		}
 	}
 	if err := r.choose(ctx, back); err != nil {

@@ -135,6 +135,12 @@ func (r *REPL) prompt() string {
 
 // Execute runs one command line. It prints the error it returns.
 func (r *REPL) Execute(ctx context.Context, line string) error {
+	r.s.Look() // what runs while it is looked at has moved on
+	return r.run(ctx, line)
+}
+
+// run is Execute on the guest as it was last looked at.
+func (r *REPL) run(ctx context.Context, line string) error {
 	defer r.flush()
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
@@ -150,7 +156,6 @@ func (r *REPL) Execute(ctx context.Context, line string) error {
 		r.complain(errNoGuest)
 		return errNoGuest
 	}
-	r.s.Look() // what runs while it is looked at has moved on
 	r.last = ""
 	if c.repeat {
 		r.last = line

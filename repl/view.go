@@ -21,13 +21,13 @@ func (r *REPL) refresh(ctx context.Context) error {
 	if r.epoch == r.s.Epoch() && r.frames != nil {
 		return nil
 	}
-	if r.thread.Addr != 0 {
+	if r.thread.ID != 0 {
 		threads, err := r.s.Threads(ctx)
 		if err != nil {
 			return err
 		}
 		for _, t := range threads {
-			if t.Addr == r.thread.Addr {
+			if t.Same(r.thread) {
 				before := r.current()
 				err := r.choose(ctx, t)
 				switch {
@@ -51,7 +51,7 @@ func (r *REPL) refresh(ctx context.Context) error {
 // cannot be looked at just now: it is on a processor whose registers nobody tells.
 func (r *REPL) leaveThread(ctx context.Context, why error) error {
 	t, err := r.s.CurrentThread(ctx, r.s.StopCPU())
-	if err != nil || t.Addr == r.thread.Addr {
+	if err != nil || t.Same(r.thread) {
 		return why
 	}
 	if err := r.choose(ctx, t); err != nil {
@@ -211,7 +211,7 @@ func (r *REPL) stopped(ctx context.Context, rep ukdbg.StopReport, before ukdbg.T
 	} else if err := r.refresh(ctx); err != nil {
 		return err
 	}
-	if r.thread.Addr != before.Addr {
+	if !r.thread.Same(before) {
 		r.printf("[Switching to thread %d (%s)]\n", r.thread.ID, Printable(r.thread.Name))
 	}
 	r.tellCause(rep)

@@ -59,12 +59,15 @@ func TestObservingVerbs(t *testing.T) {
 				}
 				out = mustVerb(t, "attach", at, "-e", g.Debug, "--source-map", g.sources, "--batch",
 					"--ex", "info target", "--ex", "threads", "--ex", "bt all", "--ex", "thread acceptor", "--ex", "frame function acceptor_main",
-					"--ex", "print server.stats.served", "--ex", "x/4i $pc", "--ex", "info registers", "--ex", "dmesg", "--ex", "heap",
+					"--ex", "print server.stats.served", "--ex", "thread apply all bt 1", "--ex", "x/4i $pc", "--ex", "info registers", "--ex", "dmesg", "--ex", "heap",
 					"--ex", "find &uk_trace_buffer, +65536, 0x64685254")
 				for _, want := range []string{"never held", "0 stops", "acceptor_main", "$1 = ", "requests served"} {
 					if !strings.Contains(out, want) {
 						t.Errorf("%s: no %q in the session:\n%s", at, want, out)
 					}
+				}
+				if all := regexp.MustCompile(`(?m)^Thread \d+ \([a-z0-9-]+\):$`).FindAllString(out, -1); len(all) < 7 {
+					t.Errorf("%s: a command for all threads was run for %q only:\n%s", at, all, out)
 				}
 				if n := g.stopped(); n != 0 {
 					t.Fatalf("%s: the guest was stopped %d times", at, n)

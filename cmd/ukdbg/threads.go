@@ -86,7 +86,7 @@ func threads(ctx context.Context, e env, flags *targetFlags, s *ukdbg.Session, s
 	if torn := s.Torn(); torn != "" {
 		fmt.Fprintf(e.err, "ukdbg: %s\n", torn)
 	}
-	repl.WriteThreads(e.out, repl.ThreadRows(ctx, s, list), current.Addr)
+	repl.WriteThreads(e.out, repl.ThreadRows(ctx, s, list), current.ID)
 	if !stacks {
 		return nil
 	}

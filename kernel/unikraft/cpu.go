@@ -217,8 +217,27 @@ func (s *survey) withoutThread(c *cpu) kernel.Thread {
 		Name: "(no thread)", State: kernel.Running, CPU: c.number,
 		Regs: c.regs, Live: c.err == nil, RegsErr: c.err,
 	}
-	if !c.threadOK {
+	switch {
+	case s.notStarted(c):
+		t.Name, t.State = NotStarted(c.number), kernel.Idle
+		t.Notes = []string{"it executes nothing of the image, names no struct lcpu, and other processors run the threads there are"}
+	case !c.threadOK:
 		t.Name = "(thread not known)"
 	}
 	return t
+}
+
+// NotStarted is the name of what stands for a processor the guest never started.
+func NotStarted(cpu target.CPU) string { return fmt.Sprintf("(CPU %d, not started)", cpu) }
+
+// notStarted reports whether the guest left a processor to its firmware, as one
+// does that was built for fewer processors than its VM has.
+func (s *survey) notStarted(c *cpu) bool {
+	if c.err != nil || c.threadOK || c.lcpu != 0 || len(s.currents) != 0 {
+		return false
+	}
+	if _, _, inImage := s.k.symbolAt(c.regs.PC()); inImage {
+		return false
+	}
+	return slices.ContainsFunc(s.cpus, func(o *cpu) bool { return o.threadOK && o.thread != 0 })
 }

@@ -132,3 +132,39 @@ func TestSwitching(t *testing.T) {
 		whole(a, g, "ready")
 	}
 }
+
+// A processor the guest was not built to start stays with its firmware: it idles,
+// and it keeps its number whenever it is looked at.
+func TestNotStarted(t *testing.T) {
+	for _, a := range arches {
+		img := newImage(a)
+		g := build(img, typical, 0)
+		lcpus(g, a, 0)
+		for range 2 {
+			r := g.regs[0]
+			r.Set(map[*arch.Arch]int{arch.X86_64: arch.X86GSBase, arch.ARM64: arch.ARM64TPIDREL1}[a], 0)
+			r.Set(a.SP, 0x10)
+			r.Set(a.PC, 0xfd09a)
+			g.regs = append(g.regs, r)
+		}
+		k := open(t, img, g)
+		first := list(t, k)
+		for _, name := range []string{NotStarted(1), NotStarted(2)} {
+			th := byName(t, first, name)
+			if th.State != kernel.Idle || th.Addr != 0 || !th.Live || len(th.Notes) != 1 {
+				t.Errorf("%s: %+v", a.Name, th)
+			}
+			if again := byName(t, list(t, k), name); again.ID != th.ID {
+				t.Errorf("%s: %s has the number %d, and then %d", a.Name, name, th.ID, again.ID)
+			}
+		}
+		if one, two := byName(t, first, NotStarted(1)), byName(t, first, NotStarted(2)); one.ID == two.ID {
+			t.Errorf("%s: two processors have the number %d", a.Name, one.ID)
+		}
+		// One that executes the image's code is not known, not idle.
+		g.regs[1].Set(a.PC, 0x344)
+		if th := byName(t, list(t, k), "(thread not known)"); th.State != kernel.Running || th.CPU != 1 {
+			t.Errorf("%s: in the image: %+v", a.Name, th)
+		}
+	}
+}

@@ -58,12 +58,18 @@ func (k *Kernel) number(list *kernel.ThreadList, complete bool) {
 			if isIdle := t.State == kernel.Idle || t.Name == "idle"; isIdle != idle {
 				continue
 			}
-			id, ok := k.ids[t.Addr]
-			if !ok || t.Addr == 0 {
+			key := t.Addr
+			if key == 0 {
+				// A processor without a thread, which is no other one's: an address of
+				// its own where no structure fits.
+				key = ^uint64(0) - uint64(t.CPU)
+			}
+			id, ok := k.ids[key]
+			if !ok {
 				k.lastID++
 				id = k.lastID
 			}
-			t.ID, present[t.Addr] = id, id
+			t.ID, present[key] = id, id
 		}
 	}
 	if complete {
