@@ -31,7 +31,7 @@ func (p program) Symbolize(addr uint64) (string, uint64, bool) {
 	return s.Name, addr - s.Addr, ok
 }
 
-func load(t *testing.T, name string) program {
+func load(t testing.TB, name string) program {
 	t.Helper()
 	im, err := images.Find(name)
 	if err != nil {
