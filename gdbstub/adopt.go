@@ -174,9 +174,9 @@ func (a *adoption) run(ctx context.Context) error {
 
 // foreign reports whether the last stop told was somebody else's.
 func (a *adoption) foreign() bool {
-	return a.c.run.initial.reason(asked{
+	return a.c.run.initial.others(asked{
 		interrupt: a.st.Interrupted, step: a.st.Stepping, breakpoints: len(a.st.Breaks) > 0, exact: a.st.Stub.QEMU,
-	}) == target.StopForeign
+	})
 }
 
 // leaveAlone reports whether the guest runs for certain and is clean.

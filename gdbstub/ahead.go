@@ -3,6 +3,8 @@ package gdbstub
 import (
 	"context"
 	"time"
+
+	"github.com/ukdbg/ukdbg/target"
 )
 
 // ahead is what is asked in the same write as a request to stop, and so without
@@ -10,14 +12,14 @@ import (
 // read behind them.
 //
 // QEMU stops its guest while it takes the byte that asks for it, and answers what
-// follows when it stands. So a stop takes one way there and back less. Only what
-// changes nothing may be asked: if the guest stands for a reason of its own by then,
-// that stop is somebody else's. For the same reason the order to run is never among
-// it: it is given when it is known whose stop it is.
+// follows when it stands. So a stop takes one way there and back less. Nothing that
+// changes the guest may be among it, and an order to run only in a glimpse, where it
+// will be known whose stop it ended.
 type ahead struct {
 	flow  *all // nil: nothing was asked
 	calls window
-	epoch uint64 // of the stop it was asked for
+	epoch uint64    // of the stop it was asked for
+	at    time.Time // when
 	// used is the stop whose registers were read by ReadAllRegisters.
 	used uint64
 }
@@ -34,14 +36,19 @@ func (c *Client) haltAhead(ctx context.Context) error {
 	}
 	f := c.newAll()
 	c.mu.Lock()
-	if c.err != nil || !c.run.running || !c.run.interrupted.IsZero() || c.ack || c.sync.active || len(c.pending) > 0 {
+	// An acknowledgement that is still to come would be taken for one of what is asked.
+	if c.err != nil || !c.run.running || !c.run.taken || !c.run.interrupted.IsZero() || c.ack || c.sync.active || len(c.pending) > 0 {
 		c.mu.Unlock()
 		return c.Interrupt(ctx)
 	}
-	c.askStop(time.Now())
-	c.ahead.flow, c.ahead.epoch = f, c.run.epoch+1
-	c.wbuf = c.requests(f, &c.ahead.calls, append(c.wbuf[:0], c.prof.interrupt...))
-	out := c.wbuf
+	out := c.requests(f, &c.ahead.calls, append(c.wbuf[:0], claiming))
+	c.run.claim = claimOpen
+	if c.run.glimpse = c.mayGlimpse(f); c.run.glimpse {
+		out = append(out, c.runOrder()...)
+	}
+	c.ahead.flow, c.ahead.epoch, c.ahead.at = f, c.run.epoch+1, time.Now()
+	c.askStop(c.ahead.at)
+	c.wbuf = out
 	c.mu.Unlock()
 	return c.sendStop(out)
 }
@@ -67,4 +74,30 @@ func (c *Client) dropAhead() {
 	c.ahead.calls.abandon()
 	c.mu.Unlock()
 	c.ahead.flow = nil
+}
+
+// stoodAhead settles, behind the stop e that was asked for by haltAhead, whose it is.
+func (c *Client) stoodAhead(ctx context.Context, e target.Event) (target.Event, error) {
+	if e.Kind != target.EventStopped {
+		return e, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.run.claim == claimOpen {
+		if err := c.waitLocked(ctx); err != nil {
+			return e, err
+		}
+	}
+	if c.run.claim == claimLost && e.Stop.Reason == target.StopInterrupt {
+		e.Stop.Reason = target.StopForeign
+	}
+	c.run.claim = claimNone
+	if c.run.undone {
+		return e, c.standAgain(ctx)
+	}
+	if c.cap.glimpsed {
+		// It ran again before this was heard; since when it stood is not known better.
+		e.Time = c.ahead.at
+	}
+	return e, nil
 }

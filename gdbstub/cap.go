@@ -47,6 +47,8 @@ type pauseCap struct {
 	overdue bool
 	// lapsed: the guest runs because its stop was ended, and nobody has been told.
 	lapsed bool
+	// glimpsed: that stop was to end like that.
+	glimpsed bool
 }
 
 func (c *Client) capTime() time.Duration {
@@ -115,6 +117,7 @@ func (c *Client) letGo() {
 	if _, ok := c.begin(); !ok {
 		return
 	}
+	c.stats.Lapsed++
 	c.goesOn(time.Now())
 	if c.ack {
 		c.lastOut = append(c.lastOut[:0], order...)
@@ -136,6 +139,7 @@ func (c *Client) begin() (stop uint32, ok bool) {
 
 // letRun: whoever stands by has let the guest run; mu is held.
 func (c *Client) letRun() {
+	c.stats.Lapsed++
 	c.goesOn(time.Now().Add(-c.opt.Lease.Ended()))
 	c.over()
 }
@@ -153,8 +157,8 @@ func (c *Client) over() {
 	}
 }
 
-// goesOn notes that the guest is let run since at because its time is over; mu is
-// held.
+// goesOn notes that the guest is let run since at though nobody asked for it now; mu
+// is held.
 func (c *Client) goesOn(at time.Time) {
 	c.run.running, c.run.taken = true, false
 	c.run.interrupted = time.Time{}
@@ -162,7 +166,6 @@ func (c *Client) goesOn(at time.Time) {
 	c.run.hits.ran(c.run.actions, len(c.run.threads))
 	c.account(at)
 	c.stats.Resumes++
-	c.stats.Lapsed++
 	c.cap.lapsed = true
 	c.journalResume()
 	c.signal()
@@ -175,8 +178,15 @@ func (c *Client) resumed() bool {
 	if !c.run.running || !c.cap.lapsed {
 		return false
 	}
-	c.cap.lapsed = false
+	c.cap.lapsed, c.cap.glimpsed = false, false
 	return true
+}
+
+// wasLapsed reports whether the guest runs because its stop was ended.
+func (c *Client) wasLapsed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.run.running && c.cap.lapsed
 }
 
 // lapseTries bounds how often what a cap cut short is begun again.

@@ -52,6 +52,7 @@ func (c *Client) ready(ctx context.Context) error {
 		case c.err != nil:
 			return c.err
 		case c.run.running && c.cap.lapsed:
+			c.foresight.unforeseen()
 			return target.ErrLapsed
 		case c.run.running:
 			return ErrRunning
@@ -136,17 +137,15 @@ func (c *Client) fill(f flow, w *window) error {
 	c.mu.Lock()
 	capped := c.opt.Lease != nil || c.opt.MaxPause > 0
 	var stop uint32
-	if capped {
-		ended := c.cap.lapsed && c.run.running
-		if !ended {
-			var ok bool
-			stop, ok = c.begin()
-			ended = !ok
-		}
-		if ended {
-			defer c.mu.Unlock()
-			return c.cutShort(f, w)
-		}
+	ended := c.cap.lapsed && c.run.running
+	if capped && !ended {
+		var ok bool
+		stop, ok = c.begin()
+		ended = !ok
+	}
+	if ended {
+		defer c.mu.Unlock()
+		return c.cutShort(f, w)
 	}
 	alone := w.n == 0
 	out := c.requests(f, w, c.wbuf[:0])

@@ -1,6 +1,10 @@
 package gdbstub
 
-import "github.com/ukdbg/ukdbg/target"
+import (
+	"slices"
+
+	"github.com/ukdbg/ukdbg/target"
+)
 
 // foresight saves a stop its second flight. What is read behind the registers of
 // all processors, stacks mostly, is much the same in the next stop: the stacks of
@@ -16,6 +20,19 @@ type foresight struct {
 	when uint64         // the stop it came in
 	// learns: the method that runs now follows the reading of all registers.
 	learns, asked bool
+
+	// older are stacks that were read lately, but not in the last stop.
+	older []olderStack
+	// good counts the stops in a row that were as foreseen, needed is how many it takes
+	// for the next to be a glimpse, and inGlimpses how many glimpses were.
+	good, needed, inGlimpses int
+}
+
+// olderStack is a range to read again; idle counts the stops since it was wanted.
+type olderStack struct {
+	addr uint64
+	size int
+	idle int
 }
 
 const (
@@ -27,6 +44,10 @@ const (
 	// guess reaches at least, and stackLike what is taken for a stack, in bytes.
 	foreseenSlack = 64
 	stackLike     = 256
+	// olderStacks is how many others are read as well: those of threads that take
+	// turns. One that was of no use for mostIdle stops is forgotten.
+	olderStacks = 4
+	mostIdle    = 64
 )
 
 // turnOver begins a method: what came is for it alone.
@@ -39,6 +60,7 @@ func (f *foresight) turnOver() {
 // the pages of a stack, are asked for together up to chunk bytes if all of them was
 // there: each request costs the stub two packets.
 func (f *foresight) learn(ranges []target.Range, chunk int) {
+	f.setAside()
 	n, bytes, whole := 0, 0, false
 	f.sure = true
 	for _, r := range ranges {
@@ -75,7 +97,73 @@ func (f *foresight) learn(ranges []target.Range, chunk int) {
 		n, bytes = n+1, bytes+size
 	}
 	f.want = f.want[:n]
+	f.addOlder(bytes)
 }
+
+// setAside keeps the stacks that were foreseen for this stop.
+func (f *foresight) setAside() {
+	for i := range f.older {
+		f.older[i].idle++
+	}
+	if !f.sure {
+		return
+	}
+	for _, w := range f.want {
+		known := func(o olderStack) bool { return o.addr == w.Addr && o.size == len(w.Data) }
+		if len(w.Data) >= stackLike && !slices.ContainsFunc(f.older, known) {
+			f.older = append(f.older, olderStack{addr: w.Addr, size: len(w.Data)})
+		}
+	}
+}
+
+// addOlder wants those stacks too that are not among what is wanted, the latest first,
+// as far as there is room behind so many bytes.
+func (f *foresight) addOlder(bytes int) {
+	slices.SortStableFunc(f.older, func(a, b olderStack) int { return a.idle - b.idle })
+	latest := len(f.want)
+	keep := f.older[:0]
+	for _, o := range f.older {
+		covered := slices.ContainsFunc(f.want[:latest], func(w target.Range) bool {
+			return o.addr < w.Addr+uint64(len(w.Data)) && w.Addr < o.addr+uint64(o.size)
+		})
+		if covered || o.idle > mostIdle || len(keep) == olderStacks || len(f.want) == foreseenRanges || bytes+o.size > foreseenBytes {
+			continue
+		}
+		keep = append(keep, o)
+		bytes += o.size
+		f.want = append(f.want, target.Range{Addr: o.addr, Data: make([]byte, o.size)})
+	}
+	f.older = keep
+}
+
+// judge counts a stop that was as foreseen, or was not.
+func (f *foresight) judge(good bool) {
+	switch {
+	case !f.learns:
+	case !good:
+		f.unforeseen()
+	default:
+		f.good++
+		if f.good > f.needed {
+			f.inGlimpses++
+		}
+		if f.inGlimpses == steadyGlimpses {
+			f.needed, f.inGlimpses = f.needed/2, 0
+		}
+	}
+}
+
+// unforeseen notes that something was asked for that was not foreseen.
+func (f *foresight) unforeseen() {
+	if f.good >= f.needed {
+		f.needed = min(2*f.needed, mostSteady)
+	}
+	f.needed = max(f.needed, steadyStops)
+	f.good, f.inGlimpses = 0, 0
+}
+
+// steady reports whether the next stop may be a glimpse.
+func (f *foresight) steady() bool { return f.sure && f.good >= max(f.needed, steadyStops) }
 
 // at is what came of the guest's memory at addr, and how far it is to the next
 // that came, at most n.

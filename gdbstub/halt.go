@@ -81,14 +81,14 @@ func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 		select {
 		case e, ok := <-c.events.out:
 			if ok && e.Kind != target.EventOutput {
-				return e, nil
+				return c.stoodAhead(ctx, e)
 			}
 			continue
 		default:
 		}
 		if e, ok, _ := c.events.take(); ok {
 			if e.Kind != target.EventOutput {
-				return e, nil
+				return c.stoodAhead(ctx, e)
 			}
 			continue
 		}

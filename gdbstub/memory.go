@@ -199,10 +199,12 @@ func (c *Client) readForeseen(ctx context.Context, ranges []target.Range) error 
 			f.learn(ranges, c.chunk)
 		}
 	}()
-	if len(f.due) == 0 || f.when != c.epoch || c.Running() {
+	if len(f.due) == 0 || f.when != c.epoch || c.Running() && !c.wasLapsed() {
+		f.judge(false)
 		return c.readRanges(ctx, ranges)
 	}
 	parts, whose := f.missing(ranges)
+	f.judge(len(parts) == 0)
 	var err error
 	if len(parts) > 0 {
 		err = c.readRanges(ctx, parts)
@@ -234,6 +236,12 @@ func (c *Client) newReader(ranges []target.Range) *reader {
 		r.state = append(r.state, st)
 	}
 	return r
+}
+
+// asked reports whether all there is to ask for has been.
+func (r *reader) asked() bool {
+	_, more := r.pick()
+	return !more
 }
 
 // end lets go of the ranges; err says why they were not read to the end.

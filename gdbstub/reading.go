@@ -101,10 +101,13 @@ func (c *Client) feed(in []byte) {
 				cl.err = fmt.Errorf("%w: longer than %d bytes", errCorrupt, packet.DefaultMax)
 			})
 		case packet.Ack:
+			c.claimed()
 			c.resumeTaken()
 		case packet.Nack:
 			if c.ack {
 				c.retransmit()
+			} else {
+				c.disclaim()
 			}
 		case packet.Noise:
 			c.noise(tok.Payload)

@@ -3,6 +3,7 @@ package gdbstub
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"github.com/ukdbg/ukdbg/target"
 	"github.com/ukdbg/ukdbg/target/arch"
@@ -34,12 +35,19 @@ func (c *Client) ReadAllRegisters(ctx context.Context) ([]target.Regs, error) {
 	if len(out) > 1 {
 		c.selected = -1 // until all is well
 	}
-	err := c.ready(ctx)
+	var err error
+	if c.ahead.calls.n == 0 {
+		err = c.ready(ctx)
+	}
 	if err == nil {
 		err = c.goOnWith(ctx, f, &c.ahead.calls)
 	}
 	c.dropAhead()
 	f.behind.end(err)
+	if errors.Is(err, target.ErrLapsed) && f.regs.got == len(f.regs.list) {
+		c.foresight.unforeseen()
+		err = nil // the registers are here
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -39,9 +39,13 @@ type runControl struct {
 	interrupted time.Time       // when a stop was asked for, zero if not
 	breakpoints int             // inserted now
 	hits        pendingHits
-	untold      bool         // the next stop is no event
-	foreign     bool         // it stands because somebody else stopped it
-	unsettled   *target.Stop // a stop not told yet: see settle
+	untold      bool              // the next stop is no event
+	claim       claim             // of the stop that is asked for
+	glimpse     bool              // the order to run was sent with the request to stop
+	undone      bool              // it has undone somebody else's stop
+	reason      target.StopReason // of the last stop told while the guest ran
+	foreign     bool              // it stands because somebody else stopped it
+	unsettled   *target.Stop      // a stop not told yet: see settle
 
 	stoppedSince time.Time // zero if the guest is not stopped by us
 	told         time.Time // when a stop was last told
@@ -110,7 +114,9 @@ func (c *Client) stoppedByResume(r stopReply) {
 		c.run.hits.told(cpu)
 	}
 	stop := target.Stop{CPU: cpu, Reason: r.reason(a), Signal: r.signal, WatchAddr: r.addr}
-	if stop.Reason == target.StopForeign {
+	others := r.others(a)
+	c.run.reason = stop.Reason
+	if others {
 		c.run.leaveRunning = false
 	}
 	if stop.Reason == target.StopInterrupt && c.prof.inImage {
@@ -120,8 +126,9 @@ func (c *Client) stoppedByResume(r stopReply) {
 	if stop.Reason == target.StopInterrupt {
 		since = c.run.interrupted
 	}
-	c.halt(since, stop.Reason != target.StopForeign)
-	if stop.Reason == target.StopInterrupt {
+	glimpse := c.run.glimpse
+	c.halt(since, !others)
+	if stop.Reason == target.StopInterrupt && !glimpse {
 		c.capStopped()
 	}
 	switch {
@@ -132,12 +139,15 @@ func (c *Client) stoppedByResume(r stopReply) {
 	default:
 		c.event(target.Event{Kind: target.EventStopped, Stop: stop})
 	}
+	if glimpse {
+		c.glimpsed(stop.Reason == target.StopInterrupt)
+	}
 	c.signal()
 }
 
 // halt notes that the guest stopped.
 func (c *Client) halt(since time.Time, ours bool) {
-	c.run.running = false
+	c.run.running, c.run.glimpse = false, false
 	c.run.interrupted = time.Time{}
 	c.run.epoch++
 	c.run.foreign = !ours
@@ -157,11 +167,13 @@ func (c *Client) halt(since time.Time, ours bool) {
 // again: by a packet of ours that the running guest swallowed, or as r says.
 func (c *Client) foreignRun(r stopReply, swallowed bool) {
 	stop := target.Stop{CPU: c.cpuOf(r), Signal: r.signal, WatchAddr: r.addr, Reason: target.StopInterrupt}
+	ours := true
 	if !swallowed {
-		stop.Reason = r.reason(asked{breakpoints: c.run.breakpoints > 0, exact: true})
+		a := asked{breakpoints: c.run.breakpoints > 0, exact: true}
+		stop.Reason, ours = r.reason(a), !r.others(a)
 	}
-	c.run.leaveRunning = stop.Reason != target.StopForeign
-	c.halt(time.Now(), stop.Reason != target.StopForeign)
+	c.run.leaveRunning = ours
+	c.halt(time.Now(), ours)
 	c.event(target.Event{Kind: target.EventResumed})
 	c.event(target.Event{Kind: target.EventStopped, Stop: stop})
 }
@@ -407,8 +419,9 @@ func (c *Client) Interrupt(context.Context) error {
 // askStop notes that a stop is asked for; mu is held.
 func (c *Client) askStop(at time.Time) {
 	c.run.interrupted = at
+	c.cap.lapsed, c.cap.glimpsed = false, false
 	c.journal(journal.Interrupt{})
-	if c.opt.MaxPause > 0 {
+	if c.opt.MaxPause > 0 && !c.run.glimpse {
 		c.ask(at)
 	}
 }

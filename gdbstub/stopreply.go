@@ -100,6 +100,15 @@ func (r stopReply) reason(asked asked) target.StopReason {
 	return target.StopSignal
 }
 
+// others reports whether a stop is somebody else's, and so for nobody here to undo. QEMU
+// tells its own run states as other signals than those of debugging: SIGIO and SIGSTOP
+// an I/O error, SIGXCPU the end of a migration, SIGALRM a watchdog, and one that is none
+// a guest that panicked (gdb_vm_state_change).
+func (r stopReply) others(asked asked) bool {
+	reason := r.reason(asked)
+	return reason == target.StopForeign || reason == target.StopSignal && asked.exact && r.signal != sigTrap
+}
+
 // asked is what the client had asked for when a stop came.
 type asked struct {
 	interrupt   bool

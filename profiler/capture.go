@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -26,6 +27,8 @@ type Capture struct {
 	Code target.Memory
 
 	stack []target.Range
+	// lapsed: the guest was let run before all of the stack was read.
+	lapsed bool
 	// missing is how many bytes of stack would have been needed for what the
 	// unwinder asked for in vain, 0 if that was not on this stack.
 	missing uint64
@@ -143,12 +146,16 @@ func (s *Sampler) capture(ctx context.Context, cpus []target.CPU, window int) ([
 		shares = append(shares, at)
 		caps = append(caps, c)
 	}
-	if err := target.ReadMany(ctx, s.Machine, ranges); err != nil {
+	// Where the guest ran again before all was read, what the processors did is known.
+	if err := target.ReadMany(ctx, s.Machine, ranges); err != nil && !errors.Is(err, target.ErrLapsed) {
 		return nil, fmt.Errorf("reading the stacks: %w", err)
 	}
 	for i, c := range caps {
 		at := shares[i]
 		c.stack = ranges[at.stack:at.probe]
+		for j := range c.stack {
+			c.lapsed = c.lapsed || errors.Is(c.stack[j].Err, target.ErrLapsed)
+		}
 		if s.Threads == nil {
 			continue
 		}

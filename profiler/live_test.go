@@ -4,7 +4,9 @@ import (
 	"context"
 	"debug/elf"
 	"math"
+	"math/rand/v2"
 	"sort"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,4 +182,70 @@ func TestSharesOfLiveGuest(t *testing.T) {
 			t.Errorf("%s has %.1f %% of %d samples, want %.0f %% within %.1f", name, 100*got, all, 100*want, 100*limit)
 		}
 	}
+}
+
+// TestOperatorStopsSampledGuest: who stops the guest through its monitor while it is
+// sampled finds it stopped afterwards. An order that QEMU carries out inside a stop of
+// ours does nothing there, and is told nobody: that one is lost. All others count.
+func TestOperatorStopsSampledGuest(t *testing.T) {
+	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Append: "burn"})
+	vm.WaitConsole(t, "up ", 30*time.Second)
+	spec, err := target.ParseSpec(vm.GDBAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, glimpses := 0, 0
+	for i := range 10 {
+		c, err := gdbstub.Dial(t.Context(), spec, gdbstub.Options{Found: gdbstub.RunRunning})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vm.Running(t) // the events up to here are heard
+		before, ours := countStops(vm), c.Stats().Stops
+		operator := make(chan struct{})
+		go func() {
+			defer close(operator)
+			time.Sleep(400*time.Millisecond + rand.N(50*time.Millisecond))
+			vm.QMP(t, "stop", nil)
+		}()
+		s := profiler.Sampler{Guest: profiler.Control(c), Machine: c, Unwind: framePointers}
+		p, err := s.Run(t.Context(), profiler.Options{Rate: 99, Duration: time.Second, MaxPause: 1})
+		<-operator
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := vm.Running(t)
+		stopped := countStops(vm) - before
+		obeyed := stopped > c.Stats().Stops-ours
+		t.Logf("%d: %d stops, %d of them ours, ended %q", i, stopped, c.Stats().Stops-ours, p.Ended)
+		if obeyed && (running || !strings.Contains(p.Ended, "somebody else")) {
+			t.Errorf("%d: the operator's stop was undone: running %v, ended %q", i, running, p.Ended)
+		}
+		if _, err := c.Leave(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if obeyed && vm.Running(t) {
+			t.Errorf("%d: the operator's stop was undone by leaving", i)
+		}
+		if obeyed {
+			kept++
+		}
+		if c.Stats().Flights < uint64(p.Ticks) {
+			glimpses++
+		}
+		vm.QMP(t, "cont", nil)
+	}
+	if kept == 0 || glimpses == 0 {
+		t.Errorf("%d stops that count, %d runs with stops that end by themselves", kept, glimpses)
+	}
+}
+
+// countStops is how many stops the guest's monitor has told.
+func countStops(vm *guesttest.VM) (n int) {
+	for _, e := range vm.Events() {
+		if e.Name == "STOP" {
+			n++
+		}
+	}
+	return n
 }

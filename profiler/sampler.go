@@ -144,11 +144,14 @@ func (s *Sampler) Run(ctx context.Context, opt Options) (*Profile, error) {
 			return nil, fmt.Errorf("letting the guest run to sample it: %w", err)
 		}
 	}
-	if g, ok := s.Guest.(interface{ Sampling(on bool) }); ok {
+	g, ok := s.Guest.(interface{ Sampling(on bool) })
+	if ok {
 		g.Sampling(true)
-		defer g.Sampling(false)
 	}
 	err = r.loop(ctx)
+	if ok {
+		g.Sampling(false) // a stop from here on is to last
+	}
 	if !wasRunning && s.Guest.Running() {
 		lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restore)
 		_, _, serr := s.Guest.Stop(lctx)
@@ -179,6 +182,7 @@ type run struct {
 	full bool     // a stack goes on beyond MaxStack
 
 	torn     int           // stacks that changed while they were read
+	lapsed   int           // stacks that were not read to the end before the guest ran again
 	lateness time.Duration // the sum of all moments'
 	moments  int
 
@@ -393,6 +397,10 @@ func (r *run) unwindOne(c *Capture) {
 		calls[0].Addr-- // into the call
 	}
 	cut := r.grow(c)
+	if c.lapsed {
+		r.lapsed++
+		cut = true
+	}
 	if torn {
 		r.torn++
 		cut = true
@@ -455,6 +463,9 @@ func (r *run) finish() *Profile {
 	}
 	if r.torn > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%d stacks changed while they were read, and are cut where they stop making sense", r.torn))
+	}
+	if r.lapsed > 0 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d stacks were not read to the end before the guest ran again, and are cut there", r.lapsed))
 	}
 	if r.full {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("some stacks go on beyond the %d bytes copied of each", r.opt.MaxStack))

@@ -57,6 +57,9 @@ func (s *Sampler) probed(ctx context.Context, c *Capture, probe []target.Range) 
 	if errors.Is(err, target.ErrLost) || ctx.Err() != nil {
 		return Thread{}, err
 	}
+	if errors.Is(err, target.ErrLapsed) {
+		return Thread{}, nil // the next time
+	}
 	if err != nil {
 		t = Thread{}
 	}

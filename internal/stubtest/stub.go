@@ -39,8 +39,13 @@ type Stub struct {
 	StopText string            // the answer to "?"
 	Running  bool              // the guest runs
 	// TellsNoStop: the stop at a client's connecting is not told (QEMU 8.1).
-	TellsNoStop bool
-	HearsBreak  bool // LikeUnikraft: 0x03 stops the guest
+	// Forestall: the guest stops by itself just before the next byte that would stop it
+	// is taken, and this is told of it, if anything.
+	Forestall *string
+	// TellsNoInterrupt: no stop reply says that a byte stopped the guest.
+	TellsNoInterrupt bool
+	TellsNoStop      bool
+	HearsBreak       bool // LikeUnikraft: 0x03 stops the guest
 
 	Base    uint64 // address of Mem
 	Mem     []byte
@@ -229,9 +234,18 @@ func (s *Stub) take(c byte) {
 	if len(s.last) > 0 && s.waiting(c) {
 		return
 	}
+	if s.Manners == LikeQEMU && s.Running && s.Forestall != nil {
+		s.Running = false
+		if text := *s.Forestall; text != "" {
+			s.send(text)
+		}
+		s.Forestall = nil
+	}
 	if s.Manners == LikeQEMU && s.Running {
 		s.Running = false
-		s.send("T02thread:p01.01;")
+		if !s.TellsNoInterrupt {
+			s.send("T02thread:p01.01;")
+		}
 		return
 	}
 	switch s.state {
@@ -248,7 +262,11 @@ func (s *Stub) take(c byte) {
 		case '#':
 			s.state = sum1
 		case '$':
-			s.buf = s.buf[:0]
+			if s.Manners != LikeQEMU {
+				s.buf = s.buf[:0]
+				break
+			}
+			fallthrough // QEMU takes it for one of the packet
 		default:
 			s.buf = append(s.buf, c)
 		}
@@ -256,6 +274,10 @@ func (s *Stub) take(c byte) {
 		s.state = sum2
 	case sum2:
 		s.state = idle
+		if s.Manners == LikeQEMU && len(s.buf) > 0 && s.buf[0] == '$' {
+			s.write([]byte{'-'}) // its sum is wrong
+			return
+		}
 		if s.acks || s.Manners == LikeQEMU { // QEMU acknowledges whatever was agreed
 			s.write([]byte{'+'})
 		}
