@@ -96,8 +96,7 @@ func (c *Client) stoodAhead(ctx context.Context, e target.Event) (target.Event, 
 		return e, c.standAgain(ctx)
 	}
 	if c.cap.glimpsed {
-		// It ran again before this was heard; since when it stood is not known better.
-		e.Time = c.ahead.at
+		e.Paused = min(time.Since(c.ahead.at), c.usualStop())
 	}
 	return e, nil
 }

@@ -40,9 +40,19 @@ func (c *Client) mayGlimpse(f *all) bool {
 // whether that is the stop asked for. mu is held.
 func (c *Client) glimpsed(ours bool) {
 	c.run.undone = !ours
+	c.run.told = time.Time{} // between which and the order lies nothing
 	c.goesOn(time.Now())
 	c.cap.glimpsed = true
 	c.over()
+}
+
+// usualStop is for how long a guest stands in an ordinary stop, which is not less than
+// in a glimpse: nobody sees when that began and ended. mu is held.
+func (c *Client) usualStop() (mean time.Duration) {
+	for _, d := range c.run.held {
+		mean += d / steadyStops
+	}
+	return mean
 }
 
 // standPatience is how long a guest may take to stop again.

@@ -49,6 +49,9 @@ type runControl struct {
 
 	stoppedSince time.Time // zero if the guest is not stopped by us
 	told         time.Time // when a stop was last told
+	// held is for how long the guest stood in the last stops that were ended when their
+	// answers were here, from when each was told to the order to run.
+	held [steadyStops]time.Duration
 	// ordered is when it was let run, and stop how long it had stood, until the
 	// stub has acknowledged that.
 	ordered time.Time
@@ -309,8 +312,10 @@ func (c *Client) account(at time.Time) {
 		c.stats.Longest = max(c.stats.Longest, d)
 		c.run.stoppedSince = time.Time{}
 		c.run.ordered, c.run.stop = at, d
-		if !c.run.told.IsZero() {
-			c.stats.Held = max(c.stats.Held, at.Sub(c.run.told))
+		if held := at.Sub(c.run.told); !c.run.told.IsZero() {
+			c.stats.Held = max(c.stats.Held, held)
+			copy(c.run.held[1:], c.run.held[:])
+			c.run.held[0] = held
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 // Guest is run control as sampling needs it. One that has Rest(context.Context) is told
 // after each sample, when it runs again, that it will not be stopped for a while: what
-// takes a moment is done then, and not before the next.
+// takes a moment is done then, and not before the next. One whose stops may end by
+// themselves has Paused() time.Duration: how long the last one was if it did, else 0.
 type Guest interface {
 	// Running reports whether the guest runs now.
 	Running() bool
@@ -38,7 +39,13 @@ var ErrEnded = errors.New("the guest ended")
 // the run. Output and other events are dropped.
 func Control(c target.Controller) Guest { return &controlled{c: c} }
 
-type controlled struct{ c target.Controller }
+type controlled struct {
+	c      target.Controller
+	paused time.Duration
+}
+
+// Paused is for how long the last stop lasted if it has ended by itself, else 0.
+func (g *controlled) Paused() time.Duration { return g.paused }
 
 func (g *controlled) Running() bool { return g.c.Running() }
 
@@ -79,6 +86,7 @@ func (g *controlled) Stop(ctx context.Context) (target.Stop, time.Time, error) {
 				return target.Stop{}, time.Time{}, fmt.Errorf("interrupting the guest to sample it: %w", err)
 			}
 			if stop, at, err, ok := stopOf(ev); ok {
+				g.paused = ev.Paused
 				return stop, at, err
 			}
 		}

@@ -311,6 +311,9 @@ func (r *run) sample(ctx context.Context, window int) (time.Duration, error) {
 	pause := time.Duration(0)
 	if !r.s.Unstopped {
 		pause = time.Since(at)
+		if g, ok := r.s.Guest.(interface{ Paused() time.Duration }); ok && g.Paused() > 0 {
+			pause = g.Paused()
+		}
 		p := &r.profile.Pause
 		p.Total += pause
 		p.Longest = max(p.Longest, pause)

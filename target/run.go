@@ -58,6 +58,9 @@ type Event struct {
 	Text   []byte
 	Status int
 	Err    error
+	// Paused, if not 0: the stop ended by itself, and the guest runs again. It is at
+	// most for how long it stood, as far as that can be known.
+	Paused time.Duration
 }
 
 // Action says how one processor, or AllCPUs, goes on.
