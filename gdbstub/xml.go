@@ -106,16 +106,20 @@ func (s *xmlScanner) upTo(begin, end string) (string, bool) {
 
 // skipDeclaration takes <!DOCTYPE …> with the declarations in it.
 func (s *xmlScanner) skipDeclaration() bool {
-	depth := 0
-	for i := 0; i < len(s.rest); i++ {
+	const open, comment = len("<!"), len("<!--")
+	if len(s.rest) == open || s.rest[open] < 'A' || s.rest[open] > 'Z' {
+		return false // a keyword begins each
+	}
+	depth := 1
+	for i := open; i < len(s.rest); i++ {
 		switch c := s.rest[i]; c {
 		case '<':
 			if strings.HasPrefix(s.rest[i:], "<!--") {
-				n := strings.Index(s.rest[i:], "-->")
+				n := strings.Index(s.rest[i+comment:], "-->")
 				if n < 0 {
 					return false
 				}
-				i += n + 2
+				i += comment + n + 2
 				continue
 			}
 			depth++
