@@ -85,6 +85,22 @@ func (s *Session) RunState(ctx context.Context) (string, error) {
 	return strings.TrimSpace(strings.TrimPrefix(text, "VM status:")), nil
 }
 
+// standsStill is the run state of an observed VM that does not run, "" for one that
+// runs and for one whose monitor does not tell.
+func (s *Session) standsStill(ctx context.Context) string {
+	if !s.Observing() || s.BriefStops() {
+		return ""
+	}
+	if _, ok := s.observer.MonitorSocket(); !ok {
+		return ""
+	}
+	state, err := s.RunState(ctx)
+	if err != nil || strings.HasPrefix(state, "running") {
+		return ""
+	}
+	return state
+}
+
 // Ended reports whether a run state is one the guest does not come back from by
 // itself: it has shut down, panicked, or its processor cannot go on.
 func Ended(state string) bool {

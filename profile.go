@@ -100,6 +100,9 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 		Rate: opt.Hz, Duration: opt.Duration, MaxPause: opt.MaxPause,
 		Mappings: s.sampleMappings(), Warnings: s.sampleWarnings(opt.Kind, how),
 	}
+	if state := s.standsStill(ctx); state != "" {
+		popt.Warnings = append(popt.Warnings, fmt.Sprintf("the VM is %s: where its processors stand is not where they spend time", state))
+	}
 	defer showProgress(opt)()
 	looked := s.registerReads()
 	giveBack := func(*profiler.Profile) {}

@@ -127,6 +127,9 @@ func (t *Top) Next(ctx context.Context) (*Overview, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if state := t.s.standsStill(ctx); o.Status == "" && state != "" {
+		o.Status = "the VM is " + state + ": nothing runs"
+	}
 	o.Interval = time.Since(begin)
 	if t.last != nil {
 		o.Interval = time.Since(t.last.Taken)

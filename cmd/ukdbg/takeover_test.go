@@ -48,6 +48,11 @@ func TestTakeOver(t *testing.T) {
 			if g.Running(t) {
 				t.Error("the guest runs, and was paused when it was found")
 			}
+			for _, verb := range [][]string{{"profile", "-d", "200ms"}, {"profile", "wall", "-d", "200ms"}, {"top", "-n", "1", "-d", "200ms"}} {
+				if out := mustVerb(t, append(verb, at, "-e", g.Debug)...); !regexp.MustCompile(`the VM is paused[a-z() ]*: `).MatchString(out) {
+					t.Errorf("%q does not tell that nothing runs:\n%s", verb, out)
+				}
+			}
 		})
 	}
 }
