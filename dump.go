@@ -30,10 +30,11 @@ func (s *Session) openDump(ctx context.Context) error {
 	}
 	m := machine(dump)
 	if o.Log != "" {
-		if s.logged, err = loggedFault(o.Log, dump.Arch()); err != nil {
+		cpus, _ := dump.CPUs(ctx)
+		if s.logged, err = loggedFault(o.Log, dump.Arch()); err != nil && (len(cpus) == 0 || !errors.Is(err, errNoScreen)) {
 			return errors.Join(err, dump.Close())
 		}
-		if cpus, _ := dump.CPUs(ctx); len(cpus) == 0 {
+		if len(cpus) == 0 {
 			regs, _ := s.logged.Regs()
 			m = givenCPUs{Dump: dump, regs: []target.Regs{regs}}
 		}
@@ -72,6 +73,9 @@ func (g givenCPUs) ReadSystemRegisters(context.Context, target.CPU) (map[string]
 	return nil, target.ErrUnsupported
 }
 
+// errNoScreen: a console log has no fault with registers. An assertion's has none.
+var errNoScreen = errors.New("no fault screen with registers")
+
 // loggedFault is the last fault with registers in a console log.
 func loggedFault(path string, a *arch.Arch) (*asserts.Fault, error) {
 	f, err := os.Open(path)
@@ -90,7 +94,7 @@ func loggedFault(path string, a *arch.Arch) (*asserts.Fault, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if last == nil {
-		return nil, mark(fmt.Errorf("%s has no fault screen with registers of %s", path, a.Name), ErrUsage)
+		return nil, mark(fmt.Errorf("%s has %w of %s", path, errNoScreen, a.Name), ErrUsage)
 	}
 	return last, nil
 }

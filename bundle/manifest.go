@@ -13,6 +13,7 @@ const (
 	manifestName = "manifest.json"
 	Dump         = "dump.zst"
 	Console      = "console.log"
+	Log          = "log.txt"
 	Trace        = "trace.ukt"
 	Faults       = "faults.json"
 	Report       = "report.txt"

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -93,6 +94,11 @@ func (b *Bundle) check() error {
 
 // Manifest tells what is in the bundle. Its text is not escaped.
 func (b *Bundle) Manifest() Manifest { return b.m }
+
+// Has reports whether a file of that name is in the bundle.
+func (b *Bundle) Has(name string) bool {
+	return slices.ContainsFunc(b.m.Files, func(f File) bool { return f.Name == name })
+}
 
 // Image is the name of the image in the bundle, "" if it has none.
 func (b *Bundle) Image() string {

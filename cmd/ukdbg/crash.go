@@ -170,23 +170,30 @@ func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) er
 
 // explain asks the machine, and what the guest printed unless that is not wanted.
 func explain(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) (ukdbg.FaultReport, error) {
-	switch {
-	case flags.noConsole:
+	if flags.noConsole {
 		return s.MachineFault(ctx)
-	case flags.dump.log == "":
+	}
+	return faultWithLog(ctx, e, s, flags.dump.log)
+}
+
+// faultWithLog asks the machine and what the guest printed: what its console says, or
+// the log where one is given.
+func faultWithLog(ctx context.Context, e env, s *ukdbg.Session, log string) (ukdbg.FaultReport, error) {
+	if log == "" {
 		rep, err := s.Fault(ctx)
 		if err == nil && rep.Fault.Source.Format == asserts.MachineFormat {
 			rep = withConsole(ctx, e, s, rep)
 		}
 		return rep, err
 	}
-	f, err := os.Open(flags.dump.log)
+	f, err := os.Open(log)
 	if err != nil {
 		return ukdbg.FaultReport{}, err
 	}
 	defer f.Close()
 	rep, err := s.JoinFault(ctx, f)
 	if errors.Is(err, ukdbg.ErrNoReport) {
+		fmt.Fprintln(e.err, "the log holds no report of a fault: the machine alone tells")
 		return s.Fault(ctx)
 	}
 	return rep, err

@@ -54,6 +54,12 @@ func crashBundle(ctx context.Context, e env, flags *crashFlags, name string) (er
 	if err := extract(b, bundle.Dump, dump); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	if flags.dump.log == "" && b.Has(bundle.Log) {
+		flags.dump.log = filepath.Join(dir, bundle.Log)
+		if err := extract(b, bundle.Log, flags.dump.log); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	return once(ctx, e, &flags.targetFlags, dump, func(ctx context.Context, s *ukdbg.Session) error {
 		return crashOf(ctx, e, flags, s)
 	})

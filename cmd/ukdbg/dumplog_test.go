@@ -45,3 +45,26 @@ func TestDumpWithLog(t *testing.T) {
 		})
 	}
 }
+
+// TestAssertionWithLog: a failed assertion prints no registers. Its words are joined
+// with a dump that has them, as --log and as the log in a bug bundle.
+func TestAssertionWithLog(t *testing.T) {
+	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", QMP: true, Append: "fault=assert", Args: []string{"-no-shutdown"}})
+	g.WaitConsole(t, "Unikraft halted", patience)
+	at, dir := "qmp:"+g.QMPPath, t.TempDir()
+	dump, zip := filepath.Join(dir, "a.dump"), filepath.Join(dir, "a.zip")
+	// Its own number of the line shows that it was this log that told.
+	log := write(t, dir, "console.log", append([]byte(strings.Repeat("\n", 1000)), g.Console()...))
+	mustVerb(t, "dump", at, "-e", g.Debug, "--minimal", "-o", dump)
+	mustVerb(t, "report", at, "-e", g.Debug, "--console", log, "-o", zip)
+	for _, words := range [][]string{{dump, "-e", g.Debug, "--log", log}, {zip, "-e", g.Debug}, {zip}} {
+		out := mustVerb(t, append([]string{"crash"}, words...)...)
+		if !strings.Contains(out, "assertion failed: ") || !strings.Contains(out, "told at line 10") || !strings.Contains(out, "#1 ") {
+			t.Errorf("%q:\n%s", words, out)
+		}
+	}
+	status, out, errs := verb(t, "", "crash", dump, "-e", g.Debug, "--log", write(t, dir, "empty.log", []byte("nothing\n")))
+	if status != exitOK || !strings.Contains(out, "assert") || !strings.Contains(errs, "holds no report") {
+		t.Errorf("a log without a report: status %d\n%s%s", status, out, errs)
+	}
+}

@@ -114,7 +114,7 @@ func writeBundle(ctx context.Context, e env, flags *targetFlags, f *reportFlags,
 	for _, p := range st.Parts {
 		m.Memory = append(m.Memory, bundle.Memory{Name: p.Name, Pieces: p.Pieces, Bytes: p.Bytes, Texts: p.Texts})
 	}
-	if err := addTriage(ctx, w, s); err != nil {
+	if err := addTriage(ctx, e, w, s, f.console); err != nil {
 		return m, err
 	}
 	if text, err := s.ConsoleRing(ctx); err == nil {
@@ -124,7 +124,7 @@ func writeBundle(ctx context.Context, e env, flags *targetFlags, f *reportFlags,
 		}
 	}
 	if f.console != "" {
-		if err := addFile(w, "log.txt", "the console log that was given", f.console); err != nil {
+		if err := addFile(w, bundle.Log, "the console log that was given", f.console); err != nil {
 			return m, err
 		}
 	}
@@ -143,11 +143,12 @@ func writeBundle(ctx context.Context, e env, flags *targetFlags, f *reportFlags,
 	return w.Close(m)
 }
 
-// addTriage adds what crash says, for programs and for people.
-func addTriage(ctx context.Context, w *bundle.Writer, s *ukdbg.Session) error {
+// addTriage adds what crash says, for programs and for people. log is the console
+// log that was given, or "".
+func addTriage(ctx context.Context, e env, w *bundle.Writer, s *ukdbg.Session, log string) error {
 	out := faultsJSON{Faults: []faultJSON{}}
 	text := "no fault: the guest is stopped in ordinary code\n"
-	switch rep, err := s.Fault(ctx); {
+	switch rep, err := faultWithLog(ctx, e, s, log); {
 	case err == nil:
 		fault, err := faultOf(rep)
 		if err != nil {
