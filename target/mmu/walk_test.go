@@ -365,3 +365,57 @@ func FuzzTranslate(f *testing.F) {
 		}
 	})
 }
+
+// patient is a loop that fails for good after some reads.
+type patient struct{ loop }
+
+var errEnough = errors.New("read enough")
+
+func (p *patient) ReadMemory(ctx context.Context, b []byte, addr uint64) (int, error) {
+	if p.reads >= 64 {
+		return 0, errEnough
+	}
+	return p.loop.ReadMemory(ctx, b, addr)
+}
+
+// FuzzSurvey: whatever page tables hold, a survey ends and what it maps rises, and is
+// what a walk finds.
+func FuzzSurvey(f *testing.F) {
+	f.Add(uint64(0x1000), uint64(0), []byte{3, 0x10, 0, 0, 0, 0, 0, 0}, false)
+	f.Add(uint64(0x1000), uint64(mmu.CR4LA57), []byte{0x83, 0, 0x20, 0, 0, 0, 0, 0, 3, 0x10, 0, 0, 0, 0, 0, 0}, false)
+	f.Add(uint64(16|16<<16|2<<30), uint64(0x1000), []byte{3, 0x10, 0, 0, 0, 0, 0, 0}, true)
+	f.Add(uint64(25|25<<16|1<<14|3<<30), uint64(0x3f), []byte{1, 0, 0x20, 0, 0, 0, 0, 0}, true)
+	f.Fuzz(func(t *testing.T, a, b uint64, seed []byte, arm bool) {
+		if len(seed) > 4096 {
+			return
+		}
+		root := mmu.X86(a, b&mmu.CR4LA57 != 0)
+		if arm {
+			var err error
+			if root, err = mmu.ARM64(a, b, b); err != nil {
+				return
+			}
+		}
+		mem := &patient{loop{seed: seed}}
+		tables, maps, err := root.Survey(t.Context(), mem)
+		if err != nil && !errors.Is(err, errEnough) && !errors.Is(err, mmu.ErrSurvey) {
+			t.Fatal(err)
+		}
+		if len(tables) > mem.reads {
+			t.Errorf("%d tables of %d", len(tables), mem.reads)
+		}
+		for i, m := range maps {
+			if m.Size == 0 || m.Virt+(m.Size-1) < m.Virt || i > 0 && m.Virt <= maps[i-1].Virt+(maps[i-1].Size-1) {
+				t.Fatalf("%+v", maps[max(0, i-1):i+1])
+			}
+		}
+		for _, m := range maps[:min(len(maps), 16)] {
+			for _, off := range []uint64{0, m.Size - 1} {
+				p, err := root.Translate(t.Context(), &loop{seed: seed}, m.Virt+off)
+				if err != nil || p.Phys+(m.Virt+off-p.Virt) != m.Phys+off {
+					t.Fatalf("%+v at %#x: a walk finds %+v, %v", m, off, p, err)
+				}
+			}
+		}
+	})
+}
