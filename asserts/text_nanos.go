@@ -110,7 +110,7 @@ func (n *nanos) add(s *segment) verdict {
 		return taken
 	}
 	name, value, ok := bytes.Cut(b, []byte(":"))
-	if !ok || len(name) > 16 {
+	if !ok || len(name) == 0 || len(name) > 16 {
 		return foreign
 	}
 	value = bytes.TrimLeft(value, " ")
