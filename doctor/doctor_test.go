@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,6 +96,32 @@ func patched(t *testing.T, path string) []byte {
 		data[i] ^= 0x5a
 	}
 	return data
+}
+
+// TestStubInUse: a stub serves one debugger at a time, and who that is is told. The
+// monitor could open another one, which would end that session.
+func TestStubInUse(t *testing.T) {
+	for _, kind := range []string{"tcp", "unix"} {
+		vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: kind, QMP: true})
+		vm.WaitConsole(t, "requests served", 30*time.Second)
+		at := vm.GDBAddr()
+		c, err := net.Dial(kind, strings.TrimPrefix(at, kind+":"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		var p doctor.Power
+		for range 50 { // until QEMU has taken the connection
+			_, powers := examine(t, "qmp:"+vm.QMPPath, "")
+			if p = powers[doctor.Breakpoints]; p.State == no {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if want := fmt.Sprintf("%s: in use by %d (", at, os.Getpid()); p.State != no || !strings.HasPrefix(p.Why, want) || !strings.HasPrefix(p.Change, "end that session") {
+			t.Errorf("%s: %+v, want %q", kind, p, want)
+		}
+	}
 }
 
 // TestMonitorInUse: the only monitor is the test's, which holds it.

@@ -189,12 +189,14 @@ func (x *exam) allows(p *Power) bool {
 func (x *exam) stub(ctx context.Context) {
 	g, p := x.Guest, x.power(Breakpoints)
 	var busy []string
+	used := false // a second stub would end the session of who uses the first
 	for _, w := range g.Ways {
 		if w.Kind != hosts.Stub {
 			continue
 		}
 		if !w.Open {
 			busy = append(busy, w.Spec+": "+w.Note)
+			used = used || w.Used
 			continue
 		}
 		if g.Kind == vmm.Firecracker {
@@ -204,7 +206,7 @@ func (x *exam) stub(ctx context.Context) {
 		p.ready(w.Spec + " listens; not tried: connecting stops the guest")
 		return
 	}
-	if w, ok := x.monitor(); ok {
+	if w, ok := x.monitor(); ok && !used {
 		if err := knows(ctx, w, "gdbserver"); err != nil {
 			p.no(oneLine(err), enableStub)
 			return

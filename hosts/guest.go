@@ -37,6 +37,8 @@ type Way struct {
 	Owner vmm.Manager
 	// Open says that this user may use it as things are.
 	Open bool
+	// Used says that somebody uses it, and that it serves one at a time.
+	Used bool
 	// Note says why not, or what it costs.
 	Note string
 }

@@ -38,6 +38,7 @@ func (h *Host) ways(ctx context.Context, g *Guest) {
 			w = h.socket(ctx, w)
 		} else {
 			w.Open = true
+			h.used(ctx, &w, spec)
 		}
 		g.Ways = append(g.Ways, w)
 	}
@@ -102,11 +103,20 @@ func (h *Host) socket(ctx context.Context, w Way) Way {
 		return w
 	}
 	w.Open = true
-	if who, err := h.Proc.ClientsOf(ctx, w.Path); err == nil && w.Kind != API {
-		w.Open, w.Note = false, "in use by a process that cannot be seen from here"
-		if len(who) > 0 {
-			w.Note = fmt.Sprintf("in use by %d (%s)", who[0].PID, who[0].Comm)
-		}
+	if w.Kind != API {
+		h.used(ctx, &w, w.Path)
 	}
 	return w
+}
+
+// used tells who is connected at an address that serves one at a time.
+func (h *Host) used(ctx context.Context, w *Way, addr string) {
+	who, err := h.Proc.ClientsOf(ctx, addr)
+	if err != nil {
+		return
+	}
+	w.Open, w.Used, w.Note = false, true, "in use by a process that cannot be seen from here"
+	if len(who) > 0 {
+		w.Note = fmt.Sprintf("in use by %d (%s)", who[0].PID, who[0].Comm)
+	}
 }

@@ -67,8 +67,12 @@ func (r Proc) ByListener(ctx context.Context, addr string) ([]Process, error) {
 	return out, err
 }
 
-// ClientsOf returns the processes connected to a unix socket.
+// ClientsOf returns the processes connected to a unix socket, or to "tcp:HOST:PORT" of
+// this host; none of those connected to the latter need be on this host.
 func (r Proc) ClientsOf(ctx context.Context, path string) ([]Process, error) {
+	if hp, ok := strings.CutPrefix(path, "tcp:"); ok {
+		return r.tcpClients(ctx, hp)
+	}
 	is := boundTo(path)
 	peers := map[uint32]bool{}
 	// /proc/net/unix does not tell who is connected to whom.
@@ -81,6 +85,33 @@ func (r Proc) ClientsOf(ctx context.Context, path string) ([]Process, error) {
 	}
 	if len(peers) == 0 {
 		return nil, fmt.Errorf("who is connected to %s: %w", path, ErrNobody)
+	}
+	return r.holding(ctx, peers)
+}
+
+func (r Proc) tcpClients(ctx context.Context, hp string) ([]Process, error) {
+	at, err := addrPort(hp)
+	if err != nil {
+		return nil, err
+	}
+	served, ends := map[netip.AddrPort]bool{}, map[netip.AddrPort]uint32{}
+	if err := sockdiag.TCP(sockdiag.Established, func(s sockdiag.TCPSocket) {
+		ends[s.Local] = s.Inode
+		// One that nobody accepted waits in the queue.
+		if s.Local.Port() == at.Port() && s.Inode != 0 && (at.Addr().IsUnspecified() || s.Local.Addr() == at.Addr()) {
+			served[s.Remote] = true
+		}
+	}); err != nil {
+		return nil, fmt.Errorf("who is connected to tcp:%s: %w", hp, err)
+	}
+	if len(served) == 0 {
+		return nil, fmt.Errorf("who is connected to tcp:%s: %w", hp, ErrNobody)
+	}
+	peers := map[uint32]bool{}
+	for remote := range served {
+		if inode := ends[remote]; inode != 0 {
+			peers[inode] = true
+		}
 	}
 	return r.holding(ctx, peers)
 }

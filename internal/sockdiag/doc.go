@@ -22,6 +22,8 @@ const (
 // TCPSocket is a TCP socket of this host.
 type TCPSocket struct {
 	Local netip.AddrPort
+	// Remote is the other end of a connection.
+	Remote netip.AddrPort
 	// Inode is 0 for a connection that nobody has accepted yet.
 	Inode uint32
 }

@@ -36,12 +36,12 @@ func inetSocket(m []byte) (s TCPSocket, ok bool) {
 	if len(m) < inetSocketLen {
 		return s, false
 	}
-	ip := netip.AddrFrom4([4]byte(m[8:12]))
-	if m[0] == syscall.AF_INET6 {
-		ip = netip.AddrFrom16([16]byte(m[8:24])).Unmap()
+	end := func(addr, port int) netip.AddrPort {
+		ip := netip.AddrFrom4([4]byte(m[addr : addr+4]))
+		if m[0] == syscall.AF_INET6 {
+			ip = netip.AddrFrom16([16]byte(m[addr : addr+16])).Unmap()
+		}
+		return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(m[port:]))
 	}
-	return TCPSocket{
-		Local: netip.AddrPortFrom(ip, binary.BigEndian.Uint16(m[4:])),
-		Inode: binary.NativeEndian.Uint32(m[inetSocketLen-4:]),
-	}, true
+	return TCPSocket{Local: end(8, 4), Remote: end(24, 6), Inode: binary.NativeEndian.Uint32(m[inetSocketLen-4:])}, true
 }
