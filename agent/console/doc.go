@@ -28,7 +28,8 @@
 //
 // An idle console costs two stat(2) a second and a watch of one inotify(7)
 // descriptor shared by all. Reading is bounded by Limits: bytes and reports per
-// second, and how far it may lag behind; what is left out is counted.
+// second, how far it may lag behind, and how much text of compressed files is unpacked,
+// of all beside the log together; what is left out is counted.
 //
 // # Which files
 //

@@ -59,6 +59,9 @@ type Follower struct {
 	// returned: Next has returned a report that may not be taken care of yet.
 	returned bool
 
+	unpacked int64 // of compressed files, since the log's end was last reached
+	chased   int   // rotated files that were found before the log could be read, since then
+
 	// glance is what the watcher compares the log with.
 	glance atomic.Pointer[glance]
 

@@ -9,6 +9,10 @@ type Limits struct {
 	// Behind is how far reading may lag behind the log before it goes on with
 	// the newest half of that; 1 GiB if 0. What is passed is counted.
 	Behind int64
+	// Unpack is how much text of compressed files beside the log is unpacked, of all
+	// of them together, from one time that the log's end was reached to the next; 4 GiB
+	// if 0. What is left out is counted as a gap.
+	Unpack int64
 	// Burst reports may come at once and PerMinute in the long run; 50 and 60 if
 	// 0. Those beyond are counted.
 	Burst, PerMinute int
@@ -20,6 +24,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Behind <= 0 {
 		l.Behind = 1 << 30
+	}
+	if l.Unpack <= 0 {
+		l.Unpack = 4 << 30
 	}
 	if l.Burst <= 0 {
 		l.Burst = 50

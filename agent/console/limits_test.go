@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,95 @@ func TestFloodOfReports(t *testing.T) {
 	}
 	if s := f.Stats(); s.Reports+s.Suppressed != reports || s.Reports > 11 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Compressed files that hold far more than they take up, a hundred of them, cost as
+// much as may be unpacked of all together: while a place is looked for in them, and
+// while they are read. What the log itself has is found soon.
+func TestCompressedInSum(t *testing.T) {
+	const one, most = 8 << 20, 20 << 20
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	if _, err := w.Write(bytes.Repeat([]byte(strings.Repeat("x", 63)+"\n"), one>>6)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bombs := func(l *log, name string) {
+		t.Helper()
+		for i := range 100 {
+			if err := os.WriteFile(fmt.Sprint(l.path, ".", name, i, ".gz"), z.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	l := newLog(t)
+	limits := func(o *Options) { o.Limits = Limits{Unpack: most, BytesPerSecond: 64 << 20} }
+	state := t.TempDir()
+	l.append(strings.Repeat("up\n", 3<<20) + assertion("before")) // 9 MiB: its place is behind all that a bomb holds
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f := l.follow(ctx, state, limits)
+	want(t, f, "before")
+	// It is rotated while it is followed.
+	l.move(".1")
+	bombs(l, "a")
+	l.append(assertion("behind them"))
+	want(t, f, "behind them")
+	if f.unpacked > most {
+		t.Errorf("%d bytes were unpacked, at most %d may be", f.unpacked, most)
+	}
+	if s := f.Stats(); s.Gaps < 90 || s.Bytes > 40<<20 {
+		t.Errorf("%+v", s)
+	}
+	l.append(assertion("at the end"))
+	want(t, f, "at the end")
+	f.Close()
+
+	// It is rotated while nobody follows, and the place is in none of them.
+	if err := os.Remove(l.path); err != nil {
+		t.Fatal(err)
+	}
+	bombs(l, "b")
+	l.append(assertion("the next"))
+	g := l.follow(ctx, state, limits)
+	defer g.Close()
+	if g.unpacked > most {
+		t.Errorf("%d bytes were unpacked while the place was looked for, at most %d may be", g.unpacked, most)
+	}
+	want(t, g, "the next")
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// More rotated files of one time than are remembered as read keep nobody from the log.
+func TestManyOfOneTime(t *testing.T) {
+	l := newLog(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	l.append(assertion("before"))
+	f := l.follow(ctx, "")
+	defer f.Close()
+	want(t, f, "before")
+	at := time.Now().Add(time.Hour)
+	for i := range 2 * maxKnown {
+		name := fmt.Sprint(l.path, ".", i+2)
+		if err := os.WriteFile(name, []byte("nothing\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.move(".1")
+	l.append(assertion("behind them"))
+	want(t, f, "behind them")
+	if s := f.Stats(); s.Gaps == 0 {
+		t.Errorf("that not all could be told apart is not counted: %+v", s)
 	}
 }
 

@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// maxUnpacked bounds the text of a compressed file, in bytes.
-const maxUnpacked = 4 << 30
-
 // errReplaced says that the bytes before the place are not what they were: the
 // file was truncated, and perhaps written anew.
 var errReplaced = errors.New("the file was truncated")
@@ -159,12 +156,34 @@ func (p *part) holds(at *place) bool {
 	return true
 }
 
+// errUnpacked says that no more is unpacked for now.
+var errUnpacked = errors.New("the compressed files beside the log hold more text than is read of them")
+
+// unpacker reads the text of a gzip file, within what may be unpacked of all of them.
+type unpacker struct {
+	f *Follower
+	z *gzip.Reader
+}
+
+func (u *unpacker) Read(b []byte) (int, error) {
+	if err := u.f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	left := u.f.opt.Limits.Unpack - u.f.unpacked
+	if left <= 0 {
+		return 0, errUnpacked
+	}
+	n, err := u.z.Read(b[:min(int64(len(b)), left)])
+	u.f.unpacked += int64(n)
+	return n, err
+}
+
 // unpack makes a part of a gzip file read its text.
-func (p *part) unpack() error {
+func (f *Follower) unpack(p *part) error {
 	z, err := gzip.NewReader(p.f)
 	if err != nil {
 		return err
 	}
-	p.gz = io.LimitReader(z, maxUnpacked)
+	p.gz = &unpacker{f, z}
 	return nil
 }

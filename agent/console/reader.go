@@ -144,8 +144,9 @@ func (f *Follower) step(b []byte) (n int, wait time.Duration, err error) {
 		f.truncated()
 		return 0, 0, nil
 	case err != nil && f.cur.gz != nil:
-		f.problem(err) // a damaged archive ends where it does
-		f.count(func(s *Stats) { s.Gaps++ })
+		f.problem(err) // a damaged archive ends where it does, or where it is too much
+		f.lost()
+		f.since = f.cur.seen // it is not looked for again
 		return 0, 0, f.next()
 	case err != nil:
 		return 0, tick, err
@@ -154,6 +155,7 @@ func (f *Follower) step(b []byte) (n int, wait time.Duration, err error) {
 	case !f.cur.live:
 		return 0, 0, f.next()
 	}
+	f.unpacked, f.chased = 0, 0
 	f.count(func(s *Stats) { s.Behind = 0 })
 	replaced, err := f.replaced()
 	switch {
@@ -276,6 +278,12 @@ func (f *Follower) missed() bool {
 	parts := f.unread(f.since)
 	if len(parts) == 0 || parts[0].id == f.cur.id {
 		closeAll(parts) // what follows is found when this one is read
+		return false
+	}
+	if f.chased += len(parts); f.chased > maxSiblings {
+		// More files of one time than are remembered: they would be read for ever.
+		closeAll(parts)
+		f.lost()
 		return false
 	}
 	f.gen = f.cur.gen - 1

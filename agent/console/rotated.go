@@ -106,8 +106,8 @@ func (s *sibling) compressed() bool { return strings.HasSuffix(s.path, gzSuffix)
 var errMoved = errors.New("a rotated file was moved")
 
 // open makes a part of a rotated file.
-func (s *sibling) open() (*part, error) {
-	f, st, err := openLog(s.path)
+func (f *Follower) open(s *sibling) (*part, error) {
+	file, st, err := openLog(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errMoved
 	}
@@ -115,13 +115,13 @@ func (s *sibling) open() (*part, error) {
 		return nil, err
 	}
 	if st.id != s.id {
-		f.Close()
+		file.Close()
 		return nil, errMoved
 	}
-	p := &part{f: f, id: st.id, seen: st.mtime}
+	p := &part{f: file, id: st.id, seen: st.mtime}
 	if s.compressed() {
-		if err := p.unpack(); err != nil {
-			f.Close()
+		if err := f.unpack(p); err != nil {
+			file.Close()
 			return nil, err
 		}
 	}

@@ -53,14 +53,17 @@ func (f *Follower) searchIn(list []sibling, at *place) (*part, error) {
 		if s.id != at.File && (at.TailSize == 0 || s.mtime.Before(at.Written)) {
 			continue
 		}
-		p, err := s.open()
+		p, err := f.open(s)
 		if errors.Is(err, errMoved) {
 			return nil, err
 		}
 		if err != nil {
 			continue
 		}
-		if p.holds(at) {
+		before := f.unpacked
+		holds := p.holds(at)
+		f.bytes.take(float64(f.unpacked - before)) // it cost as much as reading
+		if holds {
 			return p, nil
 		}
 		p.close()
@@ -103,7 +106,7 @@ func (f *Follower) unreadIn(list []sibling, since time.Time, not []fileID) (part
 		if s.compressed() && slices.ContainsFunc(list, func(o sibling) bool { return o.path == strings.TrimSuffix(s.path, gzSuffix) }) {
 			continue // it is being compressed
 		}
-		p, err := s.open()
+		p, err := f.open(s)
 		if errors.Is(err, errMoved) {
 			return parts, true
 		}
