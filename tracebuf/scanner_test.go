@@ -302,6 +302,8 @@ func FuzzFormat(f *testing.F) {
 		}
 		d.plan()
 		r := Record{Def: d, Args: args}
-		r.AppendText(nil)
+		if n := len(r.AppendText(nil)); n > (maxField+256)*256 {
+			t.Fatalf("text of %d bytes", n)
+		}
 	})
 }
