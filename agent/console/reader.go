@@ -143,6 +143,8 @@ func (f *Follower) step(b []byte) (n int, wait time.Duration, err error) {
 	case errors.Is(err, errReplaced):
 		f.truncated()
 		return 0, 0, nil
+	case err != nil && f.ctx.Err() != nil:
+		return 0, 0, nil // it was not read for that
 	case err != nil && f.cur.gz != nil:
 		f.problem(err) // a damaged archive ends where it does, or where it is too much
 		f.lost()
