@@ -48,6 +48,9 @@ func TestObservingVerbs(t *testing.T) {
 				if c.SMP == 2 && !regexp.MustCompile(`on CPU 1 `).MatchString(out) {
 					t.Errorf("%s: nothing on CPU 1:\n%s", at, out)
 				}
+				if out := verb("crash"); out != "no fault: the guest is in ordinary code\n" {
+					t.Errorf("%s: crash of a guest that runs: %q", at, out)
+				}
 				if out := verb("heap"); !strings.Contains(out, "buddy") || strings.Contains(out, "CORRUPT") {
 					t.Errorf("%s: heap:\n%s", at, out)
 				}
