@@ -18,8 +18,7 @@ import (
 type ahead struct {
 	flow  *all // nil: nothing was asked
 	calls window
-	epoch uint64    // of the stop it was asked for
-	at    time.Time // when
+	epoch uint64 // of the stop it was asked for
 	// used is the stop whose registers were read by ReadAllRegisters.
 	used uint64
 }
@@ -41,13 +40,14 @@ func (c *Client) haltAhead(ctx context.Context) error {
 		c.mu.Unlock()
 		return c.Interrupt(ctx)
 	}
+	c.ahead.calls.wide = c.foresight.steady()
 	out := c.requests(f, &c.ahead.calls, append(c.wbuf[:0], claiming))
 	c.run.claim = claimOpen
 	if c.run.glimpse = c.mayGlimpse(f); c.run.glimpse {
 		out = append(out, c.runOrder()...)
 	}
-	c.ahead.flow, c.ahead.epoch, c.ahead.at = f, c.run.epoch+1, time.Now()
-	c.askStop(c.ahead.at)
+	c.ahead.flow, c.ahead.epoch = f, c.run.epoch+1
+	c.askStop(time.Now())
 	c.wbuf = out
 	c.mu.Unlock()
 	return c.sendStop(out)
@@ -76,8 +76,9 @@ func (c *Client) dropAhead() {
 	c.ahead.flow = nil
 }
 
-// stoodAhead settles, behind the stop e that was asked for by haltAhead, whose it is.
-func (c *Client) stoodAhead(ctx context.Context, e target.Event) (target.Event, error) {
+// stoodAhead settles whose stop e is that was asked for at some moment. One of ours is
+// told with that, as nobody sees when it began, and a glimpse with how long it was.
+func (c *Client) stoodAhead(ctx context.Context, e target.Event, asked time.Time) (target.Event, error) {
 	if e.Kind != target.EventStopped {
 		return e, nil
 	}
@@ -95,8 +96,11 @@ func (c *Client) stoodAhead(ctx context.Context, e target.Event) (target.Event, 
 	if c.run.undone {
 		return e, c.standAgain(ctx)
 	}
+	if e.Stop.Reason == target.StopInterrupt {
+		e.Time = asked
+	}
 	if c.cap.glimpsed {
-		e.Paused = min(time.Since(c.ahead.at), c.usualStop())
+		e.Paused = c.run.stop
 	}
 	return e, nil
 }

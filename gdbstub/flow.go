@@ -73,6 +73,8 @@ type window struct {
 	sizes   [maxInFlight]int
 	head, n int
 	bytes   int // expected in replies, decoded
+	// wide: nothing waits behind them.
+	wide bool
 }
 
 func (w *window) push(cl *call, size int) {
@@ -239,6 +241,9 @@ func (c *Client) room(w *window) bool {
 		return true
 	}
 	most := maxInFlight
+	if w.wide {
+		return w.n < most && w.bytes < 2*foreseenBytes
+	}
 	if c.opt.MaxPause > 0 {
 		most = cappedInFlight // the order to run waits behind them
 	}

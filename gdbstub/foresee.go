@@ -1,6 +1,7 @@
 package gdbstub
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/ukdbg/ukdbg/target"
@@ -21,18 +22,36 @@ type foresight struct {
 	// learns: the method that runs now follows the reading of all registers.
 	learns, asked bool
 
-	// older are stacks that were read lately, but not in the last stop.
-	older []olderStack
+	// older is what was read lately, but not in the last stop.
+	older []olderRange
+	// gaps are pages that are missing; holes are where the ranges that are read now end
+	// for that.
+	gaps  []gap
+	holes []hole
 	// good counts the stops in a row that were as foreseen, needed is how many it takes
 	// for the next to be a glimpse, and inGlimpses how many glimpses were.
 	good, needed, inGlimpses int
 }
 
-// olderStack is a range to read again; idle counts the stops since it was wanted.
-type olderStack struct {
+// olderRange is one to read again; idle counts the stops since it was wanted.
+type olderRange struct {
 	addr uint64
 	size int
 	idle int
+}
+
+// gap is a page that was missing. It is believed to be until something comes otherwise
+// than foreseen.
+type gap struct {
+	page uint64
+	why  string
+}
+
+// hole is where the reading of a range ends.
+type hole struct {
+	whose int
+	addr  uint64
+	err   error
 }
 
 const (
@@ -44,9 +63,9 @@ const (
 	// guess reaches at least, and stackLike what is taken for a stack, in bytes.
 	foreseenSlack = 64
 	stackLike     = 256
-	// olderStacks is how many others are read as well: those of threads that take
+	// olderRanges is how many others are read as well: the stacks of threads that take
 	// turns. One that was of no use for mostIdle stops is forgotten.
-	olderStacks = 4
+	olderRanges = 8
 	mostIdle    = 64
 )
 
@@ -68,39 +87,81 @@ func (f *foresight) learn(ranges []target.Range, chunk int) {
 		if len(r.Data) == 0 || last < addr || last > ^uint64(foreseenSlack) {
 			continue
 		}
+		before := whole
+		whole = r.Err == nil && r.N == len(r.Data)
+		if f.gap(&r) {
+			continue
+		}
 		if len(r.Data) >= stackLike {
 			// The stack may be a few calls deeper next time, or less deep. Other pages
 			// are not looked into: what is there need not be a stack.
 			addr = max(addr&^(pageSize-1), (addr-min(addr, foreseenSlack))&^(stackLike-1))
 			last = min(last|(pageSize-1), (last+foreseenSlack)|(stackLike-1))
 		}
-		size := int(last - addr + 1)
-		before := whole
-		whole = r.Err == nil && r.N == len(r.Data)
 		f.sure = f.sure && whole
-		if n > 0 && before && whole && f.want[n-1].Addr+uint64(len(f.want[n-1].Data)) == addr && len(f.want[n-1].Data)+size <= chunk {
-			n--
-			addr, bytes = f.want[n].Addr, bytes-len(f.want[n].Data)
-			size = int(last - addr + 1)
+		at := n
+		switch k := f.beside(n, addr, last); {
+		case n > 0 && before && whole && f.want[n-1].Addr+uint64(len(f.want[n-1].Data)) == addr && len(f.want[n-1].Data)+int(last-addr+1) <= chunk:
+			at, addr = n-1, f.want[n-1].Addr
+		case whole && k >= 0:
+			w := f.want[k]
+			at, addr, last = k, min(addr, w.Addr), max(last, w.Addr+uint64(len(w.Data))-1)
 		}
-		if n == foreseenRanges || bytes+size > foreseenBytes {
+		size := int(last - addr + 1)
+		if at < n {
+			bytes -= len(f.want[at].Data)
+		}
+		if at == foreseenRanges || bytes+size > foreseenBytes {
 			break
 		}
-		if n == len(f.want) {
+		if at == n {
+			n++
+		}
+		if at == len(f.want) {
 			f.want = append(f.want, target.Range{})
 		}
-		w := &f.want[n]
+		w := &f.want[at]
 		if w.Addr = addr; cap(w.Data) < size {
 			w.Data = make([]byte, size)
 		}
 		w.Data = w.Data[:size]
-		n, bytes = n+1, bytes+size
+		bytes += size
 	}
 	f.want = f.want[:n]
 	f.addOlder(bytes)
 }
 
-// setAside keeps the stacks that were foreseen for this stop.
+// beside is which of the first n ranges that are wanted is a word like the one from addr
+// to last, and so near that both are one request; -1 for none.
+func (f *foresight) beside(n int, addr, last uint64) int {
+	return slices.IndexFunc(f.want[:n], func(w target.Range) bool {
+		return len(w.Data) < stackLike && w.Addr/stackLike == addr/stackLike && (w.Addr+uint64(len(w.Data))-1)/stackLike == last/stackLike
+	})
+}
+
+// gap notes a page that is missing, and reports whether all of r lies there.
+func (f *foresight) gap(r *target.Range) bool {
+	var fault *target.FaultError
+	if r.N > 0 || !errors.As(r.Err, &fault) {
+		return false
+	}
+	if f.gapAt(r.Addr) == nil && len(f.gaps) < foreseenRanges {
+		f.gaps = append(f.gaps, gap{page: r.Addr / pageSize, why: fault.Why})
+	}
+	return true
+}
+
+// gapAt is the page of addr if it is missing.
+func (f *foresight) gapAt(addr uint64) *gap {
+	for i := range f.gaps {
+		if f.gaps[i].page == addr/pageSize {
+			return &f.gaps[i]
+		}
+	}
+	return nil
+}
+
+// setAside keeps what was foreseen for this stop.
 func (f *foresight) setAside() {
 	for i := range f.older {
 		f.older[i].idle++
@@ -109,24 +170,24 @@ func (f *foresight) setAside() {
 		return
 	}
 	for _, w := range f.want {
-		known := func(o olderStack) bool { return o.addr == w.Addr && o.size == len(w.Data) }
-		if len(w.Data) >= stackLike && !slices.ContainsFunc(f.older, known) {
-			f.older = append(f.older, olderStack{addr: w.Addr, size: len(w.Data)})
+		known := func(o olderRange) bool { return o.addr == w.Addr && o.size == len(w.Data) }
+		if !slices.ContainsFunc(f.older, known) {
+			f.older = append(f.older, olderRange{addr: w.Addr, size: len(w.Data)})
 		}
 	}
 }
 
-// addOlder wants those stacks too that are not among what is wanted, the latest first,
+// addOlder wants that too which is not among what is wanted, the latest first,
 // as far as there is room behind so many bytes.
 func (f *foresight) addOlder(bytes int) {
-	slices.SortStableFunc(f.older, func(a, b olderStack) int { return a.idle - b.idle })
+	slices.SortStableFunc(f.older, func(a, b olderRange) int { return a.idle - b.idle })
 	latest := len(f.want)
 	keep := f.older[:0]
 	for _, o := range f.older {
 		covered := slices.ContainsFunc(f.want[:latest], func(w target.Range) bool {
 			return o.addr < w.Addr+uint64(len(w.Data)) && w.Addr < o.addr+uint64(o.size)
 		})
-		if covered || o.idle > mostIdle || len(keep) == olderStacks || len(f.want) == foreseenRanges || bytes+o.size > foreseenBytes {
+		if covered || o.idle > mostIdle || len(keep) == olderRanges || len(f.want) == foreseenRanges || bytes+o.size > foreseenBytes {
 			continue
 		}
 		keep = append(keep, o)
@@ -159,6 +220,7 @@ func (f *foresight) unforeseen() {
 		f.needed = min(2*f.needed, mostSteady)
 	}
 	f.needed = max(f.needed, steadyStops)
+	f.gaps = f.gaps[:0]
 	f.good, f.inGlimpses = 0, 0
 }
 
@@ -184,6 +246,7 @@ func (f *foresight) at(addr uint64, n int) (have []byte, next int) {
 // missing fills ranges with what came, and returns the parts that did not and whose
 // they are.
 func (f *foresight) missing(ranges []target.Range) (parts []target.Range, whose []int) {
+	f.holes = f.holes[:0]
 	for i := range ranges {
 		rg := &ranges[i]
 		rg.N, rg.Err = 0, nil
@@ -194,6 +257,10 @@ func (f *foresight) missing(ranges []target.Range) (parts []target.Range, whose 
 				off += copy(rg.Data[off:], have)
 				continue
 			}
+			if g := f.gapAt(addr); g != nil {
+				f.holes = append(f.holes, hole{i, addr, &target.FaultError{Addr: addr, Why: g.why}})
+				break
+			}
 			parts = append(parts, target.Range{Addr: addr, Data: rg.Data[off : off+gap]})
 			whose = append(whose, i)
 			off += gap
@@ -203,7 +270,7 @@ func (f *foresight) missing(ranges []target.Range) (parts []target.Range, whose 
 }
 
 // whole makes ranges say what became of them once their parts were read.
-func whole(ranges, parts []target.Range, whose []int) {
+func (f *foresight) whole(ranges, parts []target.Range, whose []int) {
 	for i := range ranges {
 		ranges[i].N = len(ranges[i].Data)
 	}
@@ -211,6 +278,11 @@ func whole(ranges, parts []target.Range, whose []int) {
 		p, rg := &parts[k], &ranges[whose[k]]
 		if p.N < len(p.Data) || p.Err != nil {
 			rg.N, rg.Err = int(p.Addr-rg.Addr)+p.N, p.Err
+		}
+	}
+	for _, h := range f.holes {
+		if rg := &ranges[h.whose]; h.addr < rg.Addr+uint64(rg.N) {
+			rg.N, rg.Err = int(h.addr-rg.Addr), h.err
 		}
 	}
 }

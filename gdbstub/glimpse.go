@@ -41,13 +41,17 @@ func (c *Client) mayGlimpse(f *all) bool {
 func (c *Client) glimpsed(ours bool) {
 	c.run.undone = !ours
 	c.run.told = time.Time{} // between which and the order lies nothing
+	if usual := c.usualStop(); time.Since(c.run.stoppedSince) > usual && !c.run.stoppedSince.IsZero() {
+		c.run.stoppedSince = time.Now().Add(-usual)
+	}
 	c.goesOn(time.Now())
 	c.cap.glimpsed = true
 	c.over()
 }
 
-// usualStop is for how long a guest stands in an ordinary stop, which is not less than
-// in a glimpse: nobody sees when that began and ended. mu is held.
+// usualStop is for how long the guest stood in the last ordinary stops, from when each
+// was told to the order to run. That is taken for the length of a glimpse, which waits
+// for nobody: when it began and ended is not seen. mu is held.
 func (c *Client) usualStop() (mean time.Duration) {
 	for _, d := range c.run.held {
 		mean += d / steadyStops

@@ -140,3 +140,56 @@ func TestUntoldInterrupt(t *testing.T) {
 		}
 	}
 }
+
+// Where a stack ends at a missing page, the page is believed to be missing as long as all
+// comes as foreseen; words side by side are one request.
+func TestGlimpseAtAGap(t *testing.T) {
+	const sp, words = stubtest.Base + 0xff80, stubtest.Base + 0x8008
+	g := sample(t)
+	g.stop(sp)
+	g.c.Sampling(true)
+	looks := func() {
+		t.Helper()
+		_, err := g.c.ReadAllRegisters(bg)
+		must(t, err)
+		r := []target.Range{
+			{Addr: sp, Data: make([]byte, 128)}, {Addr: sp + 128, Data: make([]byte, 128)},
+			{Addr: words, Data: make([]byte, 8)}, {Addr: words + 8, Data: make([]byte, 8)},
+		}
+		must(t, g.c.ReadMany(bg, r))
+		var fault *target.FaultError
+		if r[0].N != 128 || r[1].N != 0 || !errors.As(r[1].Err, &fault) || fault.Addr != sp+128 || r[2].N != 8 || r[3].N != 8 {
+			t.Fatalf("%+v", r)
+		}
+		if r[3].Data[0] != stubtest.Byte(words+8) {
+			t.Errorf("% x", r[3].Data)
+		}
+	}
+	glimpses, asked := 0, 0
+	for range 40 {
+		_, sent := g.halt(sp)
+		if slices.Contains(sent, "vCont;c") {
+			glimpses++
+		}
+		before := g.s.Count("m110000")
+		looks()
+		asked += g.s.Count("m110000") - before
+	}
+	if glimpses < 30 || asked == 0 || asked > 3 {
+		t.Errorf("%d glimpses of %d, the page was asked for %d times", glimpses, 40, asked)
+	}
+	if _, sent := g.halt(sp); !slices.Contains(sent, "m108000,10") && !slices.Contains(sent, "m108008,10") {
+		t.Errorf("%v", sent)
+	}
+	// Who does not sample looks.
+	g.c.Sampling(false)
+	must(t, g.c.Resume(bg))
+	running(t, g.s)
+	must(t, g.c.Interrupt(bg))
+	<-g.c.Events()
+	before := g.s.Count("m110000")
+	looks()
+	if g.s.Count("m110000") == before {
+		t.Error("a missing page is believed to be missing")
+	}
+}

@@ -63,7 +63,8 @@ func (c *Client) hear(ctx context.Context) {
 }
 
 // Halt asks the guest to stop and returns the next event but output: its stop, or
-// what happened before. A stop that somebody else made meanwhile is told as theirs.
+// what happened before. A stop that somebody else made meanwhile is told as theirs. While
+// Sampling the time of a stop of ours is when it was asked for.
 func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 	ask := c.Interrupt
 	if c.events.isHeld() {
@@ -71,6 +72,7 @@ func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 		c.hear(ctx)
 		ask = c.haltAhead
 	}
+	asked := time.Now()
 	if c.Running() {
 		if err := ask(ctx); err != nil {
 			return target.Event{}, err
@@ -81,14 +83,14 @@ func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 		select {
 		case e, ok := <-c.events.out:
 			if ok && e.Kind != target.EventOutput {
-				return c.stoodAhead(ctx, e)
+				return c.stoodAhead(ctx, e, asked)
 			}
 			continue
 		default:
 		}
 		if e, ok, _ := c.events.take(); ok {
 			if e.Kind != target.EventOutput {
-				return c.stoodAhead(ctx, e)
+				return c.stoodAhead(ctx, e, asked)
 			}
 			continue
 		}

@@ -194,6 +194,9 @@ func (c *Client) ReadMany(ctx context.Context, ranges []target.Range) error {
 // readForeseen is readRanges but for what came with the registers of this stop.
 func (c *Client) readForeseen(ctx context.Context, ranges []target.Range) error {
 	f := &c.foresight
+	if !c.events.isHeld() {
+		f.gaps = f.gaps[:0] // what may be there by now is looked at
+	}
 	defer func() {
 		if f.learns && c.prof.pipelining {
 			f.learn(ranges, c.chunk)
@@ -209,7 +212,7 @@ func (c *Client) readForeseen(ctx context.Context, ranges []target.Range) error 
 	if len(parts) > 0 {
 		err = c.readRanges(ctx, parts)
 	}
-	whole(ranges, parts, whose)
+	f.whole(ranges, parts, whose)
 	return err
 }
 

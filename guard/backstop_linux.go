@@ -86,15 +86,8 @@ func (p *process) endStop(l *lease, word uint32) bool {
 	p.linkMu.Lock()
 	defer p.linkMu.Unlock()
 	done := false
-	for _, f := range p.files {
-		raw, err := f.SyscallConn()
-		if err == nil && !done {
-			// Not File.Fd: that would make it block, for everybody.
-			err = raw.Control(func(fd uintptr) { done = p.endBy(int(fd), l, word, int(n)) })
-		}
-		if err != nil {
-			p.logf("ending a stop: %v", err)
-		}
+	for _, fd := range p.link {
+		done = done || p.endBy(fd, l, word, int(n))
 	}
 	return done
 }

@@ -38,7 +38,7 @@ func Main(args []string) int {
 		control: os.NewFile(fdControl, "client"), find: make(chan struct{}, 1),
 	}
 	for i := range n {
-		p.files = append(p.files, os.NewFile(uintptr(fdLink+i), "link"))
+		p.link = append(p.link, fdLink+i)
 	}
 	if err := p.run(); err != nil {
 		p.logf("%v", err)
@@ -58,8 +58,10 @@ type process struct {
 	log   io.Writer
 
 	linkMu sync.Mutex
-	files  []*os.File // of the link
-	untold bool       // the stop ended last was not yet read by the client
+	// link is its descriptors. As files they would be given to Go's network poller, and
+	// all the stub says to the client would wake this process.
+	link   []int
+	untold bool // the stop ended last was not yet read by the client
 	// ordered is when the guest was let run whose client died before it knew.
 	ordered time.Time
 }
@@ -103,10 +105,10 @@ func (p *process) run() error {
 func (p *process) closeLink() {
 	p.linkMu.Lock()
 	defer p.linkMu.Unlock()
-	for _, f := range p.files {
-		f.Close()
+	for _, fd := range p.link {
+		unix.Close(fd)
 	}
-	p.files = nil
+	p.link = nil
 }
 
 func (p *process) tell(m message) {
@@ -150,7 +152,11 @@ func (p *process) takeOver() error {
 	}
 	p.logf("process %d (%s) ended without leaving %s", st.Client.PID, st.Verb, st.Spec)
 	p.linkMu.Lock()
-	files := p.files
+	var files []*os.File
+	for _, fd := range p.link {
+		files = append(files, os.NewFile(uintptr(fd), "link"))
+	}
+	p.link = nil
 	p.linkMu.Unlock()
 	u := undoing{w: w, st: &st, files: files, logf: p.logf, ordered: p.ordered}
 	rep := u.persist(context.Background(), lingerFor)

@@ -453,13 +453,13 @@ func (r *run) finish() *Profile {
 		p.Period = p.Duration / time.Duration(p.Ticks)
 	}
 	p.Samples = r.agg.samples(r.s.Symbolize, p.Period)
-	if p.Missed > 0 && p.Ticks > 0 && p.Missed*10 > p.Ticks {
+	if p.Missed > 0 && p.Missed*10 > p.Ticks {
 		why := fmt.Sprintf("to keep the guest stopped for at most %.3g %% of the time (or the host was late)", 100*r.opt.MaxPause)
 		if r.s.Unstopped {
 			why = "as fast as its monitor answers"
 		}
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%.0f samples/s instead of the %.0f asked for, %s",
-			float64(time.Second)/float64(p.Period), r.opt.Rate, why))
+			float64(p.Ticks)/p.Duration.Seconds(), r.opt.Rate, why))
 	}
 	if p.Abandoned > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%d samples were given up because the guest would have stood for longer than it may", p.Abandoned))

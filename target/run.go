@@ -58,8 +58,8 @@ type Event struct {
 	Text   []byte
 	Status int
 	Err    error
-	// Paused, if not 0: the stop ended by itself, and the guest runs again. It is at
-	// most for how long it stood, as far as that can be known.
+	// Paused, if not 0: the stop ended by itself after about so long, and the guest
+	// runs again.
 	Paused time.Duration
 }
 
