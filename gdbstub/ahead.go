@@ -76,9 +76,8 @@ func (c *Client) dropAhead() {
 	c.ahead.flow = nil
 }
 
-// stoodAhead settles whose stop e is that was asked for at some moment. One of ours is
-// told with that, as nobody sees when it began, and a glimpse with how long it was.
-func (c *Client) stoodAhead(ctx context.Context, e target.Event, asked time.Time) (target.Event, error) {
+// stoodAhead settles whose stop e is. A glimpse is told with how long it was.
+func (c *Client) stoodAhead(ctx context.Context, e target.Event) (target.Event, error) {
 	if e.Kind != target.EventStopped {
 		return e, nil
 	}
@@ -95,9 +94,6 @@ func (c *Client) stoodAhead(ctx context.Context, e target.Event, asked time.Time
 	c.run.claim = claimNone
 	if c.run.undone {
 		return e, c.standAgain(ctx)
-	}
-	if e.Stop.Reason == target.StopInterrupt {
-		e.Time = asked
 	}
 	if c.cap.glimpsed {
 		e.Paused = c.run.stop

@@ -15,6 +15,11 @@ func (c *Client) Sampling(on bool) {
 	if on && (c.direct == nil || c.prof.patches) {
 		return // Halt does without
 	}
+	if on {
+		c.op.Lock()
+		c.foresight.unforeseen() // the first stops are ordinary ones
+		c.op.Unlock()
+	}
 	c.rmu.Lock()
 	if c.turn.held = on; on {
 		c.turn.owner = true // what comes first is not the reading goroutine's either
@@ -63,8 +68,7 @@ func (c *Client) hear(ctx context.Context) {
 }
 
 // Halt asks the guest to stop and returns the next event but output: its stop, or
-// what happened before. A stop that somebody else made meanwhile is told as theirs. While
-// Sampling the time of a stop of ours is when it was asked for.
+// what happened before. A stop that somebody else made meanwhile is told as theirs.
 func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 	ask := c.Interrupt
 	if c.events.isHeld() {
@@ -72,7 +76,6 @@ func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 		c.hear(ctx)
 		ask = c.haltAhead
 	}
-	asked := time.Now()
 	if c.Running() {
 		if err := ask(ctx); err != nil {
 			return target.Event{}, err
@@ -83,14 +86,14 @@ func (c *Client) Halt(ctx context.Context) (target.Event, error) {
 		select {
 		case e, ok := <-c.events.out:
 			if ok && e.Kind != target.EventOutput {
-				return c.stoodAhead(ctx, e, asked)
+				return c.stoodAhead(ctx, e)
 			}
 			continue
 		default:
 		}
 		if e, ok, _ := c.events.take(); ok {
 			if e.Kind != target.EventOutput {
-				return c.stoodAhead(ctx, e, asked)
+				return c.stoodAhead(ctx, e)
 			}
 			continue
 		}

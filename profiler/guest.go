@@ -80,12 +80,16 @@ func (g *controlled) Rest(ctx context.Context) {
 
 func (g *controlled) Stop(ctx context.Context) (target.Stop, time.Time, error) {
 	if h, ok := g.c.(halter); ok {
+		asked := time.Now()
 		for {
 			ev, err := h.Halt(ctx)
 			if err != nil {
 				return target.Stop{}, time.Time{}, fmt.Errorf("interrupting the guest to sample it: %w", err)
 			}
 			if stop, at, err, ok := stopOf(ev); ok {
+				if stop.Reason == target.StopInterrupt {
+					at = asked // it may be told late
+				}
 				g.paused = ev.Paused
 				return stop, at, err
 			}
