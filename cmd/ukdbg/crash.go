@@ -157,7 +157,7 @@ func isDump(path string) bool {
 
 // crashOf explains the crash a target is stopped in.
 func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) error {
-	out := flags.output(e, noFault(s), "")
+	out := flags.output(e, noFault, "")
 	rep, err := explain(ctx, e, flags, s)
 	if err == nil {
 		err = out.fault(rep)
@@ -168,13 +168,8 @@ func crashOf(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) er
 	return out.end()
 }
 
-// noFault says that the guest is in no crash.
-func noFault(s *ukdbg.Session) string {
-	if s.Observing() {
-		return "no fault: the guest is in ordinary code" // it may run
-	}
-	return "no fault: the guest is stopped in ordinary code"
-}
+// noFault says that the guest is in no crash; it may run, or be a dump.
+const noFault = "no fault: the guest is in ordinary code"
 
 // explain asks the machine, and what the guest printed unless that is not wanted.
 func explain(ctx context.Context, e env, flags *crashFlags, s *ukdbg.Session) (ukdbg.FaultReport, error) {

@@ -147,7 +147,7 @@ func writeBundle(ctx context.Context, e env, flags *targetFlags, f *reportFlags,
 // log that was given, or "".
 func addTriage(ctx context.Context, e env, w *bundle.Writer, s *ukdbg.Session, log string) error {
 	out := faultsJSON{Faults: []faultJSON{}}
-	text := noFault(s) + "\n"
+	text := noFault + "\n"
 	switch rep, err := faultWithLog(ctx, e, s, log); {
 	case err == nil:
 		fault, err := faultOf(rep)

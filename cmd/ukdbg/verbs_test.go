@@ -283,7 +283,7 @@ func TestVerbsOnLiveGuest(t *testing.T) {
 	})
 
 	t.Run("crash of nothing", func(t *testing.T) {
-		if out := mustVerb(t, with("crash")...); out != "no fault: the guest is stopped in ordinary code\n" {
+		if out := mustVerb(t, with("crash")...); out != "no fault: the guest is in ordinary code\n" {
 			t.Errorf("crash: %s", out)
 		}
 		var a faultsJSON
