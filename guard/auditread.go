@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,8 +14,8 @@ import (
 const auditLine = 64 << 10
 
 // ReadAudit calls fn with each entry of the audit log in the folder state,
-// oldest first, the log before the present one included. A line that is none is
-// passed over; no log at all has no entries.
+// oldest first, the log before the present one included. A line that is none, or longer
+// than one can be, is passed over; no log at all has no entries.
 func ReadAudit(state string, fn func(Entry)) error {
 	for _, name := range []string{auditName + ".1", auditName} {
 		if err := readLog(filepath.Join(state, name), fn); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -30,14 +31,23 @@ func readLog(path string, fn func(Entry)) error {
 		return err
 	}
 	defer f.Close()
-	s := bufio.NewScanner(f)
-	s.Buffer(nil, auditLine)
 	// The log is turned over at auditMax; more is not ours.
-	for read := 0; read < 4*auditMax && s.Scan(); read += len(s.Bytes()) {
+	r := bufio.NewReaderSize(io.LimitReader(f, 4*auditMax), auditLine)
+	for whole := true; ; {
+		line, err := r.ReadSlice('\n')
 		var e Entry
-		if json.Unmarshal(s.Bytes(), &e) == nil {
+		if whole && !errors.Is(err, bufio.ErrBufferFull) && json.Unmarshal(line, &e) == nil {
 			fn(e)
 		}
+		switch {
+		case err == nil:
+			whole = true
+		case errors.Is(err, bufio.ErrBufferFull):
+			whole = false
+		case errors.Is(err, io.EOF):
+			return nil
+		default:
+			return err
+		}
 	}
-	return s.Err()
 }
