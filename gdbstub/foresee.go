@@ -197,11 +197,11 @@ func (f *foresight) addOlder(bytes int) {
 	f.older = keep
 }
 
-// judge counts a stop that was as foreseen, or was not.
+// judge counts a stop that was as foreseen, or was not: what is read behind the first
+// reading never is.
 func (f *foresight) judge(good bool) {
 	switch {
-	case !f.learns:
-	case !good:
+	case !good || !f.learns:
 		f.unforeseen()
 	default:
 		f.good++

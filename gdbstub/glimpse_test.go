@@ -193,3 +193,19 @@ func TestGlimpseAtAGap(t *testing.T) {
 		t.Error("a missing page is believed to be missing")
 	}
 }
+
+// Who reads more than once in each stop, as a walk through lists does, gets ordinary
+// stops only.
+func TestNoGlimpseForWalks(t *testing.T) {
+	g := sample(t)
+	g.stop(glimpseSP)
+	g.c.Sampling(true)
+	for i := range 4 * steadyStops {
+		_, sent := g.halt(glimpseSP)
+		if slices.Contains(sent, "vCont;c") {
+			t.Fatalf("stop %d ends by itself", i)
+		}
+		g.look(256)
+		must(t, target.ReadFull(bg, g.c, make([]byte, 8), stubtest.Base+0x100))
+	}
+}
