@@ -38,7 +38,7 @@ func TestMaxPause(t *testing.T) {
 			{"profile", "--duration", "500ms"},
 			{"attach", "--read-only", "--batch", "--ex", "bt all", "--ex", "info target"},
 		} {
-			const most = 5 * time.Millisecond
+			const most, tick = 5 * time.Millisecond, 4 * time.Millisecond // that of the kernel
 			from := len(g.Events())
 			args := append(append([]string(nil), words...), g.GDBAddr(), "-e", g.Debug, "--max-pause", most.String())
 			status, stdout, stderr := verb(t, "", args...)
@@ -62,7 +62,8 @@ func TestMaxPause(t *testing.T) {
 			if len(list) == 0 || longest > all+time.Millisecond {
 				t.Errorf("%v: QEMU tells of %d stops, the longest %v; we of %v", words, len(list), longest, all)
 			}
-			if own > most+load() || longest > most+load() {
+			// On an idle host too QEMU, or we, may have to wait for a processor.
+			if late := max(load(), 2*tick); own > most+late || longest > most+late {
 				t.Errorf("%v: %v allowed, %v used by us, %v by QEMU's clock", words, most, own, longest)
 			}
 			t.Logf("%s %v: %d stops, the longest %v; said %s", o.Image, words, len(list), longest, m[0])
