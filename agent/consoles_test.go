@@ -29,8 +29,9 @@ func appendTo(t testing.TB, path, text string) {
 	}
 }
 
-// faultsOf are the guests and the identifiers of the fault records that came.
-func faultsOf(t testing.TB, c *collector) (guests, ids []string) {
+// faultRecords are the fault records that came: their attributes by name, with the text
+// as "body" and the guest as "service.name".
+func faultRecords(t testing.TB, c *collector) (all []map[string]string) {
 	t.Helper()
 	for _, b := range c.requests("/v1/logs") {
 		q := plogotlp.NewExportRequest()
@@ -41,11 +42,23 @@ func faultsOf(t testing.TB, c *collector) (guests, ids []string) {
 			name, _ := rl.Resource().Attributes().Get("service.name")
 			for _, sl := range rl.ScopeLogs().All() {
 				for _, r := range sl.LogRecords().All() {
-					id, _ := r.Attributes().Get("log.record.uid")
-					guests, ids = append(guests, name.Str()), append(ids, id.Str())
+					one := map[string]string{"body": r.Body().AsString(), "service.name": name.Str()}
+					for k, v := range r.Attributes().All() {
+						one[k] = v.AsString()
+					}
+					all = append(all, one)
 				}
 			}
 		}
+	}
+	return all
+}
+
+// faultsOf are the guests and the identifiers of the fault records that came.
+func faultsOf(t testing.TB, c *collector) (guests, ids []string) {
+	t.Helper()
+	for _, r := range faultRecords(t, c) {
+		guests, ids = append(guests, r["service.name"]), append(ids, r["log.record.uid"])
 	}
 	return guests, ids
 }

@@ -8,36 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
-
 	"github.com/ukdbg/ukdbg"
 	"github.com/ukdbg/ukdbg/agent/status"
 	"github.com/ukdbg/ukdbg/internal/fakevmm"
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
-
-// faultRecords are the fault records that came: their attributes by name.
-func faultRecords(t *testing.T, c *collector) (all []map[string]string) {
-	t.Helper()
-	for _, b := range c.requests("/v1/logs") {
-		q := plogotlp.NewExportRequest()
-		if err := q.UnmarshalProto(b); err != nil {
-			t.Fatal(err)
-		}
-		for _, rl := range q.Logs().ResourceLogs().All() {
-			for _, sl := range rl.ScopeLogs().All() {
-				for _, r := range sl.LogRecords().All() {
-					one := map[string]string{"body": r.Body().AsString()}
-					for k, v := range r.Attributes().All() {
-						one[k] = v.AsString()
-					}
-					all = append(all, one)
-				}
-			}
-		}
-	}
-	return all
-}
 
 // A fault that a console reports is told with the cause and the fingerprint that
 // ukdbg crash gives for that console and the image. A text that was written over a

@@ -9,16 +9,17 @@ import (
 
 // A glimpse is a stop that ends by itself: the order to run is in the same write as the
 // request to stop and all that is asked of the guest. The guest stands for no longer
-// than QEMU takes to answer, about half as long as in a stop that is ended when its
-// answers are here, and nobody's death can leave it stopped. QEMU takes the write in one
-// turn of its main loop, so that nobody else's stop can come in between.
+// than QEMU takes to answer: at 99 stops a second about half as long as in a stop that is
+// ended when its answers are here. Nobody's death can leave it stopped. QEMU takes the
+// write in one turn of its main loop; what it does for others within its own stop, such
+// as an operator's order to stop, is all that can come in between.
 //
 // What is asked must be foreseen. Where the last stops were not as foreseen the next are
 // ordinary ones, and what a glimpse did not bring fails with target.ErrLapsed.
 //
-// A guest that somebody else stopped while the write was on its way is let run by it:
-// with '+' and '-' (see claim) and the stop reply that is known when the answers come,
-// and the guest is stopped again.
+// A guest that somebody else stopped while the write was on its way is let run by it.
+// When the answers come that is known, by the stop reply and by claim, and the guest is
+// stopped again.
 
 const (
 	// steadyStops is how many stops in a row must have been as foreseen before the

@@ -17,7 +17,8 @@ type Guest interface {
 	// Running reports whether the guest runs now.
 	Running() bool
 	// Stop stops the guest and returns once it is stopped, with the moment from which
-	// the stop counts: not later than it began. If it is stopped already, the stop that did it is returned.
+	// the stop counts: not later than it began. If it is stopped already, the stop that
+	// did it is returned.
 	Stop(ctx context.Context) (target.Stop, time.Time, error)
 	// Resume lets every processor run. target.ErrLapsed says that they ran before,
 	// because a stop may last only so long.
