@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,4 +38,29 @@ func TestReadAudit(t *testing.T) {
 	if n, stops := count(); n != 4 || stops != 14 {
 		t.Errorf("%d entries, %d stops", n, stops)
 	}
+}
+
+// FuzzAudit: whatever is in a log, no more entries come than it has lines, and one that
+// is whole behind it is read.
+func FuzzAudit(f *testing.F) {
+	f.Add([]byte("cut sho\n{\"event\":\"leave\",\"stops\":4}\nnull\n"))
+	f.Add([]byte("{\"event\":\"attach\",\"time\":\"2026-11-22T09:10:11Z\",\"pid\":-1,\"stopped_ms\":1e308}"))
+	f.Add([]byte(strings.Repeat(" ", auditLine-1) + "\n" + strings.Repeat("[", auditLine)))
+	path := filepath.Join(f.TempDir(), auditName)
+	f.Fuzz(func(t *testing.T, log []byte) {
+		if len(log) > 4*auditLine {
+			return
+		}
+		if err := os.WriteFile(path, append(log, "\n{\"event\":\"leave\",\"stops\":7}"...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var last Entry
+		n := 0
+		if err := readLog(path, func(e Entry) { last = e; n++ }); err != nil {
+			t.Fatal(err)
+		}
+		if n > bytes.Count(log, []byte{'\n'})+2 || last.Event != "leave" || last.Stops != 7 {
+			t.Fatalf("%d entries, the last one is %+v", n, last)
+		}
+	})
 }

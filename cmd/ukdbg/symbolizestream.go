@@ -102,10 +102,14 @@ func (f *feed) read(in io.Reader) {
 	for {
 		n, err := in.Read(buf[have:])
 		data := buf[:have+n]
-		for {
-			line, rest, ok := bytes.Cut(data, []byte{'\n'})
-			if !ok && (err == nil || len(data) == 0) {
+		for len(data) > 0 {
+			line, rest, ended := bytes.Cut(data, []byte{'\n'})
+			if len(line) > maxQuery {
+				err = errLongLine
 				break
+			}
+			if !ended && err != io.EOF {
+				break // its end is to come; where reading failed it may be half an address
 			}
 			if line = bytes.TrimSpace(line); len(line) > 0 {
 				queries = append(queries, parseQuery(line))
@@ -113,9 +117,6 @@ func (f *feed) read(in io.Reader) {
 			data = rest
 		}
 		have = copy(buf, data)
-		if err == nil && have > maxQuery {
-			err = errLongLine
-		}
 		if f.whole && err == nil && len(queries) < wholeBatch {
 			continue
 		}

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -200,6 +201,33 @@ func TestFullDisk(t *testing.T) {
 	var none *Writer
 	if none.Append(Left{}) != nil || none.Close() != nil || none.State().Left {
 		t.Error("a nil Writer keeps nothing")
+	}
+}
+
+// A record that no reader would take is refused, and those after it are read.
+func TestTooLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	b := begin()
+	b.Verb = strings.Repeat("x", maxRecord)
+	if _, err := Create(path, b); !errors.Is(err, ErrTooLong) {
+		t.Errorf("%v", err)
+	}
+	w, err := Create(path, begin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for n := maxRecord - 16; n <= maxRecord; n++ {
+		if err := w.Append(Heard{Data: make([]byte, n)}); err != nil && !errors.Is(err, ErrTooLong) {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Append(Left{}); err != nil {
+		t.Fatal(err)
+	}
+	st := load(t, path)
+	if !st.Left || st.Torn || len(st.Heard) == 0 || len(st.Heard) != len(w.State().Heard) {
+		t.Errorf("left %v, torn %v, %d bytes heard, the writer has %d", st.Left, st.Torn, len(st.Heard), len(w.State().Heard))
 	}
 }
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -11,6 +12,9 @@ import (
 
 // compactAt is the size at which the file is folded into its state, in bytes.
 const compactAt = 256 << 10
+
+// ErrTooLong says that a record is longer than one can be.
+var ErrTooLong = errors.New("too long for the guard's journal")
 
 // Writer appends to a journal. It may be used from several goroutines; a nil
 // Writer keeps nothing.
@@ -25,14 +29,17 @@ type Writer struct {
 	state State
 }
 
-// Create makes a new journal at path, with mode 0600.
+// Create makes a new journal at path, with mode 0600. The error is ErrTooLong if b is.
 func Create(path string, b Begin) (*Writer, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	w := &Writer{path: path, limit: compactAt}
+	w.buf = frame(append(w.buf, Magic...), b)
+	err := fits(len(w.buf) - len(Magic))
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{path: path, f: f, limit: compactAt}
-	w.buf = frame(append(w.buf, Magic...), b)
+	if w.f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
+		return nil, err
+	}
 	b.apply(&w.state)
 	return w, w.flush()
 }
@@ -57,7 +64,7 @@ func Continue(path string) (*Writer, error) {
 }
 
 // Append writes r. An error means that it is not in the journal, so what it
-// tells of must not be done.
+// tells of must not be done; ErrTooLong is one.
 func (w *Writer) Append(r Record) error {
 	if w == nil {
 		return nil
@@ -68,12 +75,24 @@ func (w *Writer) Append(r Record) error {
 		return fmt.Errorf("journal %s: %w", w.path, os.ErrClosed)
 	}
 	w.buf = frame(w.buf[:0], r)
+	if err := fits(len(w.buf)); err != nil {
+		return err
+	}
 	if err := w.flush(); err != nil {
 		return err
 	}
 	r.apply(&w.state)
 	if w.size > w.limit {
 		return w.compact()
+	}
+	return nil
+}
+
+// fits is an error for a frame of n bytes that is longer than one can be: a reader would
+// stop there, and see nothing of what follows.
+func fits(n int) error {
+	if n -= headSize; n > maxRecord {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, n, maxRecord)
 	}
 	return nil
 }
