@@ -51,7 +51,7 @@ func TestLiveGuest(t *testing.T) {
 	for _, image := range []string{"ukguest-x86_64", "ukguest-arm64"} {
 		t.Run(image, func(t *testing.T) {
 			vm := guesttest.Start(t, guesttest.Options{Image: image, GDB: "tcp", QMP: true})
-			vm.WaitConsole(t, "requests served", 30*time.Second)
+			vm.WaitConsole(t, "requests served", 2*time.Minute)
 			pid := fmt.Sprintf("pid:%d", vm.Pid())
 			for _, target := range []string{vm.GDBAddr(), "qmp:" + vm.QMPPath, pid} {
 				// The image is found beside the kernel.
@@ -103,7 +103,7 @@ func patched(t *testing.T, path string) []byte {
 func TestStubInUse(t *testing.T) {
 	for _, kind := range []string{"tcp", "unix"} {
 		vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: kind, QMP: true})
-		vm.WaitConsole(t, "requests served", 30*time.Second)
+		vm.WaitConsole(t, "requests served", 2*time.Minute)
 		at := vm.GDBAddr()
 		c, err := net.Dial(kind, strings.TrimPrefix(at, kind+":"))
 		if err != nil {
@@ -111,7 +111,7 @@ func TestStubInUse(t *testing.T) {
 		}
 		defer c.Close()
 		var p doctor.Power
-		for range 50 { // until QEMU has taken the connection
+		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); { // until QEMU has taken the connection
 			_, powers := examine(t, "qmp:"+vm.QMPPath, "")
 			if p = powers[doctor.Breakpoints]; p.State == no {
 				break
@@ -127,7 +127,7 @@ func TestStubInUse(t *testing.T) {
 // TestMonitorInUse: the only monitor is the test's, which holds it.
 func TestMonitorInUse(t *testing.T) {
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64"})
-	vm.WaitConsole(t, "requests served", 30*time.Second)
+	vm.WaitConsole(t, "requests served", 2*time.Minute)
 	_, powers := examine(t, fmt.Sprintf("pid:%d", vm.Pid()), "")
 	mustBe(t, powers, works, no, works, works, no, ready, works)
 	for _, name := range []string{doctor.Registers, doctor.Breakpoints} {

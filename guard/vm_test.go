@@ -41,7 +41,7 @@ func boot(t *testing.T, opt guesttest.Options) *vm {
 		g.sym[s.Name] = s.Value
 	}
 	if !opt.Paused {
-		g.WaitConsole(t, "requests served", 90*time.Second)
+		g.WaitConsole(t, "requests served", soon)
 	}
 	return g
 }

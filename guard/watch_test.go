@@ -41,7 +41,7 @@ func TestGuardThatEndsAtOnce(t *testing.T) {
 	}
 	select {
 	case <-told:
-	case <-time.After(10 * time.Second):
+	case <-time.After(soon):
 		t.Error("nobody was told that the guard is lost")
 	}
 }
@@ -83,7 +83,7 @@ func TestLeaseIsGivenBack(t *testing.T) {
 		<-g.gone
 		dir.remove()
 	}
-	for end := time.Now().Add(10 * time.Second); held() > before+1; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(soon); held() > before+1; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d descriptors and mappings of leases are left, %d were there before", held(), before)
 		}

@@ -253,7 +253,7 @@ func FuzzTold(f *testing.F) {
 // TestKraftThatHangs: what kraft started may outlive it and hold its output.
 func TestKraftThatHangs(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/kraft", []byte("#!/bin/sh\nsleep 60 &\nexec sleep 60\n"), 0o700); err != nil {
+	if err := os.WriteFile(dir+"/kraft", []byte("#!/bin/sh\nsleep 300 &\nexec sleep 300\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -263,7 +263,7 @@ func TestKraftThatHangs(t *testing.T) {
 	if _, err := kraftPS(ctx); err == nil {
 		t.Error("no error")
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -33,7 +33,7 @@ func sitAfter(t *testing.T, opt guesttest.Options, color bool, text string) *per
 	t.Helper()
 	opt.GDB = "unix"
 	vm := guesttest.Start(t, opt)
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !strings.Contains(vm.Console(), text) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the guest never says %q:\n%s", text, vm.Console())
@@ -41,7 +41,7 @@ func sitAfter(t *testing.T, opt guesttest.Options, color bool, text string) *per
 		time.Sleep(10 * time.Millisecond)
 	}
 	s, err := ukdbg.Open(context.Background(), ukdbg.Options{
-		Target: vm.GDBAddr(), Image: vm.Debug, Timeout: time.Minute,
+		Target: vm.GDBAddr(), Image: vm.Debug, Timeout: 2 * time.Minute,
 		SourceMap: []ukdbg.SourceMap{{From: images.SourcePrefix, To: guesttest.SourceRoot(t)}},
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func sitAfter(t *testing.T, opt guesttest.Options, color bool, text string) *per
 func (p *person) say(t *testing.T, lines ...string) string {
 	t.Helper()
 	p.out.Reset()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	p.r.SetInput(repl.NewPipe(strings.NewReader(strings.Join(lines[1:], "\n") + "\n")))
 	// The error was printed; the expected text tells whether there should be one.

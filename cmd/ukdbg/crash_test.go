@@ -74,7 +74,7 @@ func TestCrashFollow(t *testing.T) {
 	if err := os.WriteFile(path, []byte("booting\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	lines := make(chan string, 16)
 	var errs bytes.Buffer

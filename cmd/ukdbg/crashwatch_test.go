@@ -38,6 +38,7 @@ func (l *lockedBuffer) String() string {
 type watcher struct {
 	cmd       *exec.Cmd
 	out, errs lockedBuffer
+	state     string // XDG_STATE_HOME
 	done      chan error
 }
 
@@ -45,8 +46,8 @@ type watcher struct {
 func watching(t *testing.T, g *guest, words ...string) *watcher {
 	t.Helper()
 	args := append([]string{"crash", "--watch", "qmp:" + g.QMPPath, "-e", g.Debug, "--every", "200ms"}, words...)
-	w := &watcher{cmd: exec.Command(binary, args...), done: make(chan error, 1)}
-	w.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir())
+	w := &watcher{cmd: exec.Command(binary, args...), state: t.TempDir(), done: make(chan error, 1)}
+	w.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+w.state)
 	w.cmd.Stdout, w.cmd.Stderr = &w.out, &w.errs
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := w.cmd.Start(); err != nil {
@@ -68,7 +69,7 @@ func (w *watcher) wait(t *testing.T) (status int, out, errs string) {
 	select {
 	case <-w.done:
 		return w.cmd.ProcessState.ExitCode(), w.out.String(), w.errs.String()
-	case <-time.After(2 * patience):
+	case <-time.After(patience):
 		t.Fatalf("it does not end: %s", w.errs.String())
 		return 0, "", ""
 	}
@@ -136,12 +137,13 @@ func TestCrashWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-w.done
-		for end := time.Now().Add(patience); strings.Contains(g.HMP(t, "info chardev"), "gdbserver") || !g.Running(t); time.Sleep(50 * time.Millisecond) {
+		// The guard's last word is its end.
+		k := &killer{g: g, state: w.state, found: "running"}
+		for end := time.Now().Add(patience); strings.Contains(g.HMP(t, "info chardev"), "gdbserver") || !g.Running(t) || len(k.guards()) > 0; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatal("the guard does not give the guest back")
+				t.Fatalf("the guard does not give the guest back\n%s", k.logs())
 			}
 		}
-		time.Sleep(time.Second) // for the guard's last word
 		g.QMP(t, "system_reset", nil)
 		g.WaitExit(t, patience)
 	})

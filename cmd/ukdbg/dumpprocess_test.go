@@ -10,16 +10,33 @@ import (
 )
 
 // crashing is a program with a thread that waits and a main that dies.
-const crashing = `#include <pthread.h>
+const crashing = `#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-static volatile int hold = 1;
-__attribute__((noinline)) static void inner(int n) { while (hold) usleep(1000 * n); }
+static volatile int hold = 1, sleeper;
+__attribute__((noinline)) static void inner(int n) {
+	sleeper = syscall(SYS_gettid);
+	while (hold) usleep(100000 * n);
+}
+/* Whether the worker sleeps: proc(5), /proc/PID/task/TID/stat. */
+static int sleeps(void) {
+	char name[64], text[256] = "";
+	snprintf(name, sizeof name, "/proc/self/task/%d/stat", sleeper);
+	FILE *f = fopen(name, "r");
+	if (!f) return 0;
+	size_t n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	return n && strstr(text, ") S ");
+}
 static void *worker(void *arg) { inner(5); return arg; }
 __attribute__((noinline)) static void die(volatile int *p) { *p = 1; }
 int main(void) {
 	pthread_t t;
 	pthread_create(&t, NULL, worker, NULL);
-	usleep(50000);
+	do usleep(50000); while (!sleeper || !sleeps());
 	die(NULL);
 	return 0;
 }

@@ -147,12 +147,12 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 	if v != theGuard {
 		_ = cmd.Process.Kill() // it may have ended by itself
 	}
-	killed := time.Now()
+	killed := startWatch()
 	in.Close()
 	what := fmt.Sprintf("%s, found %s, %v killed after %v", e.name, k.found, v, moment)
 	select {
 	case err = <-ended:
-	case <-time.After(2*leavePatience + load()):
+	case <-time.After(patience):
 		running, logs := k.g.Running(t), k.logs()
 		_ = cmd.Process.Signal(syscall.SIGQUIT) // it tells where it hangs
 		err = <-ended
@@ -161,16 +161,17 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 	k.recovered = ""
 	if v == both {
 		k.recover(t)
-		killed = time.Now()
+		killed = startWatch()
 	}
 	for !k.asFound(t) {
-		if d := time.Since(killed); d > promise+load() {
+		if killed.over(promise) {
+			d, _ := killed.took()
 			t.Errorf("%s: not as found after %v: running %v, %d unfinished, guards %v\n%s\n%s%s", what, d, k.g.Running(t), k.unfinished(), guards, &out, k.recovered, k.logs())
 			break
 		}
 		time.Sleep(time.Millisecond)
 	}
-	d := time.Since(killed)
+	d, _ := killed.took()
 	if d > k.slow {
 		k.slow, k.worst = d, what
 	}
@@ -195,7 +196,7 @@ func (k *killer) once(t *testing.T, e errand, v victim) {
 // emulates is slow.
 func (k *killer) mustGoOn(t *testing.T, what string) {
 	t.Helper()
-	from, deadline := k.g.requests(t), time.Now().Add(2*patience)
+	from, deadline := k.g.requests(t), time.Now().Add(patience)
 	for k.g.requests(t) == from {
 		if !k.g.Running(t) || time.Now().After(deadline) {
 			registers := k.g.HMP(t, "info registers -a") // of two moments: does it loop, does it sleep
@@ -205,24 +206,6 @@ func (k *killer) mustGoOn(t *testing.T, what string) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-}
-
-// load is what a machine under load is given beyond the promise: as many times
-// of it as there are others that want to run.
-func load() time.Duration {
-	return time.Duration(max(0, loadAverage()-1) * float64(promise))
-}
-
-// loadAverage is the kernel's of the last minute, 0 if it does not tell.
-func loadAverage() (busy float64) {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0
-	}
-	if _, err := fmt.Sscan(string(text), &busy); err != nil {
-		return 0
-	}
-	return busy
 }
 
 // asFound reports whether the VM runs or stands as it was found, and nobody is
@@ -379,16 +362,16 @@ func pollMonitor(t *testing.T, path string, crashed *bool) (stop func()) {
 	go func() {
 		defer close(ended)
 		for {
-			began, allowed := time.Now(), 100*time.Millisecond+load()
+			began := startWatch()
 			err := qmp.Monitor{Path: path}.Do(context.Background(), func(c *qmp.Conn) error {
 				_, err := c.HMP(context.Background(), "info status")
 				return err
 			})
-			d := time.Since(began)
+			d, _ := began.took()
 			worst, polls = max(worst, d), polls+1
 			if failed == nil && err != nil {
 				failed = err
-			} else if failed == nil && d > allowed {
+			} else if failed == nil && began.over(100*time.Millisecond) {
 				failed = fmt.Errorf("it waited %v", d)
 			}
 			select {

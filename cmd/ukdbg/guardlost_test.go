@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +14,22 @@ import (
 
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
+
+// writes reports whether a thread of the process waits in a write to its stdout:
+// proc(5), /proc/PID/task/TID/syscall.
+func writes(t *testing.T, pid int) bool {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+	if err != nil || len(tasks) == 0 {
+		t.Fatalf("it has ended, or this kernel does not tell system calls: %v", err)
+	}
+	for _, task := range tasks {
+		if text, err := os.ReadFile(task); err == nil && strings.HasPrefix(string(text), fmt.Sprintf("%d 0x1 ", syscall.SYS_WRITE)) {
+			return true
+		}
+	}
+	return false
+}
 
 // A client whose output nobody reads hears of its guard's death, and cannot act
 // on it. The guest is given back all the same.
@@ -36,18 +55,21 @@ func TestGuardKilledWhileNobodyReads(t *testing.T) {
 	if _, err := io.ReadFull(out, first); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(500 * time.Millisecond)
 	guards := k.guards()
-	if len(guards) != 1 || g.Running(t) {
-		t.Fatalf("guards %v, guest running %v", guards, g.Running(t))
+	for deadline := time.Now().Add(patience); len(guards) != 1 || g.Running(t) || !writes(t, cmd.Process.Pid); guards = k.guards() {
+		if time.Now().After(deadline) {
+			t.Fatalf("guards %v, guest running %v", guards, g.Running(t))
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	if err := syscall.Kill(guards[0], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	killed := time.Now()
+	killed := startWatch()
 	for !g.Running(t) {
-		if time.Since(killed) > time.Second+promise+load() {
-			t.Fatalf("the guest stands %v after its guard was killed", time.Since(killed))
+		if killed.over(time.Second + promise) {
+			whole, _ := killed.took()
+			t.Fatalf("the guest stands %v after its guard was killed", whole)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -114,6 +114,18 @@ func (g *guest) mustServe(t *testing.T) {
 	}
 }
 
+// serves waits until the guest has served so many requests more, whoever stops it
+// meanwhile.
+func (g *guest) serves(t *testing.T, n uint64) {
+	t.Helper()
+	from, deadline := g.requests(t), time.Now().Add(patience)
+	for ; g.requests(t) < from+n; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the guest does not go on: %d requests served at first, %d now", from, g.requests(t))
+		}
+	}
+}
+
 // code is the guest's code as it is in memory, read by the monitor.
 func (g *guest) code(t *testing.T) []byte {
 	t.Helper()
@@ -154,7 +166,7 @@ func (g *guest) pause(t *testing.T, paused bool) {
 func (g *guest) mustRun(t *testing.T, want bool) {
 	t.Helper()
 	// A stub that notices a closed connection does so a moment later.
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for g.Running(t) != want {
 		if time.Now().After(deadline) {
 			t.Fatalf("the guest runs: %v, want %v", !want, want)

@@ -53,9 +53,14 @@ func ways(t *testing.T) []way {
 			if before != nil {
 				before(t, g, p)
 			}
+			if len(list) > 1 {
+				// Until continue has ended, ^C is for it.
+				p.send(t, "print 6*7\n")
+				p.wait(t, "= 42")
+			}
 			for i, s := range list {
 				if i > 0 {
-					time.Sleep(200 * time.Millisecond) // two pending signals are one
+					p.rests(t) // two pending signals are one
 				}
 				p.signal(t, s)
 			}

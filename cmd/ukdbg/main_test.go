@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// patience bounds one wait on a loaded machine.
-const patience = 30 * time.Second
+// patience bounds one wait on a loaded machine: it is only spent where something hangs.
+const patience = 2 * time.Minute
 
 // binary is the command as users get it: built once, without cgo.
 var binary string

@@ -39,12 +39,13 @@ func TestMaxPause(t *testing.T) {
 			{"attach", "--read-only", "--batch", "--ex", "bt all", "--ex", "info target"},
 		} {
 			const most, tick = 5 * time.Millisecond, 4 * time.Millisecond // that of the kernel
-			from := len(g.Events())
+			from, short := len(g.Events()), guesttest.Shortage()
 			args := append(append([]string(nil), words...), g.GDBAddr(), "-e", g.Debug, "--max-pause", most.String())
 			status, stdout, stderr := verb(t, "", args...)
+			busy := load() + guesttest.Shortage() - short
 			if status != exitOK {
-				if strings.Contains(stderr, "--max-pause") && load() > 0 {
-					t.Logf("%s: this host is too busy: %s", words[0], stderr)
+				if strings.Contains(stdout+stderr, "--max-pause") && busy > tick {
+					t.Logf("%s: this host is too busy: %s%s", words[0], stdout, stderr)
 					continue // refused rather than broken
 				}
 				t.Fatalf("%v: status %d\n%s%s", words, status, stdout, stderr)
@@ -63,7 +64,7 @@ func TestMaxPause(t *testing.T) {
 				t.Errorf("%v: QEMU tells of %d stops, the longest %v; we of %v", words, len(list), longest, all)
 			}
 			// On an idle host too QEMU, or we, may have to wait for a processor.
-			if late := max(load(), 2*tick); own > most+late || longest > most+late {
+			if late := max(busy, 2*tick); own > most+late || longest > most+late {
 				t.Errorf("%v: %v allowed, %v used by us, %v by QEMU's clock", words, most, own, longest)
 			}
 			t.Logf("%s %v: %d stops, the longest %v; said %s", o.Image, words, len(list), longest, m[0])
@@ -81,15 +82,16 @@ func TestPauseBudget(t *testing.T) {
 		{"threads", "--stacks", "--pause-budget", "2%"},
 		{"profile", "--duration", "2s", "--pause-budget", "2%"},
 	} {
-		from, began := len(g.Events()), time.Now()
+		from, began := len(g.Events()), startWatch()
 		mustVerb(t, append(append([]string(nil), words...), g.GDBAddr(), "-e", g.Debug)...)
-		took := time.Since(began)
+		took, spare := began.took()
 		var all, longest time.Duration
 		for _, d := range g.Pauses(from) {
 			all, longest = all+d, max(longest, d)
 		}
-		// The attachment's own stop, at the beginning, has not been earned yet.
-		if share := float64(all-longest) / float64(took); share > 0.02 {
+		// The attachment's own stop, at the beginning, has not been earned yet, and QEMU
+		// may have to wait for a processor to let the guest run.
+		if share := float64(all-longest-(took-spare)) / float64(took); share > 0.02 {
 			t.Errorf("%v: stopped %v of %v (%.1f %%), the longest %v", words, all, took, 100*share, longest)
 		}
 		t.Logf("%v: stopped %v of %v", words, all, took)

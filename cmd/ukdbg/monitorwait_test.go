@@ -28,7 +28,7 @@ type neighbours struct {
 	wg      sync.WaitGroup
 	mu      sync.Mutex
 	asked   int
-	longest time.Duration
+	longest time.Duration // but for what the machine was too busy
 	failed  error
 }
 
@@ -38,12 +38,12 @@ func (n *neighbours) add(path string, every time.Duration) {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
-			began := time.Now()
+			began := startWatch()
 			err := qmp.Monitor{Path: path}.Do(context.Background(), func(c *qmp.Conn) error {
 				_, err := c.HMP(context.Background(), "info status")
 				return err
 			})
-			d := time.Since(began)
+			_, d := began.took()
 			n.mu.Lock()
 			n.asked, n.longest = n.asked+1, max(n.longest, d)
 			if n.failed == nil {
@@ -121,13 +121,14 @@ func TestMonitorIsShared(t *testing.T) {
 				{"dump", at, "--minimal", "-o", filepath.Join(t.TempDir(), "dump")},
 				{"doctor", fmt.Sprint("pid:", g.Pid())},
 			} {
+				short := guesttest.Shortage()
 				status, out, errs := verb(t, "", append(words, "-e", g.Debug)...)
 				if status != exitOK {
 					t.Errorf("%v: status %d\n%s%s", words, status, out, errs)
 					continue
 				}
 				d := held(t, out+errs)
-				if d > mayHold+load() {
+				if d > mayHold+load()+guesttest.Shortage()-short {
 					t.Errorf("%v: the monitor was held for %v", words, d)
 				}
 				ours = max(ours, d)

@@ -120,7 +120,7 @@ func TestObserveTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sleep := exec.Command("sleep", "60")
+	sleep := exec.Command("sleep", "3600")
 	sleep.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := sleep.Start(); err != nil {
 		t.Fatal(err)

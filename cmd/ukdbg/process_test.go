@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -167,6 +168,38 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
 		t.Fatalf("signal %v: %v", s, err)
+	}
+}
+
+// rests waits until the process has taken the signals sent to it and all its threads
+// sleep, or it has ended: proc(5), /proc/PID/status.
+func (p *process) rests(t *testing.T) {
+	t.Helper()
+	atRest := func() bool {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				continue // that thread has ended
+			}
+			for line := range strings.Lines(string(text)) {
+				name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+				value = strings.TrimSpace(value)
+				pending := (name == "SigPnd" || name == "ShdPnd") && strings.Trim(value, "0") != ""
+				if name == "State" && value[0] == 'R' || pending {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	for deadline := time.Now().Add(patience); !atRest(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not rest; stdout:\n%s", p.output())
+		}
 	}
 }
 

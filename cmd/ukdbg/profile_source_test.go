@@ -96,7 +96,7 @@ func TestProfileByTheHostsKernel(t *testing.T) {
 	}
 	guesttest.NeedKVM(t)
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", Accel: "kvm", Append: "burn"})
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(vm.Console(), "heap"); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !strings.Contains(vm.Console(), "heap"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Skipf("not run: the guest does not boot on this KVM; console: %q", vm.Console())
 		}

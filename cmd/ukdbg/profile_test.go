@@ -95,6 +95,7 @@ func TestProfileHeapChains(t *testing.T) {
 	g.WaitConsole(t, "requests served", patience)
 	mustVerb(t, "trace", "enable", g.GDBAddr(), "*alloc*", "-e", g.Debug, "--frames", "16")
 	file := filepath.Join(t.TempDir(), "heap.pb.gz")
+	g.serves(t, 200)
 	mustVerb(t, "profile", "heap", "qmp:"+g.QMPPath, "-e", g.Debug, "-d", "1s", "-o", file)
 	p, err := readProfile(file)
 	if err != nil {
@@ -188,7 +189,7 @@ func TestWeb(t *testing.T) {
 	}
 	file := filepath.Join(dir, "p.pb.gz")
 	writeProfile(t, file)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "ukdbg"), "web", file)
 	pipe, err := cmd.StdoutPipe()
@@ -204,7 +205,7 @@ func TestWeb(t *testing.T) {
 	}
 	url, _, _ := strings.Cut(line, " ")
 	var page string
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		if r, err := http.Get(url + "top"); err == nil {
 			b, rerr := io.ReadAll(r.Body)
 			r.Body.Close()

@@ -52,12 +52,12 @@ func recordJSON(t *testing.T, args ...string) recordedJSON {
 func TestRecordCounts(t *testing.T) {
 	for _, c := range []struct {
 		image, way, append string
-		length             string
+		length             time.Duration // at least
 	}{
-		{"ukguest-x86_64", "tcp", "rate=1000", "3s"},
-		{"ukguest-x86_64-smalltrace", "tcp", "rate=50", "2s"},
-		{"ukguest-arm64", "tcp", "", "2s"},
-		{"ukguest-x86_64", "qmp", "", "2s"},
+		{"ukguest-x86_64", "tcp", "rate=1000", 3 * time.Second},
+		{"ukguest-x86_64-smalltrace", "tcp", "rate=50", 2 * time.Second},
+		{"ukguest-arm64", "tcp", "", 2 * time.Second},
+		{"ukguest-x86_64", "qmp", "", 2 * time.Second},
 	} {
 		t.Run(c.image+"/"+c.way, func(t *testing.T) {
 			g := boot(t, guesttest.Options{Image: c.image, GDB: "tcp", Append: c.append})
@@ -69,7 +69,16 @@ func TestRecordCounts(t *testing.T) {
 			// What was dropped until now nobody could have saved.
 			_, before, _ := counted(t, g)
 			file := filepath.Join(t.TempDir(), "trace")
-			r := recordJSON(t, target, "-e", g.Debug, "-o", file, "--for", c.length, "--every", "50ms")
+			stops := g.stopped()
+			end := startRecording(t, target, g, file)
+			time.Sleep(c.length)
+			// A stop for each time the buffer is emptied, and those to attach.
+			for deadline := time.Now().Add(patience); g.stopped() < stops+9; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("the guest was stopped %d times", g.stopped()-stops)
+				}
+			}
+			r := end()
 			written, dropped, here := counted(t, g)
 			if r.Bad != 0 || int(r.Records)+here != written {
 				t.Errorf("recorded %d, %d in the buffer, the guest wrote %d; %+v", r.Records, here, written, r)

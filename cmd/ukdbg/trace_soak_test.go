@@ -74,7 +74,7 @@ var guestCounters = regexp.MustCompile(`(\d+) trace records written, (\d+) dropp
 func (r *sharedRAM) finish(t *testing.T, g *guest) (written, dropped uint64) {
 	t.Helper()
 	r.set(t, "exit_after", 1, 8)
-	m := guestCounters.FindStringSubmatch(g.WaitConsole(t, " dropped", 2*patience))
+	m := guestCounters.FindStringSubmatch(g.WaitConsole(t, " dropped", patience))
 	if m == nil {
 		t.Fatalf("no counters:\n%s", g.Console())
 	}
@@ -219,7 +219,7 @@ func TestRecordSoak(t *testing.T) {
 		ram.set(t, "uk_trace_enabled", 1, 1)
 		time.Sleep(length)
 		ram.set(t, "uk_trace_enabled", 0, 1)
-		time.Sleep(200 * time.Millisecond)
+		g.serves(t, 4) // nobody is in the middle of a record any more
 		said := end()
 		written, dropped := ram.finish(t, g)
 		got := readRecording(t, file)
@@ -240,7 +240,7 @@ func TestRecordSoak(t *testing.T) {
 		end := startRecording(t, target, g, file)
 		time.Sleep(length)
 		mustVerb(t, "trace", "disable", target, "-e", g.Debug, "*")
-		time.Sleep(200 * time.Millisecond)
+		g.serves(t, 4)
 		stopped := g.stopped()
 		said := end()
 		written, _ := ram.finish(t, g)

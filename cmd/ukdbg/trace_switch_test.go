@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
@@ -20,7 +19,7 @@ func TestTraceSwitches(t *testing.T) {
 			if way == "gdb" {
 				opt.GDB = "unix"
 			}
-			vm := guesttest.Start(t, opt)
+			vm := boot(t, opt)
 			target := vm.GDBAddr()
 			if way == "qmp" {
 				target = "qmp:" + vm.QMPPath
@@ -65,7 +64,7 @@ func TestTraceSwitches(t *testing.T) {
 				}
 				last = r.TimeNS
 			}
-			time.Sleep(time.Second)
+			vm.serves(t, 200)
 			names, stacks := map[string]int{}, 0
 			dec := json.NewDecoder(strings.NewReader(mustVerb(t, with("trace", "list", target, "--json")...)))
 			for dec.More() {
