@@ -57,6 +57,9 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 	if opt.Hz == 0 {
 		opt.Hz = 99
 	}
+	if opt.MaxPause == 0 {
+		opt.MaxPause = 0.05
+	}
 	source, err := s.profileSource(ctx, opt)
 	if err != nil {
 		return nil, err

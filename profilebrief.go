@@ -53,6 +53,25 @@ func (g *cappedGuest) Resume(ctx context.Context) error {
 	return nil
 }
 
+// stopLedger is what a session's stops owe to the pause budget, from one profile to
+// the next.
+type stopLedger struct {
+	stopped, owed time.Duration // as of at
+	at            time.Time
+}
+
+// owes is what of the time the guest was stopped, all of it until now, has not been
+// earned by letting it run: share of the time since the ledger was last asked.
+func (l *stopLedger) owes(stopped time.Duration, share float64, now time.Time) time.Duration {
+	earned := time.Duration(0)
+	if !l.at.IsZero() {
+		earned = time.Duration(share * float64(now.Sub(l.at)))
+	}
+	l.owed = max(0, l.owed+stopped-l.stopped-earned)
+	l.stopped, l.at = stopped, now
+	return l.owed
+}
+
 // errPausedMeanwhile: a profile would have to let the guest run.
 var errPausedMeanwhile = errors.New("somebody has paused the guest since ukdbg was attached, and it is left so: a profile is of a guest that runs; let it run and try again")
 
@@ -68,7 +87,8 @@ func (s *Session) control(ctx context.Context, b *brief, sampler *profiler.Sampl
 		return nil, errPausedMeanwhile
 	}
 	sampler.Guest, sampler.Machine = &cappedGuest{Guest: profiler.Control(b.a), a: b.a}, listed{b.a, s.cpus}
-	opt.Spent = b.a.Stats().Stopped
+	opt.Spent = s.stops.owes(b.a.Stats().Stopped, opt.MaxPause, time.Now())
+	before := b.a.Stats().Stopped
 	s.live = b.a
 	s.changeMachine(b.a, newCache(s.without(b.a)))
 	return func(p *profiler.Profile) {
@@ -78,7 +98,7 @@ func (s *Session) control(ctx context.Context, b *brief, sampler *profiler.Sampl
 		if p != nil {
 			// The stub's client knows when a stop ended that it did not end itself.
 			st := b.a.Stats()
-			p.Pause.Total = st.Stopped - opt.Spent
+			p.Pause.Total = st.Stopped - before
 			p.Pause.Longest = min(p.Pause.Longest, st.Longest)
 		}
 	}, nil

@@ -58,6 +58,7 @@ type Session struct {
 	ran      bool   // a processor ran on while settle read
 	// past is what earlier times under control have cost an observed guest.
 	past    target.Farewell
+	stops   stopLedger // of a stub's guest that runs but for samples
 	mem     memory
 	arch    *arch.Arch
 	cpus    []target.CPU

@@ -103,19 +103,28 @@ func (t *Top) Next(ctx context.Context) (*Overview, error) {
 	begin := time.Now()
 	o := &Overview{}
 	p, err := t.s.Profile(ctx, t.opt)
-	switch {
-	case p != nil && p.Ticks > 0:
-		o.Profile = p
+	if p != nil {
 		t.pause.Total += p.Pause.Total
 		t.pause.Longest = max(t.pause.Longest, p.Pause.Longest)
 		t.pause.Stops += p.Pause.Stops
 		t.pause.Exits += p.Pause.Exits
 		o.Status = p.Ended
+	}
+	switch {
+	case p != nil && p.Ticks > 0:
+		o.Profile = p
 	case errors.Is(err, ErrUnreachable):
 		return nil, err
 	default:
-		if err != nil {
+		switch {
+		case err != nil:
 			o.Unsampled = err.Error()
+		case o.Status != "":
+			o.Unsampled = "no sample: " + o.Status
+		case p.Abandoned > 0:
+			o.Unsampled = fmt.Sprintf("no sample: all %d were given up, as stops lasted too long", p.Abandoned)
+		default:
+			o.Unsampled = "no sample: the stops before this interval used up its pause budget; the next intervals make up for it (--pause-budget allows more, --interval waits longer)"
 		}
 		if rest := t.opt.Duration - time.Since(begin); rest > 0 {
 			select {

@@ -89,6 +89,7 @@ type overviewJSON struct {
 	Threads  []busyJSON    `json:"threads"`
 	Top      []topRow      `json:"top"`
 	Samples  int64         `json:"samples"`
+	Why      string        `json:"unsampled,omitempty"`
 	Heap     []heapUseJSON `json:"heap"`
 	Trace    traceRateJSON `json:"trace"`
 	Stopped  int64         `json:"stopped_ns"`
@@ -127,7 +128,7 @@ func WriteOverviewJSON(w io.Writer, o *Overview) error {
 	out := overviewJSON{
 		Time: o.Taken, Interval: o.Interval.Nanoseconds(), Threads: []busyJSON{}, Top: []topRow{}, Heap: []heapUseJSON{},
 		Trace:   traceRateJSON{Records: o.Trace.Records, Rate: o.Trace.Rate, Full: o.Trace.Full, Names: map[string]uint64{}, Why: o.Trace.Why},
-		Stopped: o.Pause.Total.Nanoseconds(), Stops: o.Pause.Stops, Exits: o.Pause.Exits, Status: o.Status,
+		Stopped: o.Pause.Total.Nanoseconds(), Stops: o.Pause.Stops, Exits: o.Pause.Exits, Status: o.Status, Why: o.Unsampled,
 	}
 	for _, t := range o.Threads {
 		out.Threads = append(out.Threads, busyJSON{t.ID, t.Name, t.State.String(), t.Doing(), t.Share, t.Counted})

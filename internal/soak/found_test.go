@@ -39,60 +39,81 @@ func TestFindsTrouble(t *testing.T) {
 	defer a.kill()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	const quiet, busy, slow, leaking = 0, 1, 2, 3
-	for n, words := range []string{quiet: "rate=20", busy: "rate=1000", slow: "rate=20 slow=50", leaking: "rate=20 leak=2"} {
+	for n, words := range []string{quiet: "rate=20", busy: "rate=1000", slow: "rate=20 slow=250", leaking: "rate=20 leak=2"} {
 		f.wg.Go(func() {
 			f.once(ctx, t, n, filepath.Join(dir, fmt.Sprintf("guest%d.log", n)), words, time.Hour)
 		})
 	}
 	defer f.wg.Wait()
 	defer cancel()
-	var waited, held, took [4]map[string]float64
-	for end := time.Now().Add(120 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
+	var found troubles
+	var amiss []string
+	for end := time.Now().Add(180 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
 		delays, bytes, means := profiled(t, col, "delay"), profiled(t, col, "inuse_space"), durations(t, col)
-		ready := true
-		for n := range waited {
+		for n := range found.waited {
 			name := fmt.Sprintf("%s%d", prefix(), n)
-			waited[n], held[n], took[n] = delays[name], bytes[name], means[name]
-			ready = ready && len(held[n]) > 0 && took[n][disk] > 0
+			found.waited[n], found.held[n], found.took[n] = delays[name], bytes[name], means[name]
 		}
-		if ready && len(waited[quiet]) > 0 && waited[busy][lock] > 1e9 && held[leaking][request] > 20*requestSize {
+		if amiss = found.amiss(); len(amiss) == 0 {
 			break
 		}
 	}
-	for n := range waited {
-		t.Logf("guest %d: waited for locks %v ns, held %v bytes, spans took %v s on average", n, waited[n], held[n], took[n])
+	for n := range found.waited {
+		t.Logf("guest %d: waited for locks %v ns, held %v bytes, spans took %v s on average", n, found.waited[n], found.held[n], found.took[n])
 	}
-	if w, q := waited[busy][lock], waited[quiet][lock]; w == 0 || w < 10*q {
-		t.Errorf("the lock %s does not stand out: %v ns, and %v without the trouble", lock, w, q)
-	}
-	for other, ns := range waited[busy] {
-		if other != lock && ns > waited[busy][lock]/10 {
-			t.Errorf("the lock %s stands out as well", other)
-		}
-	}
-	// Caches fill in every guest; what one alone keeps is its leak.
-	for what, n := range held[leaking] {
-		if leaks := n > 10*(held[quiet][what]+requestSize); leaks != (what == request) {
-			t.Errorf("%s hold %v bytes, and %v without the leak", what, n, held[quiet][what])
-		}
-	}
-	if held[leaking][request] == 0 {
-		t.Error("the leak is not to be seen")
-	}
-	// A slow disk makes all slow that waits for it; of what waits for nothing else
-	// it is the one.
-	for _, n := range []int{quiet, leaking} {
-		if took[slow][disk] < 10*took[n][disk] {
-			t.Errorf("%s took %v s with a slow disk, %v s in guest %d", disk, took[slow][disk], took[n][disk], n)
-		}
-	}
-	if own := took[slow]["malloc"]; own > took[slow][disk]/10 {
-		t.Errorf("malloc took %v s as well", own)
+	for _, a := range amiss {
+		t.Error(a)
 	}
 	if t.Failed() {
 		t.Logf("agent:\n%s", a.said())
 	}
+}
+
+// The guests, by their trouble.
+const quiet, busy, slow, leaking = 0, 1, 2, 3
+
+// troubles is what was found of each guest.
+type troubles struct {
+	waited, held, took [4]map[string]float64 // ns by lock, bytes by allocation, seconds by span
+}
+
+// amiss says which trouble does not stand out, and what does without being one.
+func (f *troubles) amiss() []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for n := range f.held {
+		if len(f.held[n]) == 0 || f.took[n][disk] == 0 || n == quiet && len(f.waited[n]) == 0 {
+			say("little came of guest %d", n)
+		}
+	}
+	if w, q := f.waited[busy][lock], f.waited[quiet][lock]; w < 1e9 || w < 10*q {
+		say("the lock %s does not stand out: %v ns, and %v without the trouble", lock, w, q)
+	}
+	for other, ns := range f.waited[busy] {
+		if other != lock && ns > f.waited[busy][lock]/10 {
+			say("the lock %s stands out as well", other)
+		}
+	}
+	// Caches fill in every guest; what one alone keeps is its leak.
+	for what, n := range f.held[leaking] {
+		if leaks := n > 10*(f.held[quiet][what]+requestSize); leaks != (what == request) {
+			say("%s hold %v bytes, and %v without the leak", what, n, f.held[quiet][what])
+		}
+	}
+	if f.held[leaking][request] == 0 {
+		say("the leak is not to be seen")
+	}
+	// A slow disk makes all slow that waits for it; of what waits for nothing else
+	// it is the one.
+	for _, n := range []int{quiet, leaking} {
+		if f.took[slow][disk] < 10*f.took[n][disk] {
+			say("%s took %v s with a slow disk, %v s in guest %d", disk, f.took[slow][disk], f.took[n][disk], n)
+		}
+	}
+	if own := f.took[slow]["malloc"]; own > f.took[slow][disk]/10 {
+		say("malloc took %v s as well", own)
+	}
+	return out
 }
 
 // What the troubles are found by.
