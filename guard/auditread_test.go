@@ -41,16 +41,18 @@ func TestReadAudit(t *testing.T) {
 }
 
 // FuzzAudit: whatever is in a log, no more entries come than it has lines, and one that
-// is whole behind it is read.
+// is whole behind it is read. pad is how many KiB of blanks are in front of it.
 func FuzzAudit(f *testing.F) {
-	f.Add([]byte("cut sho\n{\"event\":\"leave\",\"stops\":4}\nnull\n"))
-	f.Add([]byte("{\"event\":\"attach\",\"time\":\"2026-11-22T09:10:11Z\",\"pid\":-1,\"stopped_ms\":1e308}"))
-	f.Add([]byte(strings.Repeat(" ", auditLine-1) + "\n" + strings.Repeat("[", auditLine)))
+	f.Add([]byte("cut sho\n{\"event\":\"leave\",\"stops\":4}\nnull\n"), uint8(0))
+	f.Add([]byte("{\"event\":\"attach\",\"time\":\"2026-11-22T09:10:11Z\",\"pid\":-1,\"stopped_ms\":1e308}"), uint8(1))
+	f.Add([]byte("\n[[[["), uint8(auditLine>>10))
+	f.Add([]byte("{}\n{\"event\":\"attach\"}"), uint8(auditLine>>10))
 	path := filepath.Join(f.TempDir(), auditName)
-	f.Fuzz(func(t *testing.T, log []byte) {
-		if len(log) > 4*auditLine {
+	f.Fuzz(func(t *testing.T, log []byte, pad uint8) {
+		if len(log) > 16<<10 {
 			return
 		}
+		log = append(bytes.Repeat([]byte{' '}, int(pad)<<10), log...)
 		if err := os.WriteFile(path, append(log, "\n{\"event\":\"leave\",\"stops\":7}"...), 0o600); err != nil {
 			t.Fatal(err)
 		}
