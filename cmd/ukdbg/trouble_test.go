@@ -57,6 +57,10 @@ func (r result) mustTake(t *testing.T, what string, most time.Duration) {
 	}
 }
 
+// starved reports whether a verb was killed while others waited for this machine's
+// processors for half of the time.
+func (r result) starved() bool { return r.status == -1 && r.spare < r.whole/2 }
+
 // runVerb runs the command as a process of its own, with a guard.
 func runVerb(t *testing.T, state string, args ...string) result {
 	t.Helper()
@@ -259,9 +263,14 @@ func TestTroubleWithTheStub(t *testing.T) {
 				state := t.TempDir()
 				r := runVerb(t, state, append(words, c.at, "-e", g.Debug, "--monitor", g.QMPPath)...)
 				g.goOn(t)
-				r.mustSay(t, what, exitUnreachable, c.says)
-				r.mustTake(t, what, 10*time.Second)
 				g.mustBeBack(t, what, state, c.back)
+				if k := (&killer{state: state}); r.starved() && strings.Contains(k.logs(), `"event":"guard"`) {
+					// Its guard cannot tell one that gets no processor from one that hangs.
+					t.Logf("%s: this machine is too busy: its guard ended it\n%s", what, k.logs())
+				} else {
+					r.mustSay(t, what, exitUnreachable, c.says)
+				}
+				r.mustTake(t, what, 10*time.Second)
 				l.drop() // those that hung
 			}
 		})
