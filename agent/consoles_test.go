@@ -79,7 +79,7 @@ func TestFaultBeforeLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := run(t, c, nil)
-	g := a.guest(name, 10*time.Second, func(g status.Guest) bool { return g.Console == log })
+	g := a.guest(name, func(g status.Guest) bool { return g.Console == log })
 	if g.Image.How != "" {
 		t.Fatalf("its console was followed when it was looked at only: %+v", g)
 	}
@@ -87,7 +87,7 @@ func TestFaultBeforeLook(t *testing.T) {
 	if err := vm.Close(); err != nil {
 		t.Fatal(err)
 	}
-	sink.await(t, "/v1/logs", 15*time.Second, nil)
+	sink.await(t, "/v1/logs", nil)
 	if guests, _ := faultsOf(t, sink); len(guests) != 1 || guests[0] != name {
 		t.Errorf("faults of %v", guests)
 	}
@@ -107,27 +107,27 @@ func TestOneLogForAll(t *testing.T) {
 	for n, name := range []string{unique(t, "one-a"), unique(t, "one-b"), unique(t, "one-c")} {
 		vm := fake(t, snap, fakevmm.Options{Name: name, Console: log, Shared: true})
 		if n == 0 {
-			a.guest(name, 10*time.Second, func(g status.Guest) bool { return strings.Contains(g.NoConsole, "is not there") })
+			a.guest(name, func(g status.Guest) bool { return strings.Contains(g.NoConsole, "is not there") })
 			appendTo(t, log, "up\n")
 			time.Sleep(time.Second)
 			if err := vm.Do("burn 100ms"); err != nil { // whoever writes uses a processor
 				t.Fatal(err)
 			}
 		}
-		a.guest(name, 30*time.Second, func(g status.Guest) bool { return g.Console == log })
+		a.guest(name, func(g status.Guest) bool { return g.Console == log })
 		appendTo(t, log, report)
 		if err := vm.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	deadline := time.Now().Add(15 * time.Second)
+	settled, deadline := time.Now().Add(5*time.Second), time.Now().Add(patience) // nothing more comes behind the third
 	for {
 		guests, ids := faultsOf(t, sink)
 		unique := map[string]bool{}
 		for _, id := range ids {
 			unique[id] = true
 		}
-		if len(ids) == 3 && len(unique) == 3 && time.Now().After(deadline.Add(-10*time.Second)) {
+		if len(ids) == 3 && len(unique) == 3 && time.Now().After(settled) {
 			break
 		}
 		if len(ids) > 3 || time.Now().After(deadline) {

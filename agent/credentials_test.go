@@ -144,7 +144,7 @@ func TestRenewedCredentials(t *testing.T) {
 	more := func() {
 		t.Helper()
 		n := len(sink.requests("/v1/metrics"))
-		for end := time.Now().Add(20 * time.Second); len(sink.requests("/v1/metrics")) <= n; time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(patience); len(sink.requests("/v1/metrics")) <= n; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("nothing more came to the receiver")
 			}
@@ -158,10 +158,10 @@ func TestRenewedCredentials(t *testing.T) {
 	write("token", 0o600, []byte("short\n"))
 	write("ca", 0o600, []byte("no certificate\n"))
 	write("sent", 0o644, []byte("first\n"))
-	a.said(path("cert")+" and "+path("key")+": tls: private key does not match public key; what was in force stays", 20*time.Second)
-	a.said("the bearer token has 5 bytes: at least 16 are wanted; what was in force stays", 20*time.Second)
-	a.said("has no certificate in PEM; what was in force stays", 20*time.Second)
-	a.said("holds a secret and others may read it", 20*time.Second)
+	a.said(path("cert") + " and " + path("key") + ": tls: private key does not match public key; what was in force stays")
+	a.said("the bearer token has 5 bytes: at least 16 are wanted; what was in force stays")
+	a.said("has no certificate in PEM; what was in force stays")
+	a.said("holds a secret and others may read it")
 	body := is("0123456789abcdef", cert1, "200", "one")
 	has(body, "ukdbg_agent_credentials_failing 4")
 	has(body, "ukdbg_agent_credentials_renewed_total 0")
@@ -169,7 +169,7 @@ func TestRenewedCredentials(t *testing.T) {
 
 	// The whole: the receiver first, whose new certificate is not trusted yet.
 	receive("second", cert2, key2)
-	a.said("takes no metrics: ", 30*time.Second)
+	a.said("takes no metrics: ")
 	write("key", 0o600, key2)
 	write("token", 0o600, []byte("fedcba9876543210\n"))
 	write("ca", 0o600, cert2)
@@ -177,8 +177,8 @@ func TestRenewedCredentials(t *testing.T) {
 	is("fedcba9876543210", cert2, "200", "two") // at once
 	is("0123456789abcdef", cert2, "401", "two")
 	more()
-	a.said("takes metrics again", 10*time.Second)
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(body, "\nukdbg_agent_credentials_failing 0\n"); time.Sleep(50 * time.Millisecond) {
+	a.said("takes metrics again")
+	for end := time.Now().Add(patience); !strings.Contains(body, "\nukdbg_agent_credentials_failing 0\n"); time.Sleep(50 * time.Millisecond) {
 		if body, _ = served("fedcba9876543210", cert2); time.Now().After(end) {
 			t.Fatalf("%s", body)
 		}

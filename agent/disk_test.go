@@ -32,10 +32,10 @@ func (r *running) scraped() string {
 }
 
 // scrapes waits until /metrics has a line.
-func (r *running) scrapes(line string, limit time.Duration) {
+func (r *running) scrapes(line string) {
 	r.t.Helper()
 	re := regexp.MustCompile("(?m)^" + line + "$")
-	for end := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		if re.MatchString(r.scraped()) {
 			return
 		}
@@ -66,24 +66,24 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := run(t, c, func(o *Options) { o.CacheDir = filepath.Join(disk.Dir, "cache") })
-	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Console == log && g.Profile.Samples > 0 })
+	a.guest(name, func(g status.Guest) bool { return g.Console == log && g.Profile.Samples > 0 })
 	disk.Fill(t)
 	appendTo(t, log, report)
-	a.said("no space left on device; kept in memory", 20*time.Second)
-	a.said(name+": console: how far it was read cannot be kept", 20*time.Second)
-	a.scrapes(`ukdbg_export_spool_failing\{.*signal="logs"\} 1`, 10*time.Second)
-	a.scrapes(`ukdbg_guest_console_unkept\{guest="`+name+`".*\} 1`, 10*time.Second)
+	a.said("no space left on device; kept in memory")
+	a.said(name + ": console: how far it was read cannot be kept")
+	a.scrapes(`ukdbg_export_spool_failing\{.*signal="logs"\} 1`)
+	a.scrapes(`ukdbg_guest_console_unkept\{guest="` + name + `".*\} 1`)
 	if p := a.page(); !strings.Contains(strings.Join(p.Problems, " "), "no space left on device") {
 		t.Errorf("the page does not tell: %v", p.Problems)
 	}
-	samples := a.guest(name, time.Second, known).Profile.At
-	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Profile.At.After(samples) })
+	samples := a.guest(name, known).Profile.At
+	a.guest(name, func(g status.Guest) bool { return g.Profile.At.After(samples) })
 
 	disk.Empty(t)
-	a.said("the spool takes batches again", 20*time.Second)
-	a.said(name+": console: all is well again", 20*time.Second)
-	a.scrapes(`ukdbg_export_spool_failing\{.*signal="metrics"\} 0`, 10*time.Second)
-	a.scrapes(`ukdbg_guest_console_unkept\{guest="`+name+`".*\} 0`, 10*time.Second)
+	a.said("the spool takes batches again")
+	a.said(name + ": console: all is well again")
+	a.scrapes(`ukdbg_export_spool_failing\{.*signal="metrics"\} 0`)
+	a.scrapes(`ukdbg_guest_console_unkept\{guest="` + name + `".*\} 0`)
 	for _, line := range strings.Split(a.scraped(), "\n") {
 		if strings.HasPrefix(line, "ukdbg_export_dropped") && !strings.HasSuffix(line, " 0") {
 			t.Errorf("lost: %s", line)
@@ -105,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 // oneFault waits for the one fault record that comes, the guest's.
 func oneFault(t *testing.T, sink *collector, guest string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		guests, ids := faultsOf(t, sink)
 		if len(ids) == 1 && guests[0] == guest {
 			return
@@ -134,20 +134,20 @@ func TestFirstStartOnFullDisk(t *testing.T) {
 	appendTo(t, log, "up\n")
 	vm := fake(t, snap, fakevmm.Options{Name: name, Console: log, Shared: true})
 	a := run(t, c, func(o *Options) { o.CacheDir = filepath.Join(disk.Dir, "cache") })
-	a.said("dumps of guests that die: mkdir "+filepath.Join(disk.Dir, "state")+": no space left on device; made as soon as there is room", time.Second)
-	a.said("logs: spool: mkdir "+filepath.Join(disk.Dir, "state")+": no space left on device; kept in memory", 10*time.Second)
-	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Console == log && known(g) })
-	a.scrapes(`ukdbg_export_spool_failing\{.*signal="logs"\} 1`, 10*time.Second)
+	a.said("dumps of guests that die: mkdir " + filepath.Join(disk.Dir, "state") + ": no space left on device; made as soon as there is room")
+	a.said("logs: spool: mkdir " + filepath.Join(disk.Dir, "state") + ": no space left on device; kept in memory")
+	a.guest(name, func(g status.Guest) bool { return g.Console == log && known(g) })
+	a.scrapes(`ukdbg_export_spool_failing\{.*signal="logs"\} 1`)
 	appendTo(t, log, report)
-	a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`, 20*time.Second)
-	a.said(name+": console: how far it was read cannot be kept", 20*time.Second)
+	a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`)
+	a.said(name + ": console: how far it was read cannot be kept")
 	if made, err := filepath.Glob(filepath.Join(disk.Dir, "state", "*")); err != nil || len(made) > 0 {
 		t.Fatalf("the disk is not full: %v, %v", made, err)
 	}
 
 	disk.Empty(t)
-	a.said("metrics: the spool takes batches again", 20*time.Second)
-	a.said(name+": console: all is well again", 20*time.Second)
+	a.said("metrics: the spool takes batches again")
+	a.said(name + ": console: all is well again")
 	// It ends with its receiver away, and nothing is lost.
 	a.end()
 	if err := vm.Close(); err != nil {
@@ -188,17 +188,17 @@ func TestReloadKeepsReceivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := run(t, c, func(o *Options) { o.File = file })
-	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Console == log && known(g) })
+	a.guest(name, func(g status.Guest) bool { return g.Console == log && known(g) })
 	appendTo(t, log, report)
-	a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`, 20*time.Second)
+	a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`)
 	for n, change := range []string{otlp + "\"1\"}}]}\ntraces: {enabled: false}\n", otlp + "\"2\"}}]}\n"} {
 		write(change)
-		a.scrapes("ukdbg_agent_config_reloads_total "+string(rune('1'+n)), 20*time.Second)
-		a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`, 20*time.Second)
+		a.scrapes("ukdbg_agent_config_reloads_total " + string(rune('1'+n)))
+		a.scrapes(`ukdbg_export_waiting\{.*signal="logs"\} 1`)
 	}
-	a.scrapes("ukdbg_agent_config_refused_total 0", time.Second)
+	a.scrapes("ukdbg_agent_config_refused_total 0")
 	sink.down(false)
-	sink.await(t, "/v1/logs", 20*time.Second, nil)
+	sink.await(t, "/v1/logs", nil)
 	if err := vm.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func TestGoneGuestIsFlushed(t *testing.T) {
 		t.Fatalf("it does not wait: %v", sent)
 	}
 	a.release(g)
-	if err := out.close(5 * time.Second); err != nil {
+	if err := out.close(patience); err != nil {
 		t.Fatal(err)
 	}
 	var names []string

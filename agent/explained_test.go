@@ -27,7 +27,7 @@ func TestFaultsAreExplained(t *testing.T) {
 	appendTo(t, log, "up\n")
 	fake(t, snap, fakevmm.Options{Name: name, Console: log, Shared: true})
 	a := run(t, c, nil)
-	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Console == log && g.Image.Debug != "" })
+	a.guest(name, func(g status.Guest) bool { return g.Console == log && g.Image.Debug != "" })
 
 	s, err := ukdbg.OpenImage(t.Context(), ukdbg.Options{Image: snap.Kernel + ".dbg"})
 	if err != nil {
@@ -42,7 +42,7 @@ func TestFaultsAreExplained(t *testing.T) {
 			kind = "null"
 		}
 		vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", Append: "rate=100 fault=" + kind + " after=3 crash=b"})
-		vm.WaitConsole(t, "halted", time.Minute)
+		vm.WaitConsole(t, "halted", patience)
 		console := vm.Console()
 		vm.Kill()
 		if f.fault == "text" {
@@ -58,7 +58,7 @@ func TestFaultsAreExplained(t *testing.T) {
 		}
 		appendTo(t, log, console)
 		var got []map[string]string
-		for end := time.Now().Add(20 * time.Second); len(got) <= n; time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(patience); len(got) <= n; time.Sleep(50 * time.Millisecond) {
 			if got = faultRecords(t, sink); time.Now().After(end) {
 				t.Fatalf("%s: it is not told", f.fault)
 			}

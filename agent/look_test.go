@@ -44,16 +44,16 @@ func TestImageMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := run(t, c, nil)
-	a.guest(name, 30*time.Second, func(g status.Guest) bool {
+	a.guest(name, func(g status.Guest) bool {
 		return g.Image.Debug == "" && strings.Contains(g.Problem, "is not what it runs") && strings.Contains(g.Problem, "look for the image with hash page:")
 	})
-	a.scrapes(`ukdbg_guest_info_ratio\{.*guest="`+name+`",image="page:.*\} 1`, 5*time.Second)
+	a.scrapes(`ukdbg_guest_info_ratio\{.*guest="` + name + `",image="page:.*\} 1`)
 	copyFile(t, filepath.Join(index, "found.dbg"), own)
-	g := a.guest(name, 90*time.Second, func(g status.Guest) bool {
+	g := a.guest(name, func(g status.Guest) bool {
 		return g.Image.Debug == filepath.Join(index, "found.dbg") && g.Profile.Samples > 0
 	})
 	if strings.Contains(g.Problem, "image unknown") || len(g.Image.Hash) != 64 {
 		t.Errorf("%+v", g)
 	}
-	sink.await(t, "/v1development/profiles", 10*time.Second, func(b []byte) bool { return strings.Contains(string(b), "idle_main") })
+	sink.await(t, "/v1development/profiles", func(b []byte) bool { return strings.Contains(string(b), "idle_main") })
 }

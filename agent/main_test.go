@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// patience is how long these tests wait for what must come: long, for the machine may be
+// slow, and nothing that is asserted depends on it.
+const patience = 2 * time.Minute
+
 // running is an agent under test.
 type running struct {
 	t      testing.TB
@@ -93,7 +97,7 @@ func run(t testing.TB, c *config.Config, change func(*Options)) *running {
 				if err != nil {
 					r.log.Write([]byte("ended: " + err.Error() + "\n"))
 				}
-			case <-time.After(30 * time.Second):
+			case <-time.After(patience):
 				t.Error("the agent does not end")
 			}
 		})
@@ -109,7 +113,7 @@ func run(t testing.TB, c *config.Config, change func(*Options)) *running {
 	case r.at = <-ready:
 	case err := <-r.done:
 		t.Fatalf("the agent ended: %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the agent does not begin")
 	}
 	return r
@@ -130,10 +134,10 @@ func (r *running) page() (p status.Page) {
 }
 
 // guest is a guest's row, once ok says so.
-func (r *running) guest(name string, limit time.Duration, ok func(status.Guest) bool) status.Guest {
+func (r *running) guest(name string, ok func(status.Guest) bool) status.Guest {
 	r.t.Helper()
 	var last status.Guest
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		for _, g := range r.page().Guests {
 			if g.Name == name {
 				if last = g; ok(g) {
@@ -142,14 +146,14 @@ func (r *running) guest(name string, limit time.Duration, ok func(status.Guest) 
 			}
 		}
 	}
-	r.t.Fatalf("%s is not as wanted after %v: %+v", name, limit, last)
+	r.t.Fatalf("%s is not as wanted after %v: %+v", name, patience, last)
 	return last
 }
 
 // said waits until the log says something.
-func (r *running) said(text string, limit time.Duration) {
+func (r *running) said(text string) {
 	r.t.Helper()
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if strings.Contains(r.log.String(), text) {
 			return
 		}
@@ -209,9 +213,9 @@ func (c *collector) requests(path string) [][]byte {
 }
 
 // await waits until something came to a path.
-func (c *collector) await(t testing.TB, path string, limit time.Duration, ok func([]byte) bool) []byte {
+func (c *collector) await(t testing.TB, path string, ok func([]byte) bool) []byte {
 	t.Helper()
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		for _, r := range c.requests(path) {
 			if ok == nil || ok(r) {
 				return r
@@ -247,7 +251,7 @@ func snapshotOf(t testing.TB, image string) fakevmm.Snapshot {
 	own := filepath.Join(t.TempDir(), "ram")
 	vm := guesttest.Start(t, guesttest.Options{Image: image, QMP: true,
 		Args: []string{"-object", "memory-backend-file,id=m,size=64M,share=on,mem-path=" + own, "-machine", "memory-backend=m"}})
-	vm.WaitConsole(t, "requests served", time.Minute)
+	vm.WaitConsole(t, "requests served", patience)
 	// The kernel outlives the test whose folder it is in.
 	kernel := filepath.Join(snapshots.dir, image)
 	for from, to := range map[string]string{vm.Boot: kernel, vm.Debug: kernel + ".dbg"} {

@@ -33,13 +33,13 @@ func TestPausedByOperator(t *testing.T) {
 			name := unique(t, "operator-"+way)
 			opt.Image, opt.Args = "ukguest-x86_64", []string{"-name", name}
 			vm := guesttest.Start(t, opt)
-			vm.WaitConsole(t, "requests served", time.Minute)
+			vm.WaitConsole(t, "requests served", patience)
 			c := quick(t, name)
 			c.Stops.Profile = 0.05
 			a := run(t, c, mayStop(t))
 			for n := range 2 {
-				before := a.guest(name, 5*time.Second, func(status.Guest) bool { return true }).Profile.At
-				a.guest(name, 30*time.Second, func(g status.Guest) bool { return g.Profile.At.After(before) && g.Profile.Samples > 0 })
+				before := a.guest(name, func(status.Guest) bool { return true }).Profile.At
+				a.guest(name, func(g status.Guest) bool { return g.Profile.At.After(before) && g.Profile.Samples > 0 })
 				time.Sleep(time.Duration(n) * 370 * time.Millisecond) // within a burst, between two
 				vm.QMP(t, "stop", nil)
 				events := len(vm.Events())
@@ -55,8 +55,8 @@ func TestPausedByOperator(t *testing.T) {
 				}
 				vm.QMP(t, "cont", nil)
 			}
-			before := a.guest(name, 5*time.Second, func(status.Guest) bool { return true }).Profile.At
-			a.guest(name, 30*time.Second, func(g status.Guest) bool { return g.Profile.At.After(before) })
+			before := a.guest(name, func(status.Guest) bool { return true }).Profile.At
+			a.guest(name, func(g status.Guest) bool { return g.Profile.At.After(before) })
 			a.end()
 			if !vm.Running(t) {
 				t.Error("the guest was left stopped")
@@ -91,7 +91,7 @@ func TestHangingStub(t *testing.T) {
 	c.Guests.Timeout, c.Limits.Workers, c.Profile.AtOnce = time.Second, 1, 1
 	c.Stops.Profile = 0.05
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", Args: []string{"-name", good}})
-	vm.WaitConsole(t, "requests served", time.Minute)
+	vm.WaitConsole(t, "requests served", patience)
 	hung := fake(t, snap, fakevmm.Options{Name: dead, NoMonitor: true, Shared: true, Args: []string{"-gdb", "unix:" + socket + ",server=on,wait=off"}})
 	if err := hung.Do("busy on"); err != nil {
 		t.Fatal(err)
@@ -100,16 +100,16 @@ func TestHangingStub(t *testing.T) {
 	select {
 	case conn := <-asked:
 		defer conn.Close()
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the stub was not asked")
 	}
-	first := a.guest(good, time.Minute, func(g status.Guest) bool { return g.Profile.Samples > 0 }).Profile.At
-	a.guest(dead, time.Minute, func(g status.Guest) bool { return strings.Contains(g.Problem, "profile failed") })
-	a.guest(good, time.Minute, func(g status.Guest) bool { return g.Profile.At.After(first) })
+	first := a.guest(good, func(g status.Guest) bool { return g.Profile.Samples > 0 }).Profile.At
+	a.guest(dead, func(g status.Guest) bool { return strings.Contains(g.Problem, "profile failed") })
+	a.guest(good, func(g status.Guest) bool { return g.Profile.At.After(first) })
 
 	for range 2 {
-		before := a.guest(good, 5*time.Second, known).Profile.At
-		a.guest(good, time.Minute, func(g status.Guest) bool { return g.Profile.At.After(before) })
+		before := a.guest(good, known).Profile.At
+		a.guest(good, func(g status.Guest) bool { return g.Profile.At.After(before) })
 		time.Sleep(700 * time.Millisecond) // into the next burst
 		if err := syscall.Kill(vm.Pid(), syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
@@ -119,8 +119,8 @@ func TestHangingStub(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := a.guest(good, 10*time.Second, known).Profile.At
-	a.guest(good, 60*time.Second, func(g status.Guest) bool { return g.Profile.At.After(before) })
+	before := a.guest(good, known).Profile.At
+	a.guest(good, func(g status.Guest) bool { return g.Profile.At.After(before) })
 	a.end()
 	if !vm.Running(t) {
 		t.Error("the guest was left stopped")
@@ -132,7 +132,7 @@ func TestOneShotCommands(t *testing.T) {
 	name := unique(t, "by-hand")
 	log := filepath.Join(t.TempDir(), "console log")
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-x86_64-ring", QMP: true, Args: []string{"-name", name, "-serial", "file:" + log}})
-	vm.WaitConsole(t, "requests served", time.Minute)
+	vm.WaitConsole(t, "requests served", patience)
 	program := filepath.Join(t.TempDir(), "ukdbg")
 	build := exec.Command("go", "build", "-o", program, "github.com/ukdbg/ukdbg/cmd/ukdbg")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -142,7 +142,7 @@ func TestOneShotCommands(t *testing.T) {
 	c := quick(t, name)
 	c.Images.Dirs = []string{t.TempDir()}
 	a := run(t, c, nil)
-	g := a.guest(name, 30*time.Second, func(g status.Guest) bool { return g.Profile.Samples > 0 && g.Traces.Records > 0 && g.Console != "" })
+	g := a.guest(name, func(g status.Guest) bool { return g.Profile.Samples > 0 && g.Traces.Records > 0 && g.Console != "" })
 	want := map[string]string{"image": name, "profile": "samples", "traces": "request_serve", "console": ""}
 	for _, cmd := range g.Commands {
 		text, ok := want[cmd.What]
@@ -151,7 +151,7 @@ func TestOneShotCommands(t *testing.T) {
 			continue
 		}
 		delete(want, cmd.What)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		if cmd.What == "console" { // it follows until it is told to end
 			cancel()
 			ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)

@@ -126,7 +126,7 @@ func TestPool(t *testing.T) {
 	}
 	select {
 	case <-late:
-	case <-time.After(2 * grace):
+	case <-time.After(patience):
 		t.Fatal("nobody was told that it is late")
 	}
 	if free, stuck := p.count(); free != 1 || stuck != 1 {

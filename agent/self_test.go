@@ -45,7 +45,7 @@ func TestCPULimit(t *testing.T) {
 	c.Profile.Hz = 200
 	c.Limits.CPU = 0.001
 	a := run(t, c, nil)
-	a.guest(name, 20*time.Second, func(g status.Guest) bool { return g.Profile.Samples > 0 })
+	a.guest(name, func(g status.Guest) bool { return g.Profile.Samples > 0 })
 	value := func(name string) float64 {
 		m := regexp.MustCompile("(?m)^" + name + " (.*)$").FindStringSubmatch(a.scraped())
 		if m == nil {
@@ -57,15 +57,21 @@ func TestCPULimit(t *testing.T) {
 		}
 		return v
 	}
-	for end := time.Now().Add(30 * time.Second); value("ukdbg_agent_slowdown_ratio") < 16; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(patience); value("ukdbg_agent_slowdown_ratio") < 16; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it is not slowed down: %v, with %v of a CPU", value("ukdbg_agent_slowdown_ratio"), value("ukdbg_agent_cpu_share_ratio"))
 		}
 	}
-	was := a.guest(name, time.Second, known).Profile.At
-	time.Sleep(5 * time.Second) // each second without a limit
-	if at := a.guest(name, time.Second, known).Profile.At; at.Sub(was) > 3*time.Second {
-		t.Errorf("bursts go on as before: %v and %v", was, at)
+	// Each second without a limit. One may fall into this time however seldom they are.
+	last, bursts := a.guest(name, known).Profile.At, 0
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if at := a.guest(name, known).Profile.At; at != last {
+			last = at
+			bursts++
+		}
+	}
+	if bursts > 2 {
+		t.Errorf("bursts go on as before: %d in 5 s", bursts)
 	}
 	if memory := value("ukdbg_agent_memory_bytes"); memory < 1<<20 || value("ukdbg_agent_memory_limit_bytes") != float64(c.Limits.Memory) {
 		t.Errorf("memory of %v bytes", memory)
@@ -100,11 +106,11 @@ func TestNothingIsLeft(t *testing.T) {
 			if err := vm.Do("busy on"); err != nil {
 				t.Fatal(err)
 			}
-			a.guest(unique(t, "left-"+n), 20*time.Second, func(g status.Guest) bool { return g.Console == log && g.Profile.Samples > 0 && g.Traces.Records > 0 })
+			a.guest(unique(t, "left-"+n), func(g status.Guest) bool { return g.Console == log && g.Profile.Samples > 0 && g.Traces.Records > 0 })
 			if err := vm.Close(); err != nil {
 				t.Fatal(err)
 			}
-			a.said("gone: "+unique(t, "left-"+n), 10*time.Second)
+			a.said("gone: " + unique(t, "left-"+n))
 		}
 		a.end()
 		sink.CloseClientConnections()
@@ -112,7 +118,7 @@ func TestNothingIsLeft(t *testing.T) {
 	once() // what is made once for all
 	goroutines, files := count()
 	once()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		g, f := count()
 		if g <= goroutines && f <= files {
 			return
