@@ -65,6 +65,33 @@ func TestRecoverAfterReboot(t *testing.T) {
 	g.mustBeAsFound(t, state, true, soon)
 }
 
+// recovered is what Recover says once each stub has answered: one of a VMM with a
+// monitor, which may be the better way, is not waited for long. Here the monitor is the
+// test's.
+func recovered(t *testing.T, opt Options) []Report {
+	t.Helper()
+	list := Recover(context.Background(), opt)
+	for deadline := time.Now().Add(soon); time.Now().Before(deadline); {
+		var silent []int
+		for i, r := range list {
+			if r.Err != nil && strings.Contains(r.Err.Error(), "no answer within") {
+				silent = append(silent, i)
+			}
+		}
+		if len(silent) == 0 {
+			break
+		}
+		again := Recover(context.Background(), opt)
+		if len(again) != len(silent) {
+			t.Fatalf("%+v, and again %+v", list, again)
+		}
+		for n, i := range silent {
+			list[i] = again[n]
+		}
+	}
+	return list
+}
+
 // What the host's clock says decides nothing: one that was years off when the
 // attachment began, or is now, changes neither what is undone nor what is not.
 func TestRecoverWithAWrongClock(t *testing.T) {
@@ -77,7 +104,7 @@ func TestRecoverWithAWrongClock(t *testing.T) {
 		left(t, state, "mine", begin, g.sym["fault_null"])
 		begin.SinceBoot = time.Second // long before this guest
 		left(t, state, "old", begin, at)
-		list := Recover(context.Background(), Options{State: state})
+		list := recovered(t, Options{State: state})
 		if len(list) != 2 || list[0].Err != nil || list[1].Err != nil {
 			t.Fatalf("%+v", list)
 		}
