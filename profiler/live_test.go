@@ -203,13 +203,16 @@ func TestOperatorStopsSampledGuest(t *testing.T) {
 		vm.Running(t) // the events up to here are heard
 		before, ours := countStops(vm), c.Stats().Stops
 		operator := make(chan struct{})
+		var told time.Time
 		go func() {
 			defer close(operator)
 			time.Sleep(400*time.Millisecond + rand.N(50*time.Millisecond))
 			vm.QMP(t, "stop", nil)
+			told = time.Now()
 		}()
+		begin := time.Now()
 		s := profiler.Sampler{Guest: profiler.Control(c), Machine: c, Unwind: framePointers}
-		p, err := s.Run(t.Context(), profiler.Options{Rate: 99, Duration: time.Second, MaxPause: 1})
+		p, err := s.Run(t.Context(), profiler.Options{Rate: 99, Duration: 2 * time.Second, MaxPause: 1})
 		<-operator
 		if err != nil {
 			t.Fatal(err)
@@ -218,7 +221,9 @@ func TestOperatorStopsSampledGuest(t *testing.T) {
 		stopped := countStops(vm) - before
 		obeyed := stopped > c.Stats().Stops-ours
 		t.Logf("%d: %d stops, %d of them ours, ended %q", i, stopped, c.Stats().Stops-ours, p.Ended)
-		if obeyed && (running || !strings.Contains(p.Ended, "somebody else")) {
+		// Whose order was slow to come may have stopped it behind the last sample.
+		sampled := told.Before(begin.Add(time.Second))
+		if obeyed && (running || sampled && !strings.Contains(p.Ended, "somebody else")) {
 			t.Errorf("%d: the operator's stop was undone: running %v, ended %q", i, running, p.Ended)
 		}
 		if _, err := c.Leave(t.Context()); err != nil {
