@@ -330,7 +330,7 @@ func TestHostileFolder(t *testing.T) {
 	if st.Images != 1 || len(ix.Images()[0].Files) != 3 { // .dbg, bootable form, link
 		t.Errorf("%+v %+v, want one image of three files", st, ix.Images())
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 	if len(st.Notes) != 2 { // too deep, missing

@@ -239,7 +239,7 @@ func TestHostileOCI(t *testing.T) {
 	ix := imageindex.New(imageindex.Options{Dirs: []string{dir}, CacheDir: cache})
 	began := time.Now()
 	st := refresh(t, ix)
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 	all := ix.Images()

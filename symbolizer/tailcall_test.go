@@ -46,7 +46,7 @@ func TestTailCallsInAThicket(t *testing.T) {
 			}
 		}
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 20*time.Second {
 		t.Errorf("it took %v", d)
 	}
 }

@@ -248,7 +248,7 @@ func TestFullDisk(t *testing.T) {
 	}()
 	time.Sleep(2 * testQuiet)
 	disk.Empty(t)
-	for end := time.Now().Add(10 * time.Second); f.Stats().Unkept != ""; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); f.Stats().Unkept != ""; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the place is not kept though there is room: %+v", f.Stats())
 		}

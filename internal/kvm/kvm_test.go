@@ -46,7 +46,7 @@ func boot(t *testing.T) *guesttest.VM {
 	vm := guesttest.Start(t, guesttest.Options{Image: name, Accel: "kvm", GDB: "unix"})
 	// A KVM that cannot run the guest stops it with an internal error or lets
 	// it hang; that is the host's affair. One that has booted must work.
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(vm.Console(), "requests served"); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !strings.Contains(vm.Console(), "requests served"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			notRun(t, fmt.Sprintf("the guest does not boot on it in 20 s; console: %q", vm.Console()))
 		}
@@ -196,7 +196,7 @@ func TestBreakpointInRAM(t *testing.T) {
 	run, stop := context.WithCancel(ctx)
 	go func() {
 		defer stop()
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 			if got := inRAM(t, vm, at, 1); got[0] != code[0] {
 				seen <- got
 				return

@@ -114,7 +114,7 @@ func TestEval(t *testing.T) {
 		if v, err := cfi.Eval(bad, 0, false, fakeContext{}); err == nil {
 			t.Errorf("% x gave %d", bad, v)
 		}
-		if d := time.Since(start); d > time.Second {
+		if d := time.Since(start); d > 20*time.Second {
 			t.Errorf("% x took %v", bad, d)
 		}
 	}
