@@ -23,7 +23,7 @@ func verb(t *testing.T, stdin string, args ...string) (status int, stdout, stder
 	t.Helper()
 	var out, errs bytes.Buffer
 	e := env{in: strings.NewReader(stdin), out: &out, err: &errs, getenv: func(string) string { return "" }}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // a pause budget is earned slowly where stops are slow
 	defer cancel()
 	status = run(ctx, e, args)
 	return status, out.String(), errs.String()
