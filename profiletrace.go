@@ -99,7 +99,8 @@ func (t *TraceProfile) Visitor() analysis.Visitor {
 
 // span takes the time to get a lock.
 func (t *TraceProfile) span(s *analysis.Seen, sp *tracebuf.Span) error {
-	if !analysis.IsLock(s.Guest, sp) {
+	// A wait whose end may be another's tells nothing.
+	if !analysis.IsLock(s.Guest, sp) || sp.AcrossLost {
 		return nil
 	}
 	k := lockWait{guest: s.Guest, kind: sp.Name, addr: sp.Enter.Uint(0), thread: sp.Thread}

@@ -43,11 +43,13 @@ func WriteTraceSummary(w io.Writer, t *Trace) {
 func WriteSummaryTable(w io.Writer, rows []*analysis.Row, totals *analysis.Totals) {
 	var seconds float64
 	for _, g := range totals.Guests {
-		seconds = max(seconds, float64(g.Span())/1e9)
+		seconds = max(seconds, float64(g.Covered())/1e9)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(tw, "NAME\tCOUNT\t/s\tERR\tMIN\tp50\tp90\tp99\tp99.9\tMAX\tTOTAL\t\n")
+	var left uint64
 	for _, r := range rows {
+		left += r.AcrossLost
 		rate := "-"
 		if seconds > 0 {
 			rate = fmt.Sprintf("%.0f", float64(r.Count)/seconds)
@@ -67,6 +69,15 @@ func WriteSummaryTable(w io.Writer, rows []*analysis.Row, totals *analysis.Total
 		return // the writer's owner sees it
 	}
 	writeUnmatched(w, totals.Unmatched)
+	WriteAcrossLost(w, left)
+}
+
+// WriteAcrossLost tells how many spans are in no time because records were lost
+// between their begin and their end; nothing for none.
+func WriteAcrossLost(w io.Writer, n uint64) {
+	if n > 0 {
+		fmt.Fprintf(w, "%d spans across lost records left out of the times\n", n)
+	}
 }
 
 // WriteTraceState tells how many records there are and what is lost. t is the

@@ -32,7 +32,7 @@ func (p *Pairer) MeasureAll(s *Scanner, dst []Interval) (_ []Interval, more bool
 				t.stack = t.stack[:len(t.stack)+1]
 				o := &t.stack[len(t.stack)-1]
 				o.id, o.base, o.def, o.start, o.unsure = p.lastID, role.base, i, r.Time, false
-				o.inner, o.waited = 0, t.waited
+				o.inner, o.waited, o.lost = 0, t.waited, false
 				continue
 			}
 			if top := len(t.stack) - 1; role.kind != begins && top >= 0 && t.stack[top].base == role.base {
@@ -53,6 +53,7 @@ func (t *threadState) close(iv *Interval, top int, time uint64, failed bool, thr
 	o := &t.stack[top]
 	iv.ID, iv.Base, iv.Start, iv.End, iv.Inner = o.id, o.base, o.start, time, o.inner
 	iv.Waited, iv.Failed, iv.Ambiguous, iv.OnThread = sub(t.waited, o.waited), failed, o.unsure, thread
+	iv.AcrossLost = o.lost
 	if top > 0 {
 		t.stack[top-1].inner += sub(time, o.start)
 	}

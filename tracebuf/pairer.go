@@ -48,6 +48,7 @@ type openSpan struct {
 	start         uint64
 	inner, waited uint64
 	unsure        bool // that it is this thread's
+	lost          bool // records were, since it began
 	record        Record
 	args          []byte // the record's, kept for the next span in this place
 }
@@ -286,7 +287,7 @@ func (p *Pairer) begin(r *Record, thread int, unsure bool, role role) {
 	}
 	o := &t.stack[n]
 	o.id, o.base, o.def, o.start, o.unsure = id, role.base, r.Def.Index, r.Time, unsure
-	o.inner, o.waited = 0, t.waited
+	o.inner, o.waited, o.lost = 0, t.waited, false
 	if p.lean {
 		return
 	}
@@ -304,7 +305,7 @@ func (p *Pairer) end(r *Record, thread, i int, unsure bool, role role) Interval 
 	o := &t.stack[i]
 	s := Interval{
 		ID: o.id, Base: role.base, Start: o.start, End: r.Time, Inner: o.inner, Waited: sub(t.waited, o.waited),
-		Failed: role.kind == fails, Ambiguous: unsure || o.unsure, OnThread: thread,
+		Failed: role.kind == fails, Ambiguous: unsure || o.unsure, AcrossLost: o.lost, OnThread: thread,
 	}
 	top := len(t.stack) - 1
 	if i > 0 {

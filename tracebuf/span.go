@@ -36,6 +36,9 @@ type Interval struct {
 	// threads ran on several CPUs, which records do not name, or because records
 	// were lost meanwhile.
 	Ambiguous bool
+	// AcrossLost: records were lost between its begin and its end, which may be
+	// those of two spans. Its duration tells nothing then. It is Ambiguous, too.
+	AcrossLost bool
 	// OnThread is the number of the thread: see Pairer.ThreadName.
 	OnThread int
 }

@@ -34,7 +34,8 @@ func (p *Pairer) dropOpen(o *openSpan, thread int) {
 func (p *Pairer) Gap() {
 	for t := range p.threads.list {
 		for i := range p.threads.list[t].stack {
-			p.threads.list[t].stack[i].unsure = true
+			o := &p.threads.list[t].stack[i]
+			o.unsure, o.lost = true, true
 		}
 	}
 }

@@ -80,6 +80,7 @@ func traceSpans(ctx context.Context, e env, flags *traceFlags, args []string, by
 		if err := out.write(e, flags.form); err != nil || flags.form != "table" {
 			return err
 		}
+		ukdbg.WriteAcrossLost(e.out, longest.AcrossLost)
 		ukdbg.WriteTraceState(e.out, totals, t.snapshot)
 		return nil
 	})
@@ -100,7 +101,7 @@ func spanTable(several bool) *table {
 	return &table{columns: []column{
 		guest, {key: "start_ns", head: "START"}, {key: "unix_ns"}, {key: "duration_ns", head: "TOOK"}, {key: "self_ns"}, {key: "waited_ns", head: "WAITED"},
 		{key: "thread", head: "THREAD", left: true}, {key: "name", head: "NAME", left: true}, {key: "failed"}, {key: "ambiguous"},
-		{key: "enter", head: "BEGIN", left: true}, {key: "leave", head: "END", left: true}, {key: "id"}, {key: "parent"},
+		{key: "enter", head: "BEGIN", left: true}, {key: "leave", head: "END", left: true}, {key: "id"}, {key: "parent"}, {key: "across_lost"},
 	}}
 }
 
@@ -125,5 +126,5 @@ func addSpan(t *table, k *analysis.Kept) {
 		name += " ✗"
 	}
 	t.add(k.Guest.Label(), shown{k.Start, fmt.Sprintf("%.6f", float64(k.Start)/1e9)}, unix, nanos(k.Duration()), k.Self(), waited,
-		k.Thread, shown{k.Name, name}, k.Failed, k.Ambiguous, k.Enter.Text(), k.Leave.Text(), k.ID, parent)
+		k.Thread, shown{k.Name, name}, k.Failed, k.Ambiguous, k.Enter.Text(), k.Leave.Text(), k.ID, parent, k.AcrossLost)
 }

@@ -44,24 +44,29 @@ percentiles, most and total. Percentiles are known to 1.6 %.`,
 func summaryTable(rows []*analysis.Row, totals *analysis.Totals) *table {
 	var span uint64
 	for _, g := range totals.Guests {
-		span = max(span, g.Span())
+		span = max(span, g.Covered())
 	}
 	t := &table{columns: []column{
 		{key: "name"}, {key: "count"}, {key: "per_second"}, {key: "errors"}, {key: "ambiguous"}, {key: "min_ns"}, {key: "p50_ns"}, {key: "p90_ns"},
 		{key: "p99_ns"}, {key: "p999_ns"}, {key: "max_ns"}, {key: "total_ns"}, {key: "self_ns"}, {key: "waited_ns"},
+		{key: "across_lost"},
 	}}
 	for _, r := range rows {
 		var rate cell
 		if span > 0 {
 			rate = float64(r.Count) / float64(span) * 1e9
 		}
-		if r.Time.Count() == 0 {
-			t.add(r.Name, r.Count, rate, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+		if r.Instant {
+			t.add(r.Name, r.Count, rate, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 			continue
 		}
 		h := &r.Time
+		if h.Count() == 0 {
+			t.add(r.Name, r.Count, rate, r.Errors, r.Ambiguous, nil, nil, nil, nil, nil, nil, nil, nil, nil, r.AcrossLost)
+			continue
+		}
 		t.add(r.Name, r.Count, rate, r.Errors, r.Ambiguous, h.Min(), h.Quantile(0.5), h.Quantile(0.9), h.Quantile(0.99), h.Quantile(0.999),
-			h.Max(), h.Sum(), r.Self, r.Waited)
+			h.Max(), h.Sum(), r.Self, r.Waited, r.AcrossLost)
 	}
 	return t
 }
@@ -81,9 +86,14 @@ func newTraceHist(e env) *cobra.Command {
 			return flags.analyse(cmd.Context(), e, args, v,
 				func(t *traces, totals *analysis.Totals) error {
 					if flags.form == "table" {
+						var left uint64
 						for _, r := range sum.Rows() {
-							drawHistogram(e, r, per)
+							left += r.AcrossLost
+							if r.Time.Count() > 0 {
+								drawHistogram(e, r, per)
+							}
 						}
+						ukdbg.WriteAcrossLost(e.out, left)
 						ukdbg.WriteTraceState(e.out, totals, t.snapshot)
 						return nil
 					}

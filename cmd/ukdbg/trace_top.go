@@ -70,8 +70,11 @@ func traceTop(ctx context.Context, e env, flags *traceFlags, args []string, rows
 		}}
 		for _, r := range list[:min(rows, len(list))] {
 			part := float64(r.Self) / float64(max(all, 1))
-			out.add(r.Name, nanos(r.Self), shown{part, fmt.Sprintf("%.1f", 100*part)}, nanos(r.Waited), r.Count, r.Errors,
-				nanos(r.Time.Quantile(0.5)), nanos(r.Time.Quantile(0.99)))
+			var half, most cell
+			if r.Time.Count() > 0 {
+				half, most = nanos(r.Time.Quantile(0.5)), nanos(r.Time.Quantile(0.99))
+			}
+			out.add(r.Name, nanos(r.Self), shown{part, fmt.Sprintf("%.1f", 100*part)}, nanos(r.Waited), r.Count, r.Errors, half, most)
 		}
 		if err := out.write(e, flags.form); err != nil || flags.form != "table" {
 			return err
@@ -81,6 +84,7 @@ func traceTop(ctx context.Context, e env, flags *traceFlags, args []string, rows
 			fmt.Fprintf(e.out, "%12s  at %.6f  %-12s %s %s\n", ukdbg.Nanoseconds(k.Duration()), float64(k.Start)/1e9, asserts.Escape(k.Thread),
 				asserts.Escape(k.Name), asserts.Escape(k.Enter.Text()))
 		}
+		ukdbg.WriteAcrossLost(e.out, longest.AcrossLost)
 		ukdbg.WriteTraceState(e.out, totals, t.snapshot)
 		return nil
 	})

@@ -113,6 +113,9 @@ func newTraceLocks(e env) *cobra.Command {
 				if err := out.write(e, flags.form); err != nil {
 					return err
 				}
+				if flags.form == "table" {
+					ukdbg.WriteAcrossLost(e.out, locks.AcrossLost)
+				}
 				ending(e, &flags, t, totals, locks.Missing)
 				return nil
 			})

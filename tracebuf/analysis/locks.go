@@ -31,6 +31,10 @@ type Lock struct {
 // Locks follows tracepoints named X_lock, X_lock_ret and X_unlock (or X_down,
 // X_up) whose first argument is the lock.
 type Locks struct {
+	// AcrossLost is how many times to get a lock were left out because records were
+	// lost meanwhile.
+	AcrossLost uint64
+
 	locks map[lockKey]*Lock
 	roles map[*stream.Guest]map[string]string // unlock name → lock name
 }
@@ -97,6 +101,10 @@ func (a *Locks) lock(g *stream.Guest, kind string, addr uint64) *Lock {
 func (a *Locks) Span(s *Seen, sp *tracebuf.Span) error {
 	release, ok := isLock(sp.Name)
 	if !ok || a.of(s.Guest)[release] != sp.Name || sp.Failed {
+		return nil
+	}
+	if sp.AcrossLost {
+		a.AcrossLost++
 		return nil
 	}
 	l := a.lock(s.Guest, sp.Name, sp.Enter.Uint(0))

@@ -29,7 +29,10 @@ func Keep(s *Seen, sp *tracebuf.Span) Kept {
 type Longest struct {
 	// Limit is how many.
 	Limit int
-	heap  shortestFirst
+	// AcrossLost is how many were left out because records were lost between their
+	// begin and their end.
+	AcrossLost uint64
+	heap       shortestFirst
 }
 
 type shortestFirst []Kept
@@ -48,6 +51,8 @@ func (h *shortestFirst) Pop() any {
 // Span takes a span; it is a Visitor's.
 func (l *Longest) Span(s *Seen, sp *tracebuf.Span) error {
 	switch {
+	case sp.AcrossLost:
+		l.AcrossLost++
 	case len(l.heap) < l.Limit:
 		heap.Push(&l.heap, Keep(s, sp))
 	case l.Limit > 0 && sp.Duration() > l.heap[0].Duration():

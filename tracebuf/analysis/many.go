@@ -98,6 +98,7 @@ func (r *run) tally(l *lane, st tracebuf.Stats) {
 	case st.First < t.Last:
 		r.totals.Backwards++
 	}
+	l.reaches(st.First)
 	t.Last = st.Last
 	t.Records += uint64(st.Records)
 	r.totals.Backwards += uint64(st.Backwards)

@@ -89,6 +89,9 @@ type GuestTotals struct {
 	Records     uint64
 	First, Last uint64 // guest time of the first and the last record
 	Threads     bool   // records tell their threads
+	// Lost is how much of the time between the first and the last record has no
+	// records because they were lost, in nanoseconds of the guest's clock.
+	Lost uint64
 }
 
 // Span is the time from the first to the last record, by the guest's clock.
@@ -97,6 +100,15 @@ func (g *GuestTotals) Span() uint64 {
 		return 0
 	}
 	return g.Last - g.First
+}
+
+// Covered is Span without the periods whose records were lost: what a count of
+// records is divided by for their rate.
+func (g *GuestTotals) Covered() uint64 {
+	if g.Lost > g.Span() {
+		return 0
+	}
+	return g.Span() - g.Lost
 }
 
 // lane is how far one guest is analysed.
@@ -111,6 +123,8 @@ type lane struct {
 	threadOK   map[string]bool
 	sampled    uint64
 	pieces     []piece
+	// lost is the time without records since the last record, lostTo its end.
+	lost, lostTo uint64
 }
 
 // piece remembers clocks, so that the begin of a span can be dated.
@@ -201,7 +215,7 @@ func (r *run) event(ev *stream.Event) error {
 	case rec.Time < t.Last:
 		r.totals.Backwards++
 	}
-	t.Last = rec.Time
+	l.reaches(rec.Time)
 	t.Records++
 	seen := &r.seen
 	seen.Event, seen.Guest, seen.Pairer, seen.lane = ev, l.guest, l.pairer, l
@@ -248,9 +262,26 @@ func (r *run) chunk(l *lane, c *stream.Chunk) {
 	if c.Generation != l.generation {
 		l.pairer.Restart()
 		l.generation = c.Generation
-		l.pieces = l.pieces[:0]
+		l.pieces, l.lost, l.lostTo = l.pieces[:0], 0, 0
 	}
 	l.remember(c)
+}
+
+// loses notes a period without records. What lies before the last record, as
+// where one of several processors lost records, is covered by others.
+func (l *lane) loses(p *recording.Lost) {
+	if from := max(p.From, l.totals.Last, l.lostTo); l.begun && p.To > from {
+		l.lost, l.lostTo = l.lost+p.To-from, p.To
+	}
+}
+
+// reaches notes the next record: only a loss before it is within the trace.
+func (l *lane) reaches(time uint64) {
+	t := &l.totals
+	if l.lost > 0 && time > t.Last {
+		t.Lost += min(l.lost, time-t.Last)
+	}
+	t.Last, l.lost, l.lostTo = time, 0, 0
 }
 
 // AddGap counts a gap or damage.
@@ -281,6 +312,7 @@ func (r *run) gap(ev *stream.Event) error {
 	}
 	if l := r.lanes[ev.Chunk.Guest]; l != nil {
 		l.pairer.Gap()
+		l.loses(ev.Chunk.Lost)
 	}
 	if r.v.Gap != nil {
 		return r.v.Gap(ev.Chunk.Guest, ev.Chunk.Lost)

@@ -16,6 +16,9 @@ type Row struct {
 	// that has no end.
 	Count, Errors, Ambiguous uint64
 	Instant                  bool
+	// AcrossLost of them had records lost between begin and end, which may be of
+	// two spans. They are in none of the times that follow.
+	AcrossLost uint64
 	// Time has the durations in nanoseconds; empty with Instant. Self is the
 	// part spent in no span inside, Waited the part in which the thread did not
 	// run.
@@ -65,6 +68,10 @@ func (s *Summary) add(r *Row, iv *tracebuf.Interval) {
 	}
 	if iv.Ambiguous {
 		r.Ambiguous++
+	}
+	if iv.AcrossLost {
+		r.AcrossLost++
+		return
 	}
 	d := iv.Duration()
 	r.Time.Add(d)

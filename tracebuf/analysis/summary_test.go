@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/ukdbg/ukdbg/tracebuf"
 	"github.com/ukdbg/ukdbg/tracebuf/filter"
 	"github.com/ukdbg/ukdbg/tracebuf/recording"
 	"github.com/ukdbg/ukdbg/tracebuf/stream"
@@ -33,6 +34,57 @@ func TestSummary(t *testing.T) {
 	}
 	if totals.Records != 7 || totals.Spans != 3 || totals.Chosen != 4 || totals.Guests[0].Span() != 6000 {
 		t.Errorf("%+v", totals)
+	}
+}
+
+// The end of a span behind a loss may be another's: its time is in no figure, and is
+// told; and what was lost is not time in which nothing happened.
+func TestAcrossLost(t *testing.T) {
+	b := &blocks{guest: &stream.Guest{Definitions: newTrace(t).Definitions}}
+	before, after := newTrace(t), newTrace(t)
+	before.Add(1000, "serve", 1)
+	before.Add(1300, "serve_ret", 1)
+	before.Add(2000, "serve", 2) // its end is lost, and the next begin
+	after.Add(9_002_000, "serve_ret", 3)
+	after.Add(9_003_000, "serve", 4)
+	after.Add(9_003_400, "serve_err", 4)
+	after.Add(9_004_000, "note", "x")
+	b.chunks = []*stream.Chunk{
+		{Guest: b.guest, Records: before.Records},
+		{Guest: b.guest, Lost: &recording.Lost{From: 2500, To: 9_001_500, Records: 2}},
+		// What another processor lost at the same time is not lost twice.
+		{Guest: b.guest, Lost: &recording.Lost{From: 2000, To: 9_000_000, Records: 2}},
+		{Guest: b.guest, Records: after.Records},
+		// Behind the last record nothing was seen that could be lost.
+		{Guest: b.guest, Lost: &recording.Lost{From: 9_005_000, To: 9_900_000, Records: 2}},
+	}
+	for _, many := range []bool{true, false} {
+		sum, longest := NewSummary(), &Longest{Limit: 5}
+		v := sum.Visitor()
+		if !many {
+			v.Intervals, v.Instants = nil, nil
+			v.Span = func(s *Seen, sp *tracebuf.Span) error {
+				return errors.Join(sum.Interval(s, &sp.Interval), longest.Span(s, sp))
+			}
+		}
+		source := *b
+		totals, err := new(Query).Run([]stream.Source{&source}, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := sum.Rows()[0]
+		if r.Name != "serve" || r.Count != 3 || r.AcrossLost != 1 || r.Ambiguous != 1 || r.Errors != 1 {
+			t.Errorf("many %v: %+v", many, r)
+		}
+		if r.Time.Count() != 2 || r.Time.Max() != 400 || r.Time.Quantile(0.999) > 410 || r.Self != 700 {
+			t.Errorf("many %v: %d timed, most %d, 99.9 %% %d, self %d", many, r.Time.Count(), r.Time.Max(), r.Time.Quantile(0.999), r.Self)
+		}
+		if g := totals.Guests[0]; g.Span() != 9_003_000 || g.Covered() != 4000 {
+			t.Errorf("many %v: %d of %d ns have records", many, g.Covered(), g.Span())
+		}
+		if !many && (longest.AcrossLost != 1 || len(longest.Spans()) != 2 || longest.Spans()[0].Duration() != 400) {
+			t.Errorf("longest: %+v", longest)
+		}
 	}
 }
 

@@ -78,6 +78,9 @@ func (t *Tree) Interval(s *Seen, iv *tracebuf.Interval) error {
 	if iv.Ambiguous {
 		n.Ambiguous++
 	}
+	if iv.AcrossLost {
+		return nil // its time may be two spans'
+	}
 	n.Total += iv.Duration()
 	n.Self += iv.Self()
 	n.Waited += iv.Waited
