@@ -155,7 +155,7 @@ func (m *model) span(s *analysis.Seen, sp *tracebuf.Span) exporters.Span {
 func spanOf(sp *tracebuf.Span, thread exporters.Thread, cpu exporters.CPU) exporters.Span {
 	out := exporters.Span{
 		ID: sp.ID, Parent: sp.Parent, Root: sp.Root, Name: sp.Name,
-		Start: int64(sp.Start), End: int64(max(sp.Start, sp.End)), Err: sp.Failed, Thread: thread, CPU: cpu,
+		Start: int64(sp.Start), End: int64(max(sp.Start, sp.End)), Err: sp.Failed, AcrossLost: sp.AcrossLost, Thread: thread, CPU: cpu,
 	}
 	if sp.Failed {
 		out.ErrType, out.ErrText = sp.Name+"_err", sp.Leave.Text()
@@ -177,6 +177,9 @@ func spanOf(sp *tracebuf.Span, thread exporters.Thread, cpu exporters.CPU) expor
 	}
 	if sp.Ambiguous {
 		out.Attrs = append(out.Attrs, exporters.Bool("ukdbg.ambiguous", true))
+	}
+	if sp.AcrossLost {
+		out.Attrs = append(out.Attrs, exporters.Bool("ukdbg.across_lost", true))
 	}
 	return out
 }

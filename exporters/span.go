@@ -25,6 +25,9 @@ type Span struct {
 	// cardinality ("EIO"), ErrText the message; both may be "".
 	Err              bool
 	ErrType, ErrText string
+	// AcrossLost: records were lost between its begin and its end, which may be those
+	// of two operations; how long it took is not known.
+	AcrossLost bool
 
 	// Function, File and Line tell where in the guest's source the operation
 	// begins; "" and 0 where it is not known.

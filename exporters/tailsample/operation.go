@@ -41,9 +41,10 @@ func (o *operations) of(name string) *operation {
 
 // operation counts the spans of one name.
 type operation struct {
-	spans, failed uint64
-	sum           float64 // s
-	buckets       [15]uint64
+	failed  uint64
+	spans   uint64  // of which it is known how long they took
+	sum     float64 // s
+	buckets [15]uint64
 
 	// How long traces with this outermost operation took, in two windows: the one
 	// that fills, and the one before.
@@ -53,12 +54,15 @@ type operation struct {
 }
 
 func (op *operation) count(s *exporters.Span) {
-	took := float64(max(s.End-s.Start, 0)) / 1e9
-	op.spans++
-	op.sum += took
 	if s.Err {
 		op.failed++
 	}
+	if s.AcrossLost {
+		return
+	}
+	took := float64(max(s.End-s.Start, 0)) / 1e9
+	op.spans++
+	op.sum += took
 	i, _ := slices.BinarySearch(bounds, took) // the first bound that is not below
 	op.buckets[i]++
 }
@@ -102,13 +106,13 @@ func (s *Sampler) Points(start, now time.Time, attrs ...exporters.Attr) (duratio
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	add := func(op *operation, which exporters.Attr) {
-		if op.spans == 0 {
-			return
-		}
 		p := exporters.Point{Attrs: append(slices.Clone(attrs), which), Start: start, Time: now}
 		if op.failed > 0 {
 			p.Value = float64(op.failed)
 			errors = append(errors, p)
+		}
+		if op.spans == 0 {
+			return
 		}
 		p.Value, p.Count, p.Sum, p.Bounds, p.Buckets = 0, op.spans, op.sum, slices.Clone(bounds), slices.Clone(op.buckets[:])
 		durations = append(durations, p)

@@ -203,7 +203,11 @@ func (s *Sampler) end(out []exporters.Span, now time.Time, sp *exporters.Span, o
 	if limit := s.policy.Slow; limit != 0 {
 		slow = limit > 0 && took >= int64(limit)
 	}
-	op.lasted(took)
+	if sp.AcrossLost {
+		slow = false
+	} else {
+		op.lasted(took)
+	}
 	kept, why := s.afford(now, s.reason(sp.ID, t.failed || sp.Err, slow), len(t.spans)+1)
 	if !kept {
 		return out

@@ -45,6 +45,44 @@ func reasons(t testing.TB, spans []exporters.Span) map[uint64]string {
 	return all
 }
 
+// What lies across lost records is not slow, and no measure of what is; that it failed
+// is known.
+func TestAcrossLost(t *testing.T) {
+	s := New(Policy{Slow: 10 * time.Millisecond, Errors: true}, nil, nil, "i-1")
+	across := func(i int, bad bool) []exporters.Span {
+		spans := request(i, time.Hour, bad)
+		spans[2].AcrossLost = true
+		return spans
+	}
+	out := s.Add(begin, request(0, time.Millisecond, false))
+	out = append(out, s.Add(begin, across(1, false))...)
+	out = append(out, s.Add(begin, across(2, true))...)
+	out = append(out, s.Add(begin, request(3, time.Second, false))...)
+	if kept := reasons(t, out); len(kept) != 2 || kept[7] != "failed" || kept[10] != "slow" {
+		t.Errorf("kept %v", kept)
+	}
+	durations, errors := s.Points(begin, begin)
+	for _, p := range durations {
+		if name := p.Attrs[0].Str; name == "request" && (p.Count != 2 || p.Sum > 1.1) || name == "read" && p.Count != 4 {
+			t.Errorf("%s: %d of %v s", name, p.Count, p.Sum)
+		}
+	}
+	if len(durations) != 3 || len(errors) != 1 || errors[0].Value != 1 {
+		t.Errorf("%+v, %+v", durations, errors)
+	}
+	// Slow by what is usual: what is not known is not usual.
+	s = New(Policy{Errors: true}, nil, nil, "i-1")
+	for i := range 2000 {
+		s.Add(begin, request(2*i, time.Millisecond+time.Duration(i%50)*time.Microsecond, false))
+		if kept := s.Add(begin, across(2*i+1, false)); len(kept) > 0 {
+			t.Fatalf("%d: %v", i, reasons(t, kept))
+		}
+	}
+	if kept := reasons(t, s.Add(begin, request(4000, time.Second, false))); len(kept) != 1 {
+		t.Errorf("kept %v", kept)
+	}
+}
+
 // All failed and slow traces are kept, and 1 % of the rest: the same ones each time.
 // What is counted is all there was.
 func TestWhatIsKept(t *testing.T) {
