@@ -20,7 +20,7 @@ import (
 
 // mayStop gives an agent what it needs to stop guests.
 func mayStop(t testing.TB) func(*Options) {
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	return func(o *Options) { o.Guard = guard.Options{Command: guard.Self(), State: state, Verb: "agent"} }
 }
 
@@ -159,7 +159,7 @@ func TestOneShotCommands(t *testing.T) {
 		sh := exec.CommandContext(ctx, "sh", "-c", "exec "+strings.Replace(cmd.Line, "ukdbg", program, 1))
 		sh.Cancel = func() error { return sh.Process.Signal(os.Interrupt) }
 		sh.WaitDelay = 5 * time.Second
-		sh.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir(), "XDG_CACHE_HOME="+t.TempDir())
+		sh.Env = append(os.Environ(), "XDG_STATE_HOME="+guesttest.StateDir(t), "XDG_CACHE_HOME="+t.TempDir())
 		out, err := sh.CombinedOutput()
 		late := errors.Is(ctx.Err(), context.DeadlineExceeded)
 		cancel()

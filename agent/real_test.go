@@ -178,7 +178,7 @@ func TestKeepCrashed(t *testing.T) {
 	c.Console.KeepCrashed, c.Console.DumpDir = patience, dumps
 	vm := guesttest.Start(t, guesttest.Options{Image: "ukguest-arm64", Append: "rate=100 fault=null after=500 crash=exit", QMP: true, Args: []string{"-name", name, "-S"}})
 	a := run(t, c, func(o *Options) {
-		o.Guard = guard.Options{Command: guard.Self(), State: t.TempDir(), Verb: "agent"}
+		o.Guard = guard.Options{Command: guard.Self(), State: guesttest.StateDir(t), Verb: "agent"}
 	})
 	// It begins when the agent knows it, and has arranged that it is kept.
 	a.guest(name, known)
@@ -214,7 +214,7 @@ func TestStubOnly(t *testing.T) {
 	}
 	c.Stops.Profile = 0.05
 	b := run(t, c, func(o *Options) {
-		o.Guard = guard.Options{Command: guard.Self(), State: t.TempDir(), Verb: "agent"}
+		o.Guard = guard.Options{Command: guard.Self(), State: guesttest.StateDir(t), Verb: "agent"}
 	})
 	g := b.guest(name, func(g status.Guest) bool { return g.Profile.Samples > 0 })
 	if g.Stops.Count == 0 || g.Stops.Total > time.Since(g.Since)/10 {

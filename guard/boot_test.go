@@ -41,7 +41,7 @@ func left(t *testing.T, state, name string, b journal.Begin, at uint64, more ...
 // the same place now, even if the VMM is a process of the same number and start time.
 func TestRecoverAfterReboot(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"})
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	start, err := startTime(g.Pid())
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func recovered(t *testing.T, opt Options) []Report {
 func TestRecoverWithAWrongClock(t *testing.T) {
 	for _, off := range []time.Duration{-20 * 365 * 24 * time.Hour, 0, 20 * 365 * 24 * time.Hour} {
 		g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"})
-		state := t.TempDir()
+		state := guesttest.StateDir(t)
 		at := g.sym["serve"]
 		was := g.memory(t, at, 2)
 		begin := journal.Begin{Spec: g.GDBAddr(), Created: time.Now().Add(off), Boot: thisBoot(), SinceBoot: sinceBoot()}
@@ -126,7 +126,7 @@ func TestRecoverWithAWrongClock(t *testing.T) {
 func TestSeveralJournals(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"})
 	other := boot(t, guesttest.Options{Image: "ukguest-arm64", GDB: "tcp"})
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	now := journal.Begin{Created: time.Now(), Boot: thisBoot(), SinceBoot: sinceBoot()}
 	mine := now
 	mine.Spec = g.GDBAddr()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ukdbg/ukdbg/gdbstub"
+	"github.com/ukdbg/ukdbg/internal/guesttest"
 	"github.com/ukdbg/ukdbg/qmp"
 	"github.com/ukdbg/ukdbg/target"
 )
@@ -143,7 +144,7 @@ type client struct {
 func start(t *testing.T, o order) *client {
 	t.Helper()
 	if o.State == "" {
-		o.State = t.TempDir()
+		o.State = guesttest.StateDir(t)
 	}
 	text, err := json.Marshal(o)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestKilledBeforeFirstWord(t *testing.T) {
 			g.QMP(t, "stop", nil)
 			time.Sleep(100 * time.Millisecond)
 		}
-		state := t.TempDir()
+		state := guesttest.StateDir(t)
 		dir, err := newFolder(state)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ukdbg/ukdbg/internal/guesttest"
 	"github.com/ukdbg/ukdbg/internal/monitortest"
 	"github.com/ukdbg/ukdbg/qmp"
 )
@@ -26,7 +27,7 @@ func TestHoldRefused(t *testing.T) {
 			io.WriteString(c, `{"return": {}}`+"\r\n")
 		}
 	})
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	h, err := HoldShutdown(t.Context(), qmp.Monitor{Path: path, Proto: qmp.QMP}, Options{Command: Self(), State: state})
 	var refused *qmp.CommandError
 	if !errors.As(err, &refused) || h != nil || strings.Contains(err.Error(), "putting back") {

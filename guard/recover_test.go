@@ -52,7 +52,7 @@ func TestRecoverWithoutStub(t *testing.T) {
 // stopped, and nothing is written to it.
 func TestRecoverOtherGuest(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"})
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	dir := filepath.Join(guardDir(state), "old")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestNextTemporaryStub(t *testing.T) {
 func TestTemporaryStubOfOthers(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", QMP: true})
 	g.HMP(t, "gdbserver tcp:127.0.0.1:0")
-	_, err := TemporaryStub(context.Background(), qmp.Monitor{Path: g.QMPPath}, Options{Command: Self(), State: t.TempDir()}, gdbstub.Options{})
+	_, err := TemporaryStub(context.Background(), qmp.Monitor{Path: g.QMPPath}, Options{Command: Self(), State: guesttest.StateDir(t)}, gdbstub.Options{})
 	if err == nil || !strings.Contains(err.Error(), "tcp:127.0.0.1:") {
 		t.Error(err)
 	}

@@ -22,7 +22,7 @@ func TestTemporaryStub(t *testing.T) {
 		if !running {
 			g.QMP(t, "stop", nil)
 		}
-		state := t.TempDir()
+		state := guesttest.StateDir(t)
 		ctx := context.Background()
 		a, err := TemporaryStub(ctx, qmp.Monitor{Path: g.QMPPath}, Options{Command: Self(), State: state}, gdbstub.Options{})
 		if err != nil {
@@ -93,7 +93,7 @@ func TestMonitorInUse(t *testing.T) {
 	if _, err := held.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	_, err = TemporaryStub(context.Background(), qmp.Monitor{Path: g.QMPPath}, Options{Command: Self(), State: state}, gdbstub.Options{})
 	var busy *qmp.InUseError
 	if !errors.As(err, &busy) || busy.PID != os.Getpid() || strings.Contains(err.Error(), "\n") {

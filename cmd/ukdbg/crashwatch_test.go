@@ -46,7 +46,7 @@ type watcher struct {
 func watching(t *testing.T, g *guest, words ...string) *watcher {
 	t.Helper()
 	args := append([]string{"crash", "--watch", "qmp:" + g.QMPPath, "-e", g.Debug, "--every", "200ms"}, words...)
-	w := &watcher{cmd: exec.Command(binary, args...), state: t.TempDir(), done: make(chan error, 1)}
+	w := &watcher{cmd: exec.Command(binary, args...), state: guesttest.StateDir(t), done: make(chan error, 1)}
 	w.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+w.state)
 	w.cmd.Stdout, w.cmd.Stderr = &w.out, &w.errs
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

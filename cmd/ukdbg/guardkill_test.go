@@ -318,7 +318,7 @@ func (k *killer) on(t *testing.T, opt guesttest.Options, i, rounds int, except [
 	t.Helper()
 	g := boot(t, opt)
 	g.PanicIfCrashed = true
-	k.g, k.state = g, t.TempDir()
+	k.g, k.state = g, guesttest.StateDir(t)
 	crashed := false
 	defer pollMonitor(t, g.QMPPath, &crashed)()
 	switch k.found {

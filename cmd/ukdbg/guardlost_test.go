@@ -36,7 +36,7 @@ func writes(t *testing.T, pid int) bool {
 func TestGuardKilledWhileNobodyReads(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix", QMP: true})
 	g.mustServe(t)
-	k := &killer{g: g, state: t.TempDir(), found: "running", rnd: rand.New(rand.NewPCG(1, 1))}
+	k := &killer{g: g, state: guesttest.StateDir(t), found: "running", rnd: rand.New(rand.NewPCG(1, 1))}
 	cmd := exec.Command(binary, "attach", g.GDBAddr(), "-e", g.Debug)
 	cmd.Env = append(cmd.Environ(), "XDG_STATE_HOME="+k.state)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ukdbg/ukdbg/doctor"
 	"github.com/ukdbg/ukdbg/hosts"
+	"github.com/ukdbg/ukdbg/internal/guesttest"
 	"github.com/ukdbg/ukdbg/internal/proctest"
 	"github.com/ukdbg/ukdbg/vmm"
 )
@@ -47,7 +48,7 @@ var columns = regexp.MustCompile("  +")
 func output(t *testing.T, p *proctest.Proc, f func(e env) error) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	if err := os.MkdirAll(state+"/ukdbg", 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
 // serveStub is the VMM of TestMortalVMM: it listens on the socket and tells each
@@ -70,7 +72,7 @@ func TestMortalVMM(t *testing.T) {
 	}
 	run := func(args ...string) (string, int) {
 		c := exec.Command(binary, args...)
-		c.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir())
+		c.Env = append(os.Environ(), "XDG_STATE_HOME="+guesttest.StateDir(t))
 		c.Stdin = strings.NewReader("y\ny\n") // nobody is asked
 		text, _ := c.CombinedOutput()
 		return string(text), c.ProcessState.ExitCode()

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ukdbg/ukdbg/internal/guesttest"
 )
 
 // process is a running ukdbg, with pipes or a terminal of its own.
@@ -64,7 +66,7 @@ func spawnTerminal(t *testing.T, env []string, args ...string) *process {
 func newProcess(t *testing.T, args []string) *process {
 	p := &process{cmd: exec.Command(binary, args...), done: make(chan struct{}), grown: make(chan struct{})}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir())
+	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+guesttest.StateDir(t))
 	return p
 }
 

@@ -14,7 +14,7 @@ import (
 func TestTerminal(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "unix"})
 	g.mustServe(t)
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	args := []string{"attach", g.GDBAddr(), "-e", g.Debug}
 	p := spawnTerminal(t, []string{"XDG_STATE_HOME=" + state}, args...)
 	p.wait(t, "(ukdbg)")

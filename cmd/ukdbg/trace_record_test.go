@@ -115,7 +115,7 @@ func TestRecordKilled(t *testing.T) {
 	g := boot(t, guesttest.Options{Image: "ukguest-x86_64", GDB: "tcp"})
 	g.WaitConsole(t, "requests served", patience)
 	rnd := rand.New(rand.NewPCG(5, uint64(times)))
-	state := t.TempDir()
+	state := guesttest.StateDir(t)
 	for i := range times {
 		file := filepath.Join(t.TempDir(), "trace")
 		cmd := exec.Command(binary, "trace", "record", g.GDBAddr(), "-e", g.Debug, "-o", file, "--every", "5ms")

@@ -91,7 +91,7 @@ func (r *sharedRAM) finish(t *testing.T, g *guest) (written, dropped uint64) {
 func startRecording(t *testing.T, target string, g *guest, file string) (end func() recordedJSON) {
 	t.Helper()
 	cmd := exec.Command(binary, "trace", "record", "--json", target, "-e", g.Debug, "-o", file, "--every", "50ms")
-	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir())
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+guesttest.StateDir(t))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

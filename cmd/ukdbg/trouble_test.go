@@ -260,7 +260,7 @@ func TestTroubleWithTheStub(t *testing.T) {
 				} else {
 					l.after(9000, c.act)
 				}
-				state := t.TempDir()
+				state := guesttest.StateDir(t)
 				r := runVerb(t, state, append(words, c.at, "-e", g.Debug, "--monitor", g.QMPPath)...)
 				g.goOn(t)
 				g.mustBeBack(t, what, state, c.back)
@@ -306,7 +306,7 @@ func TestTroubleWithTheMonitor(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			end := c.begin(t)
 			for _, words := range families(t, g) {
-				r := runVerb(t, t.TempDir(), append(words, "qmp:"+g.QMPPath, "-e", g.Debug)...)
+				r := runVerb(t, guesttest.StateDir(t), append(words, "qmp:"+g.QMPPath, "-e", g.Debug)...)
 				r.mustSay(t, name(words), exitUnreachable, c.says)
 				r.mustTake(t, name(words), 4*time.Second)
 			}
@@ -325,7 +325,7 @@ func TestTroubleWithTheMonitor(t *testing.T) {
 			"qmp:" + g.QMPPath:      `nobody listens there: its VMM has ended`,
 			fmt.Sprint("pid:", pid): `has ended|no such process`,
 		} {
-			runVerb(t, t.TempDir(), append(words, at, "-e", g.Debug)...).mustSay(t, name(words)+" "+at, exitUnreachable, says)
+			runVerb(t, guesttest.StateDir(t), append(words, at, "-e", g.Debug)...).mustSay(t, name(words)+" "+at, exitUnreachable, says)
 		}
 	}
 }
@@ -339,7 +339,7 @@ func TestVMMGoesAway(t *testing.T) {
 		t.Run(name(words), func(t *testing.T) {
 			l := newRoute(t, g.GDBAddr())
 			l.after(9000, func(*route) { g.Kill() })
-			state := t.TempDir()
+			state := guesttest.StateDir(t)
 			r := runVerb(t, state, append(words, l.addr, "-e", g.Debug)...)
 			r.mustSay(t, name(words), exitUnreachable, `closed the connection|has ended|connection reset`)
 			r.mustTake(t, name(words), 5*time.Second)
