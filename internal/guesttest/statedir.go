@@ -8,7 +8,8 @@ import (
 
 // StateDir makes a folder for what guards keep. Unlike t.TempDir's it may be written to
 // when the test has ended: a guard outlives its client, and its last words are to be
-// heard, not to fail the test. It is gone in the end.
+// heard, not to fail the test. Its very last, a line of the audit log, may make the
+// folder anew.
 func StateDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ukdbg-state")
