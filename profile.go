@@ -21,8 +21,8 @@ type ProfileOptions struct {
 	Duration time.Duration
 	// Hz is the rate in samples a second, 99 if 0.
 	Hz float64
-	// MaxPause is the part of the time the guest may be kept stopped, 0.05 if
-	// 0: the rate falls where stops are dear.
+	// MaxPause is the part of the time the guest may be kept stopped,
+	// profiler.DefaultMaxPause if 0: the rate falls where stops are dear.
 	MaxPause float64
 	// Source is what takes the samples of a CPU profile.
 	Source ProfileSource
@@ -58,7 +58,7 @@ func (s *Session) Profile(ctx context.Context, opt ProfileOptions) (*profiler.Pr
 		opt.Hz = 99
 	}
 	if opt.MaxPause == 0 {
-		opt.MaxPause = 0.05
+		opt.MaxPause = profiler.DefaultMaxPause // the session reckons with it, too
 	}
 	source, err := s.profileSource(ctx, opt)
 	if err != nil {

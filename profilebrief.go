@@ -87,8 +87,8 @@ func (s *Session) control(ctx context.Context, b *brief, sampler *profiler.Sampl
 		return nil, errPausedMeanwhile
 	}
 	sampler.Guest, sampler.Machine = &cappedGuest{Guest: profiler.Control(b.a), a: b.a}, listed{b.a, s.cpus}
-	opt.Spent = s.stops.owes(b.a.Stats().Stopped, opt.MaxPause, time.Now())
 	before := b.a.Stats().Stopped
+	opt.Spent = s.stops.owes(before, opt.MaxPause, time.Now())
 	s.live = b.a
 	s.changeMachine(b.a, newCache(s.without(b.a)))
 	return func(p *profiler.Profile) {

@@ -76,7 +76,7 @@ func WriteSummaryTable(w io.Writer, rows []*analysis.Row, totals *analysis.Total
 // between their begin and their end; nothing for none.
 func WriteAcrossLost(w io.Writer, n uint64) {
 	if n > 0 {
-		fmt.Fprintf(w, "%d spans across lost records left out of the times\n", n)
+		fmt.Fprintf(w, "%s across lost records left out of the times\n", plural(int(n), "span"))
 	}
 }
 

@@ -42,8 +42,8 @@ type Options struct {
 	Rate float64
 	// Duration is how long, 10 s if 0.
 	Duration time.Duration
-	// MaxPause is the part of the time the guest may be kept stopped, 0.05 if
-	// 0. After each sample the guest runs long enough to keep to it, so the
+	// MaxPause is the part of the time the guest may be kept stopped,
+	// DefaultMaxPause if 0. After each sample the guest runs long enough to keep to it, so the
 	// rate falls where a stop is too dear.
 	MaxPause float64
 	// Spent is for how long the guest was kept stopped already; it is taken from
@@ -63,6 +63,10 @@ type Options struct {
 // MaxRate is the highest rate that can be asked for, in samples per second.
 const MaxRate = 10_000
 
+// DefaultMaxPause is the part of the time a guest may be kept stopped where nothing else
+// is asked for.
+const DefaultMaxPause = 0.05
+
 // BiasWarning is the warning for guests QEMU emulates (TCG).
 const BiasWarning = "QEMU's emulator (TCG) stops a guest only between translated blocks, mostly after indirect jumps: " +
 	"samples are biased towards callers and short functions. Run QEMU with -singlestep, or under KVM, for true shares"
@@ -70,7 +74,6 @@ const BiasWarning = "QEMU's emulator (TCG) stops a guest only between translated
 const (
 	defaultRate     = 99
 	defaultDuration = 10 * time.Second
-	defaultMaxPause = 0.05
 	defaultMaxStack = 16 << 10
 	unstoppedStack  = 64 << 10
 	maxStackLimit   = 1 << 20
@@ -104,7 +107,7 @@ func (o *Options) defaults() error {
 		return fmt.Errorf("sampling for %v: want a time above 0", o.Duration)
 	}
 	if o.MaxPause == 0 {
-		o.MaxPause = defaultMaxPause
+		o.MaxPause = DefaultMaxPause
 	}
 	if !(o.MaxPause > 0 && o.MaxPause <= 1) {
 		return fmt.Errorf("pause budget %v: want a part of the time, above 0 and at most 1", o.MaxPause)

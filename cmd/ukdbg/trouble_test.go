@@ -304,9 +304,9 @@ func TestTroubleWithTheMonitor(t *testing.T) {
 		}, held},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			end := c.begin(t)
+			end, state := c.begin(t), guesttest.StateDir(t)
 			for _, words := range families(t, g) {
-				r := runVerb(t, guesttest.StateDir(t), append(words, "qmp:"+g.QMPPath, "-e", g.Debug)...)
+				r := runVerb(t, state, append(words, "qmp:"+g.QMPPath, "-e", g.Debug)...)
 				r.mustSay(t, name(words), exitUnreachable, c.says)
 				r.mustTake(t, name(words), 4*time.Second)
 			}
@@ -314,7 +314,7 @@ func TestTroubleWithTheMonitor(t *testing.T) {
 			if n := g.stopped(); n != 0 {
 				t.Errorf("the guest was stopped %d times", n)
 			}
-			g.mustBeBack(t, c.name, t.TempDir(), time.Second)
+			g.mustBeBack(t, c.name, state, time.Second)
 		})
 	}
 	// The process goes, and with it everything.
