@@ -138,8 +138,9 @@ func TestMonitorIsShared(t *testing.T) {
 			if waited > mayWait+load() {
 				t.Errorf("others waited for %v", waited)
 			}
-			// Two that ask at once wait for each other too.
-			if most := ours + 2*usual + 10*time.Millisecond + load(); waited > most {
+			// Two that ask at once wait for each other too, and each of them, QEMU and we for
+			// one of this machine's processors.
+			if most := ours + 2*usual + 50*time.Millisecond + load(); waited > most {
 				t.Errorf("others waited for %v, and we say that we had the monitor for %v", waited, ours)
 			}
 		})
